@@ -1,0 +1,1 @@
+"""The lab: a world on one machine that stock clients take for a real cluster."""

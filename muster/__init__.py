@@ -1,0 +1,1 @@
+"""Muster proves that production runbooks work."""

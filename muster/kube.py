@@ -1,0 +1,155 @@
+"""One authenticated session with a Kubernetes API server.
+
+The official client's own loader reads the kubeconfig (tokens, certificates, exec plugins) and httpx carries
+the requests: importing the client's models would cost two seconds of every run. The server's address is always the one
+that the named kubeconfig and context give; nothing falls back to a user's default cluster.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from muster.errors import MusterError, UsageError
+
+STRATEGIC = "application/strategic-merge-patch+json"
+MERGE = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+
+
+class KubeError(MusterError):
+    """The API server did not do what was asked. ``status`` is its HTTP status, 0 when it gave none."""
+
+    def __init__(self, message: str, *, status: int = 0, reason: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where an API server is and how to authenticate; made by :func:`load_access`."""
+
+    server: str
+    headers: dict[str, str]
+    verify: ssl.SSLContext | bool
+
+
+def load_access(kubeconfig: Path | str, context: str | None = None) -> Access:
+    """Read a kubeconfig with the official loader. Raises :class:`UsageError` when it cannot be used."""
+    from kubernetes.config import ConfigException, kube_config
+
+    path = Path(kubeconfig)
+    if not path.is_file():
+        raise UsageError(f"kubeconfig {path} does not exist")
+
+    class _Sink:
+        """Receives the loader's fields without building the client's whole Configuration."""
+
+        host = ""
+        ssl_ca_cert = cert_file = key_file = None
+        verify_ssl = True
+
+        def __init__(self) -> None:
+            self.api_key: dict[str, str] = {}
+
+    sink = _Sink()
+    try:
+        kube_config.load_kube_config(config_file=str(path), context=context, client_configuration=sink)
+    except (ConfigException, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"kubeconfig {path} cannot be used: {error}") from None
+    return Access(
+        server=sink.host.rstrip("/"),
+        headers={"Authorization": sink.api_key["authorization"]} if "authorization" in sink.api_key else {},
+        verify=_verification(sink.verify_ssl, sink.ssl_ca_cert, sink.cert_file, sink.key_file),
+    )
+
+
+def _verification(
+    verify: bool, ca_file: str | None, cert_file: str | None, key_file: str | None
+) -> ssl.SSLContext | bool:
+    context = ssl.create_default_context(cafile=ca_file)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if cert_file:
+        context.load_cert_chain(cert_file, key_file)
+    return context
+
+
+class Kube:
+    """A synchronous session. Paths are the API's own, such as ``/api/v1/namespaces/x/pods``."""
+
+    def __init__(self, access: Access, *, timeout_s: float = 5.0) -> None:
+        self.access = access
+        self._http = httpx.Client(
+            base_url=access.server, headers=access.headers, verify=access.verify, timeout=timeout_s, trust_env=False
+        )
+
+    @property
+    def server(self) -> str:
+        """The address that this session really talks to, for guards and ledgers."""
+        return self.access.server
+
+    def get(self, path: str, **params: str | int) -> dict[str, Any]:
+        """GET one object or list. Raises :class:`KubeError`."""
+        return self._send("GET", path, params=params)
+
+    def post(self, path: str, body: dict[str, Any], **params: str | int) -> dict[str, Any]:
+        """Create an object."""
+        return self._send("POST", path, params=params, json=body)
+
+    def put(self, path: str, body: dict[str, Any], **params: str | int) -> dict[str, Any]:
+        """Replace an object; a stale resourceVersion ends in status 409."""
+        return self._send("PUT", path, params=params, json=body)
+
+    def patch(self, path: str, body: Any, *, kind: str = STRATEGIC, **params: str | int) -> dict[str, Any]:
+        """Patch an object with one of STRATEGIC, MERGE, JSON_PATCH."""
+        return self._send("PATCH", path, params=params, json=body, headers={"Content-Type": kind})
+
+    def delete(self, path: str, body: dict[str, Any] | None = None, **params: str | int) -> dict[str, Any]:
+        """Delete an object."""
+        return self._send("DELETE", path, params=params, json=body or {})
+
+    def _send(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
+        try:
+            response = self._http.request(method, path, **kwargs)
+        except httpx.HTTPError as error:
+            what = str(error) or type(error).__name__
+            raise KubeError(f"Kubernetes API {self.server} {method} {path}: {what}") from error
+        return parse(response, f"{method} {path}")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def parse(response: httpx.Response, what: str) -> dict[str, Any]:
+    """The body of a good answer; a Status failure becomes a :class:`KubeError` with the server's own words."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise KubeError(
+            f"Kubernetes API: {what} answered {response.status_code} without JSON", status=response.status_code
+        )
+    if response.status_code >= 400:
+        message, reason = str(body.get("message", "")), str(body.get("reason", ""))
+        raise KubeError(
+            f"Kubernetes API: {what}: {message or response.status_code}", status=response.status_code, reason=reason
+        )
+    return body

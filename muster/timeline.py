@@ -1,0 +1,65 @@
+"""The timeline: ordered, timestamped events of a drill. Recorded while it runs, judged afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    """What an event says. Each is stamped with the time of the place where it is true."""
+
+    DRILL_STARTED = "drill.started"
+    STEADY = "steady"  # steady state held: {"verdict", "message"}
+    FAULT_INJECTED = "fault.injected"  # the request that changes the world was accepted
+    FAULT_CONFIRMED = "fault.confirmed"  # the fault itself was seen to be in force
+    ALERT_PENDING = "alert.pending"  # Prometheus' activeAt: {"alert", "labels"}
+    ALERT_FIRING = "alert.firing"  # Prometheus first seen firing: {"alert", "labels"}
+    ALERT_RESOLVED = "alert.resolved"
+    PAGE_RECEIVED = "page.received"  # the pager's own receipt: {"alert", "contact", "channel"}
+    WEBHOOK_RECEIVED = "webhook.received"  # the responder's own receipt: {"alert"}
+    DECIDED = "decided"  # {"alert", "decision": "roll back" | "refuse" | "propose", "reason"}
+    ROLLBACK_STARTED = "rollback.started"
+    TRAFFIC_OFF = "traffic.off"  # no ready replica of the bad release is left
+    ROLLBACK_PROVEN = "rollback.proven"  # {"verdict", "message", "revision", "digests"}
+    POD_GONE = "pod.gone"
+    POD_READY = "pod.ready"
+    RECOVERED = "recovered"  # the steady state was seen again
+    HEALED = "healed"  # a fault was undone from the ledger: {"fault"}
+    TRAFFIC = "traffic"  # one second of users: {"requests", "errors", "p95_ms"}
+    NOTE = "note"
+    DRILL_ENDED = "drill.ended"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One thing that happened. ``at`` is seconds since the epoch; ``source`` is who says so."""
+
+    at: float
+    kind: Kind
+    source: str
+    message: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """The events of one experiment in order of time."""
+
+    experiment: str
+    system: str
+    environment: str
+    events: tuple[Event, ...]
+
+    def of(self, *kinds: Kind) -> Iterator[Event]:
+        """The events of these kinds, in order."""
+        return (event for event in self.events if event.kind in kinds)
+
+    def first(self, kind: Kind, *, after: float = 0.0, **data: Any) -> Event | None:
+        """The first event of this kind at or after ``after`` whose data has these values, or None."""
+        for event in self.of(kind):
+            if event.at >= after and all(event.data.get(key) == value for key, value in data.items()):
+                return event
+        return None
