@@ -64,7 +64,7 @@ def show(value: float, unit: Unit) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``5m``, ``1h30m``, ``2.5s``, ``250ms``; Prometheus reads it back when it is a whole number of seconds or below one."""
+    """``5m``, ``1h30m``, ``250ms``, ``2.5s`` (the last is for people: Prometheus wants whole units)."""
     if seconds == 0:
         return "0s"
     if seconds < 60 or seconds != int(seconds):
