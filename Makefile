@@ -1,0 +1,89 @@
+# Muster: what people type. Every target sets up what it needs first; a second run is quick.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+SYSTEM ?= x0tta6bl4
+ENV ?= lab
+export PYTHONDONTWRITEBYTECODE :=
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+bin := .venv/bin
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "; print "usage: make TARGET [SYSTEM=$(SYSTEM)] [ENV=$(ENV)]\n"} \
+	  /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: setup
+setup: .venv/.ready ## Install what the suite and the lab need (virtual environment, HAProxy, Prometheus, Alertmanager)
+	@lab/setup.sh
+
+.PHONY: smoke
+smoke: setup ## Judge the runbooks' health claims, once, now (boots the lab when ENV=lab does not run)
+	@$(bin)/muster smoke --system $(SYSTEM) --env $(ENV)
+
+.PHONY: drill
+drill: setup ## Break it on purpose: detection, page, rollback and proof, with timestamps (EXPERIMENTS="..." selects)
+	@$(bin)/muster drill --system $(SYSTEM) --env $(ENV) $(EXPERIMENTS)
+
+.PHONY: heal
+heal: .venv/.ready ## Undo every fault that an interrupted drill left behind
+	@$(bin)/muster heal --system $(SYSTEM) --env $(ENV)
+
+.PHONY: lab
+lab: setup ## Run the lab in the foreground with a live table, until Ctrl-C
+	@$(bin)/muster lab run
+
+.PHONY: rules
+rules: .venv/.ready ## Write deploy/rules/ from the facts: Prometheus rules, routes, promtool cases
+	@$(bin)/muster rules $(SYSTEM) --env staging --out deploy/rules
+
+.PHONY: report
+report: .venv/.ready node_modules/.ready ## Build the HTML report of the runs so far (reports/html)
+	@$(bin)/muster report
+
+.PHONY: report-open
+report-open: report ## Serve the HTML report on loopback and say where
+	@$(bin)/muster report --serve
+
+.PHONY: test
+test: setup node_modules/.ready ## Run the tests of muster and the lab themselves
+	@$(bin)/pytest -m "not drill" -n 2 --dist loadgroup
+	@$(bin)/pytest -m drill
+
+.PHONY: lint
+lint: .venv/.ready ## Format, lint, types, layers, rules in step with the facts
+	@$(bin)/ruff format --check
+	@$(bin)/ruff check
+	@$(bin)/mypy
+	@$(bin)/lint-imports
+	@$(bin)/muster rules $(SYSTEM) --env staging --out deploy/rules --check
+
+.PHONY: lock
+lock: ## Resolve the dependencies again and write requirements.lock (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --upgrade \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.lock
+
+.PHONY: clean
+clean: ## Stop the lab and remove everything that can be made again (reports stay)
+	@if [ -x $(bin)/muster ]; then $(bin)/muster lab down; fi
+	@rm -rf .venv .lab node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+.venv/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "muster: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V 2>&1 || echo missing); name another with PYTHON=..." >&2; exit 1; }
+	@echo "muster: setting up .venv (about a minute, once)"
+	@$(PYTHON) -m venv .venv || { echo "muster: $(PYTHON) has no venv; on Debian: apt install python3-venv" >&2; exit 1; }
+	@$(bin)/pip install --quiet --require-hashes -r requirements.lock
+	@$(bin)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+node_modules/.ready: package.json package-lock.json
+	@command -v npm >/dev/null || \
+	  { echo "muster: the HTML report needs Node 20 or newer with npm; everything else works without (https://nodejs.org)" >&2; exit 1; }
+	@echo "muster: setting up the report builder"
+	@npm ci --silent --no-audit --no-fund
+	@touch $@

@@ -1,0 +1,105 @@
+"""The HTML report: one run's Allure results, with the history of the runs before it, made by Allure 3."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from muster.errors import MusterError, UsageError
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+BUILD_TIMEOUT_S = 120.0
+HISTORY_RUNS = 20
+
+
+def runs(reports: Path) -> list[Path]:
+    """The run folders that hold Allure results, oldest first (their names begin with the UTC time)."""
+    if not reports.is_dir():
+        return []
+    folders = (folder for folder in reports.iterdir() if folder.is_dir() and not folder.is_symlink())
+    return sorted(folder for folder in folders if any((folder / "allure-results").glob("*-result.json")))
+
+
+def choose(reports: Path, name: str | None) -> Path:
+    """The run of that name, or the newest. Raises :class:`UsageError` that names what there is."""
+    known = runs(reports)
+    if not known:
+        raise UsageError(f"there is no run to report in {reports}: run 'make smoke' or 'make drill' first")
+    if name is None:
+        return known[-1]
+    for folder in known:
+        if folder.name == name:
+            return folder
+    raise UsageError(f"there is no run {name!r} in {reports}; the newest is {known[-1].name}")
+
+
+def build(reports: Path, run: Path) -> Path:
+    """Build ``reports/html`` from ``run`` and return its index page. The old report stays until the new one is whole."""
+    allure = CHECKOUT / "node_modules" / ".bin" / "allure"
+    if not allure.exists() or shutil.which("node") is None:
+        raise MusterError("the report builder is not installed: run 'make report' (it needs Node 20 or newer with npm)")
+    history = _history(reports, run, allure)
+    fresh, final = reports / ".html-new", reports / "html"
+    shutil.rmtree(fresh, ignore_errors=True)
+    _allure(
+        [str(allure), "generate", "--config", str(CHECKOUT / "reports" / "allurerc.mjs"), f"{run.name}/allure-results"],
+        reports,
+        {
+            "MUSTER_REPORT_NAME": f"Muster: {run.name}",
+            "MUSTER_REPORT_OUTPUT": str(fresh.resolve()),
+            "MUSTER_REPORT_HISTORY": str(history.resolve()),
+        },
+    )
+    if not (fresh / "index.html").is_file():
+        raise MusterError(f"Allure made no report from {run}")
+    shutil.rmtree(final, ignore_errors=True)
+    fresh.rename(final)
+    return final / "index.html"
+
+
+def _history(reports: Path, run: Path, allure: Path) -> Path:
+    """Allure's history file with every run before ``run``, each added once, the oldest forgotten."""
+    history, ledger = reports / "history.jsonl", reports / "history-runs.json"
+    wanted = [folder.name for folder in runs(reports) if folder.name < run.name][-HISTORY_RUNS:]
+    known = _names(ledger) if history.is_file() else []
+    if known != wanted[: len(known)]:  # an older run was asked for, or runs were removed: begin again
+        history.unlink(missing_ok=True)
+        known = []
+    for name in wanted[len(known) :]:
+        _allure(
+            [str(allure), "history", "--history-path", str(history.resolve()), f"{name}/allure-results"], reports, {}
+        )
+        known.append(name)
+        ledger.write_text(json.dumps(known), encoding="utf-8")
+    return history
+
+
+def _names(ledger: Path) -> list[str]:
+    try:
+        names = json.loads(ledger.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
+def _allure(command: list[str], folder: Path, environment: dict[str, str]) -> None:
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=BUILD_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise MusterError(f"Allure did not finish within {BUILD_TIMEOUT_S:.0f} s") from None
+    except OSError as error:
+        raise MusterError(f"Allure could not be started: {error}") from None
+    if done.returncode != 0:
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        raise MusterError(f"Allure could not build the report: {lines[-1] if lines else f'exit {done.returncode}'}")
