@@ -3,6 +3,7 @@ export default {
   name: process.env.MUSTER_REPORT_NAME ?? "Muster",
   output: process.env.MUSTER_REPORT_OUTPUT ?? "html",
   historyPath: process.env.MUSTER_REPORT_HISTORY ?? "history.jsonl",
+  historyLimit: 20,
   appendHistory: false, // `muster report` adds each earlier run itself, once
   categories: [
     { name: "Does not hold: a claim of the runbook is false", matchedStatuses: ["failed"] },

@@ -7,10 +7,12 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from muster.errors import MusterError, UsageError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+CONFIGURATION = CHECKOUT / "reports"
 BUILD_TIMEOUT_S = 120.0
 HISTORY_RUNS = 20
 
@@ -37,7 +39,7 @@ def choose(reports: Path, name: str | None) -> Path:
 
 
 def build(reports: Path, run: Path) -> Path:
-    """Build ``reports/html`` from ``run`` and return its index page. The old report stays until the new one is whole."""
+    """Build ``reports/html`` from ``run`` and return its index page. The old one stays until the new is whole."""
     allure = CHECKOUT / "node_modules" / ".bin" / "allure"
     if not allure.exists() or shutil.which("node") is None:
         raise MusterError("the report builder is not installed: run 'make report' (it needs Node 20 or newer with npm)")
@@ -45,8 +47,7 @@ def build(reports: Path, run: Path) -> Path:
     fresh, final = reports / ".html-new", reports / "html"
     shutil.rmtree(fresh, ignore_errors=True)
     _allure(
-        [str(allure), "generate", "--config", str(CHECKOUT / "reports" / "allurerc.mjs"), f"{run.name}/allure-results"],
-        reports,
+        [str(allure), "generate", str((run / "allure-results").resolve())],
         {
             "MUSTER_REPORT_NAME": f"Muster: {run.name}",
             "MUSTER_REPORT_OUTPUT": str(fresh.resolve()),
@@ -61,19 +62,19 @@ def build(reports: Path, run: Path) -> Path:
 
 
 def _history(reports: Path, run: Path, allure: Path) -> Path:
-    """Allure's history file with every run before ``run``, each added once, the oldest forgotten."""
+    """Allure's history file with the runs before ``run``, each added once; a first report starts with the last few."""
     history, ledger = reports / "history.jsonl", reports / "history-runs.json"
-    wanted = [folder.name for folder in runs(reports) if folder.name < run.name][-HISTORY_RUNS:]
+    earlier = [folder.name for folder in runs(reports) if folder.name < run.name]
     known = _names(ledger) if history.is_file() else []
-    if known != wanted[: len(known)]:  # an older run was asked for, or runs were removed: begin again
+    if not known or known != earlier[: len(known)]:  # first report, an older run asked for, or runs removed
         history.unlink(missing_ok=True)
-        known = []
-    for name in wanted[len(known) :]:
-        _allure(
-            [str(allure), "history", "--history-path", str(history.resolve()), f"{name}/allure-results"], reports, {}
-        )
-        known.append(name)
-        ledger.write_text(json.dumps(known), encoding="utf-8")
+        known = earlier[:-HISTORY_RUNS]
+    with TemporaryDirectory() as folder:  # `allure history` leaves an empty report where it stands
+        for name in earlier[len(known) :]:
+            results = (reports / name / "allure-results").resolve()
+            _allure([str(allure), "history", "--history-path", str(history.resolve()), str(results)], {}, Path(folder))
+            known.append(name)
+            ledger.write_text(json.dumps(known), encoding="utf-8")
     return history
 
 
@@ -85,7 +86,8 @@ def _names(ledger: Path) -> list[str]:
     return [str(name) for name in names] if isinstance(names, list) else []
 
 
-def _allure(command: list[str], folder: Path, environment: dict[str, str]) -> None:
+def _allure(command: list[str], environment: dict[str, str], folder: Path = CONFIGURATION) -> None:
+    """Run Allure in ``folder``; beside its configuration it takes its places from the environment."""
     try:
         done = subprocess.run(
             command,
