@@ -1,0 +1,7 @@
+"""Faults: pairs of inject and heal, with a record on disk written before injection."""
+
+from muster.faults.guard import Refused
+from muster.faults.healing import Healed, heal
+from muster.faults.ledger import Entry, Ledger, LedgerError
+
+__all__ = ["Entry", "Healed", "Ledger", "LedgerError", "Refused", "heal"]

@@ -1,0 +1,176 @@
+"""A bad release: the Deployment gets another environment (and image), as any deploy pipeline would give it."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping
+
+from muster.errors import MusterError, UsageError
+from muster.faults import guard
+from muster.faults.ledger import Entry, Ledger
+from muster.kube import JSON_PATCH, Kube, KubeError
+from muster.system import Environment
+from muster.wait import wait_until
+from muster.workload import (
+    Json,
+    Workload,
+    deployment_path,
+    hash_of,
+    is_terminating,
+    read_workload,
+    same_template,
+    template_of,
+)
+
+KIND = "bad_release"
+NEEDS = frozenset({"kubernetes"})
+
+
+def inject(
+    ledger: Ledger,
+    kube: Kube,
+    env: Environment,
+    *,
+    system: str,
+    env_vars: Mapping[str, str],
+    image: str | None = None,
+    expires_s: float = 600.0,
+) -> Entry:
+    """Release the system's Deployment with these variables set (and this image); the record is on disk first.
+
+    Args:
+        ledger: Where the undo record goes.
+        kube: A session with the environment's cluster.
+        env: The environment; its guard is asked.
+        system: The system's name, for the record.
+        env_vars: Variables of the environment's container, literal values.
+        image: Another image for that container, or None to keep it.
+        expires_s: Seconds until the fault is considered forgotten.
+
+    Returns:
+        The entry, state injected, ``injected_at`` being when the API had accepted the release.
+
+    Raises:
+        Refused: The guard does not allow it.
+        UsageError: The release would be the one that runs already.
+        KubeError: The API did not accept it.
+    """
+    source = guard.cluster_of(env)
+    path = deployment_path(source.namespace, source.deployment)
+    deployment = kube.get(path)
+    guard.allow(env, kube, namespace=source.namespace, pods=int(deployment["spec"].get("replicas", 1)))
+    good = deployment["spec"]["template"]
+    bad = with_changes(good, source.container, env_vars, image)
+    if same_template(good, bad):
+        raise UsageError(f"deployment {source.deployment} already runs this release, so nothing would be injected")
+    entry = ledger.open(
+        KIND,
+        system=system,
+        environment=env.name,
+        server=kube.server,
+        namespace=source.namespace,
+        target=f"deployment/{source.deployment}",
+        undo={"deployment": source.deployment, "good": good, "bad": bad},
+        expires_s=expires_s,
+    )
+    try:
+        _swap(kube, path, deployment, bad)
+    except KubeError as error:
+        if error.status:  # the server has answered: nothing was changed, and nothing is left to undo
+            ledger.healed(entry, f"never injected: {error}")
+        raise
+    return ledger.injected(entry, at=time.time())
+
+
+def heal(kube: Kube, env: Environment, entry: Entry) -> str:
+    """Put the good template back if the Deployment still asks for the bad one, and wait until no bad pod is left."""
+    name, bad = entry.undo["deployment"], entry.undo["bad"]
+    path = deployment_path(entry.namespace, name)
+    try:
+        deployment = kube.get(path)
+    except KubeError as error:
+        if error.status == 404:
+            return f"deployment {name} is gone, and the bad release with it"
+        raise
+    if not same_template(deployment["spec"]["template"], bad):
+        return f"deployment {name} no longer asks for the bad release"
+    _swap(kube, path, deployment, entry.undo["good"])
+    wait_until(
+        lambda: read_workload(kube, entry.namespace, name),
+        lambda seen: not seen.shortfall() and not _pods_of(seen, bad),
+        what=f"deployment {name} was given its good release back, but did not finish rolling it out",
+        timeout_s=env.rollback.timeout_s,
+        show=lambda seen: seen.shortfall() or f"{len(_pods_of(seen, bad))} pods of the bad release left",
+        tolerate=(KubeError,),
+    )
+    return f"deployment {name} runs its good release again"
+
+
+def confirm(kube: Kube, env: Environment, entry: Entry, *, timeout_s: float = 60.0) -> float:
+    """Wait until every ready pod runs the bad release; returns when that was seen, in seconds since the epoch.
+
+    Raises :class:`~muster.wait.TimedOut` with what was seen instead. A release that never becomes ready cannot be
+    confirmed so: judge it by :func:`pods_of`.
+    """
+    guard.same_cluster(entry, env, kube)
+    bad = entry.undo["bad"]
+
+    def _in_force(seen: Workload) -> bool:
+        ready = seen.serving()
+        return bool(ready) and len(ready) >= seen.wanted and {hash_of(pod) for pod in ready} == {_hash(seen, bad)}
+
+    def _show(seen: Workload) -> str:
+        ready = seen.serving()
+        share = sum(hash_of(pod) == _hash(seen, bad) for pod in ready)
+        return f"{share} of {len(ready)} ready pods run it, {seen.wanted} wanted"
+
+    wait_until(
+        lambda: read_workload(kube, entry.namespace, entry.undo["deployment"]),
+        _in_force,
+        what=f"the bad release was not in force on every pod of {entry.target}",
+        timeout_s=timeout_s,
+        show=_show,
+    )
+    return time.time()
+
+
+def pods_of(kube: Kube, entry: Entry) -> list[Json]:
+    """The pods of the bad release that are not terminating, ready or not."""
+    return _pods_of(read_workload(kube, entry.namespace, entry.undo["deployment"]), entry.undo["bad"])
+
+
+def with_changes(template: Json, container: str, env_vars: Mapping[str, str], image: str | None) -> Json:
+    """A copy of the pod template with variables set (in place where they exist) and another image."""
+    changed = copy.deepcopy(template)
+    found = next((item for item in changed["spec"]["containers"] if item["name"] == container), None)
+    if found is None:
+        raise MusterError(f"the deployment has no container {container!r}")
+    if image is not None:
+        found["image"] = image
+    kept = [item for item in found.get("env") or [] if item["name"] not in env_vars]
+    variables = kept + [{"name": name, "value": str(value)} for name, value in sorted(env_vars.items())]
+    if variables:
+        found["env"] = variables
+    return changed
+
+
+def _swap(kube: Kube, path: str, seen: Json, template: Json) -> None:
+    """Replace the template, provided that nobody has changed the spec since it was read."""
+    kube.patch(
+        path,
+        [
+            {"op": "test", "path": "/metadata/generation", "value": seen["metadata"]["generation"]},
+            {"op": "replace", "path": "/spec/template", "value": template},
+        ],
+        kind=JSON_PATCH,
+    )
+
+
+def _hash(seen: Workload, template: Json) -> str:
+    return next((hash_of(rs) for rs in seen.replicasets if same_template(template_of(rs), template)), "none yet")
+
+
+def _pods_of(seen: Workload, template: Json) -> list[Json]:
+    wanted = _hash(seen, template)
+    return [pod for pod in seen.pods if hash_of(pod) == wanted and not is_terminating(pod)]

@@ -1,0 +1,175 @@
+"""One Deployment with its ReplicaSets and pods as the API gives them, and pure questions about them.
+
+Shared by releases and faults, which are siblings and do not import each other.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from muster.kube import Kube
+
+HASH_LABEL = "pod-template-hash"
+REVISION = "deployment.kubernetes.io/revision"
+REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One consistent enough look: the Deployment first, then what it owns, so that what it owns is never older."""
+
+    deployment: Json
+    replicasets: tuple[Json, ...]  # owned, oldest revision first
+    pods: tuple[Json, ...]  # of those ReplicaSets, terminating ones included
+
+    @property
+    def name(self) -> str:
+        """The Deployment's name."""
+        return str(self.deployment["metadata"]["name"])
+
+    @property
+    def template(self) -> Json:
+        """The pod template that the Deployment asks for."""
+        template: Json = self.deployment["spec"]["template"]
+        return template
+
+    @property
+    def wanted(self) -> int:
+        """The replicas that the Deployment asks for (the API's default is 1)."""
+        return int(self.deployment["spec"].get("replicas", 1))
+
+    @property
+    def current(self) -> Json | None:
+        """The ReplicaSet of the Deployment's template; None until the controller has made it."""
+        return next((rs for rs in reversed(self.replicasets) if same_template(template_of(rs), self.template)), None)
+
+    def replicaset(self, template_hash: str) -> Json | None:
+        """The owned ReplicaSet of that template hash."""
+        return next((rs for rs in self.replicasets if hash_of(rs) == template_hash), None)
+
+    def serving(self) -> list[Json]:
+        """Pods that get traffic: ready, and not terminating (endpoints drop those at once)."""
+        return [pod for pod in self.pods if is_ready(pod) and not is_terminating(pod)]
+
+    def shortfall(self) -> str:
+        """What the rollout still lacks, in words; empty when the controller has finished it."""
+        status, generation = self.deployment.get("status", {}), self.deployment["metadata"].get("generation", 0)
+        if status.get("observedGeneration", 0) < generation:
+            return "the controller has not seen the newest spec yet"
+        counts = {
+            "replicas": status.get("replicas", 0),
+            "updated": status.get("updatedReplicas", 0),
+            "available": status.get("availableReplicas", 0),
+        }
+        if all(count == self.wanted for count in counts.values()):
+            return ""
+        return f"{self.wanted} wanted, " + ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def deployment_path(namespace: str, name: str) -> str:
+    """The API path of a Deployment."""
+    return f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
+
+
+def read_workload(kube: Kube, namespace: str, name: str) -> Workload:
+    """Three requests: the Deployment, its ReplicaSets, their pods. Raises :class:`~muster.kube.KubeError`."""
+    deployment = kube.get(deployment_path(namespace, name))
+    selector = label_selector(deployment)
+    sets = kube.get(f"/apis/apps/v1/namespaces/{namespace}/replicasets", labelSelector=selector)["items"]
+    pods = kube.get(f"/api/v1/namespaces/{namespace}/pods", labelSelector=selector)["items"]
+    return assemble(deployment, sets, pods)
+
+
+def assemble(deployment: Json, replicasets: list[Json], pods: list[Json]) -> Workload:
+    """A :class:`Workload` of what the lists hold, without what other controllers own."""
+    owned = [rs for rs in replicasets if _owner(rs) == deployment["metadata"]["uid"]]
+    uids = {rs["metadata"]["uid"] for rs in owned}
+    return Workload(deployment, tuple(sorted(owned, key=revision)), tuple(pod for pod in pods if _owner(pod) in uids))
+
+
+def label_selector(deployment: Json) -> str:
+    """The Deployment's selector as a query, matchExpressions included."""
+    selector = deployment["spec"]["selector"]
+    terms = [f"{key}={value}" for key, value in sorted(selector.get("matchLabels", {}).items())]
+    for wanted in selector.get("matchExpressions", []):
+        key, values = wanted["key"], ",".join(wanted.get("values", []))
+        terms.append(
+            {
+                "In": f"{key} in ({values})",
+                "NotIn": f"{key} notin ({values})",
+                "Exists": key,
+                "DoesNotExist": f"!{key}",
+            }[wanted["operator"]]
+        )
+    return ",".join(terms)
+
+
+def _owner(item: Json) -> str:
+    owners = item["metadata"].get("ownerReferences", [])
+    return next((str(owner["uid"]) for owner in owners if owner.get("controller")), "")
+
+
+def revision(item: Json) -> int:
+    """The revision annotation of a Deployment or ReplicaSet; 0 when it has none yet."""
+    text = (item["metadata"].get("annotations") or {}).get(REVISION, "0")
+    return int(text) if text.isdigit() else 0
+
+
+def template_of(replicaset: Json) -> Json:
+    """The ReplicaSet's pod template as a Deployment would ask for it: without the controller's own label."""
+    template: Json = copy.deepcopy(replicaset["spec"]["template"])
+    template.get("metadata", {}).get("labels", {}).pop(HASH_LABEL, None)
+    return template
+
+
+def same_template(one: Json, other: Json) -> bool:
+    """Whether two templates are the same to the Deployment controller: absent and null are one thing."""
+    return bool(_plain(one) == _plain(other))
+
+
+def same_build(one: Json, other: Json) -> bool:
+    """Whether two templates run the same thing: annotations (such as a restart's) do not make another build."""
+    return bool(_plain(one.get("spec", {})) == _plain(other.get("spec", {})))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        kept = {key: _plain(item) for key, item in value.items() if item is not None}
+        for key in ("labels", "annotations"):
+            if kept.get(key) == {}:
+                del kept[key]
+        return kept
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+def hash_of(item: Json) -> str:
+    """The template hash of a pod or a ReplicaSet."""
+    return str((item["metadata"].get("labels") or {}).get(HASH_LABEL, ""))
+
+
+def is_terminating(pod: Json) -> bool:
+    """Whether its deletion has begun."""
+    return bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def is_ready(pod: Json) -> bool:
+    """Whether the kubelet says Ready; no condition means no."""
+    conditions = pod.get("status", {}).get("conditions") or []
+    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+
+
+def digest_of(pod: Json, container: str) -> str:
+    """``sha256:...`` of what that container really runs, without repository; empty when not reported."""
+    for status in pod.get("status", {}).get("containerStatuses") or []:
+        if status["name"] == container:
+            return str(status.get("imageID", "")).rpartition("@")[2].rpartition("://")[2]
+    return ""
+
+
+def epoch(stamp: str | None) -> float:
+    """Seconds since the epoch of an RFC 3339 time; 0 when there is none."""
+    return datetime.fromisoformat(stamp).timestamp() if stamp else 0.0
