@@ -1,0 +1,263 @@
+"""The chain of a drill: fault, alert, page, webhook, decision, rollback, proof, recovery. Which link broke, and why.
+
+Everything is read from the timeline itself, so that a drill can be judged again from its file alone. What could not be
+read while it ran is a NOTE in the timeline (see :func:`sources`), and what rests on it is UNKNOWN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from muster.judge.objectives import Objectives
+from muster.timeline import Event, Kind, Timeline
+from muster.verdict import Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """How well one source could be read while the drill ran; its last note in the timeline."""
+
+    name: str
+    reads: int = 0
+    error: str = "it was never read"  # of the last read; empty when that one was good
+    refused: bool = False  # nothing listens there: a fact about the source, not a failure to look
+
+    @property
+    def readable(self) -> bool:
+        """Whether what it does not say did not happen: it was read, and could be read at the end."""
+        return self.reads > 0 and not self.error
+
+
+def source(timeline: Timeline, name: str) -> Source:
+    """What the timeline's last note says about reading this source."""
+    note = None
+    for event in timeline.of(Kind.NOTE):
+        if event.data.get("source") == name:
+            note = event
+    if note is None:
+        return Source(name=name)
+    return Source(
+        name=name,
+        reads=int(note.data.get("reads", 0)),
+        error=str(note.data.get("error", "")),
+        refused=bool(note.data.get("refused", False)),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """One link. Without an event it is missing; ``why`` then says what is known, ``verdict`` whether that is proof."""
+
+    name: str
+    event: Event | None
+    why: str = ""
+    verdict: Verdict = Verdict.PASS
+
+
+def chain(timeline: Timeline, objectives: Objectives) -> tuple[Link, ...]:
+    """The links that these objectives need, in order."""
+    names = ["fault"]
+    if objectives.alert:
+        names.append("alert")
+    if objectives.page:
+        names.append("page")
+    if objectives.action == "rollback":
+        names += ["webhook", "decision", "rollback", "proof"]
+    if objectives.recovered_within_s is not None or objectives.action == "rollback":
+        names.append("recovery")
+    links = tuple(_LINKS[name](timeline, objectives) for name in names)
+    if links[0].event is not None:
+        return links
+    # Without a fault in force, what did not follow is no failure of the system: nothing was tested.
+    return tuple(link if link.event else replace(link, verdict=Verdict.UNKNOWN) for link in links)
+
+
+def broken(links: tuple[Link, ...]) -> Link | None:
+    """The first missing link, or None when the chain holds."""
+    return next((link for link in links if link.event is None), None)
+
+
+def start(timeline: Timeline) -> float:
+    """When the fault was in force: confirmed, else injected; infinity when there was none."""
+    event = timeline.first(Kind.FAULT_CONFIRMED) or timeline.first(Kind.FAULT_INJECTED)
+    return event.at if event else float("inf")
+
+
+def since_injection(timeline: Timeline) -> float:
+    """When the fault was injected; infinity when it never was."""
+    event = timeline.first(Kind.FAULT_INJECTED)
+    return event.at if event else float("inf")
+
+
+def _fault(timeline: Timeline, _: Objectives) -> Link:
+    injected, confirmed = timeline.first(Kind.FAULT_INJECTED), timeline.first(Kind.FAULT_CONFIRMED)
+    if injected is None:
+        unsteady = [event for event in timeline.of(Kind.STEADY) if event.data.get("verdict") not in ("PASS", "WARN")]
+        why = f"the steady state did not hold before it: {unsteady[-1].message}" if unsteady else "none was recorded"
+        return Link(
+            name="fault",
+            event=None,
+            why=f"no fault was injected, so nothing was tested ({why})",
+            verdict=Verdict.UNKNOWN,
+        )
+    if confirmed is None:
+        return Link(
+            name="fault",
+            event=None,
+            why="the fault was injected but never seen in force, so what followed proves nothing",
+            verdict=Verdict.UNKNOWN,
+        )
+    return Link(name="fault", event=confirmed)
+
+
+def _alert(timeline: Timeline, objectives: Objectives) -> Link:
+    after, name = since_injection(timeline), objectives.alert
+    firing = timeline.first(Kind.ALERT_FIRING, after=after, alert=name)
+    if firing:
+        return Link(name="alert", event=firing)
+    prometheus = source(timeline, "prometheus")
+    if not prometheus.readable:
+        return _unreadable("alert", f"whether {name} fired is not known", prometheus)
+    pending = timeline.first(Kind.ALERT_PENDING, after=after, alert=name)
+    if pending:
+        why = f"{name} was pending from {pending.at - after:.2f} s after the fault on, but never fired"
+    else:
+        others = sorted({str(event.data.get("alert")) for event in timeline.of(Kind.ALERT_FIRING) if event.at >= after})
+        why = f"{name} never became pending in Prometheus"
+        why += f"; firing were {', '.join(others)}" if others else "; no other alert fired either"
+    return Link(name="alert", event=None, why=why, verdict=Verdict.FAIL)
+
+
+def _page(timeline: Timeline, objectives: Objectives) -> Link:
+    after, contact = since_injection(timeline), objectives.page
+    page = timeline.first(Kind.PAGE_RECEIVED, after=after, contact=contact, alert=objectives.alert)
+    if page:
+        return Link(name="page", event=page)
+    inbox = source(timeline, "inbox")
+    if not inbox.readable:
+        return _unreadable("page", f"whether {contact} was paged is not known", inbox)
+    told = sorted(
+        {
+            f"{event.data.get('contact')} ({event.data.get('alert')})"
+            for event in timeline.of(Kind.PAGE_RECEIVED)
+            if event.at >= after
+        }
+    )
+    why = f"{contact} was never paged for {objectives.alert}: the inbox holds "
+    why += f"pages to {', '.join(told)}" if told else "no page since the fault"
+    return Link(name="page", event=None, why=why + _routing(timeline, objectives), verdict=Verdict.FAIL)
+
+
+def _webhook(timeline: Timeline, objectives: Objectives) -> Link:
+    received = timeline.first(Kind.WEBHOOK_RECEIVED, after=since_injection(timeline), alert=objectives.alert)
+    if received:
+        return Link(name="webhook", event=received)
+    responder = source(timeline, "responder")
+    if responder.refused:
+        why = "the responder never received the webhook: Alertmanager could not deliver it, because nothing listens"
+        why += f" there ({responder.error})"
+    elif not responder.readable:
+        return _unreadable("webhook", "whether the responder received the webhook is not known", responder)
+    else:
+        why = f"the responder answers, but never received a webhook for {objectives.alert}"
+    return Link(name="webhook", event=None, why=why + _routing(timeline, objectives), verdict=Verdict.FAIL)
+
+
+def _decision(timeline: Timeline, _: Objectives) -> Link:
+    after = since_injection(timeline)
+    decided = timeline.first(Kind.DECIDED, after=after, decision="roll back")
+    if decided:
+        return Link(name="decision", event=decided)
+    other = timeline.first(Kind.DECIDED, after=after)
+    if other:
+        reason = other.data.get("reason") or other.message
+        why = f"the responder decided to {other.data.get('decision')} instead of rolling back: {reason}"
+        return Link(name="decision", event=None, why=why, verdict=Verdict.FAIL)
+    return _from_audit(timeline, "decision", "the responder received the webhook, but decided nothing")
+
+
+def _rollback(timeline: Timeline, _: Objectives) -> Link:
+    started = timeline.first(Kind.ROLLBACK_STARTED, after=since_injection(timeline))
+    if started:
+        return Link(name="rollback", event=started)
+    return _from_audit(timeline, "rollback", "the responder decided to roll back, but never started")
+
+
+def _proof(timeline: Timeline, _: Objectives) -> Link:
+    after = since_injection(timeline)
+    proven = timeline.first(Kind.ROLLBACK_PROVEN, after=after, verdict="PASS")
+    if proven:
+        return Link(name="proof", event=proven)
+    tried = timeline.first(Kind.ROLLBACK_PROVEN, after=after)
+    if tried:
+        return Link(
+            name="proof",
+            event=None,
+            why=f"the rollback changed nothing that could be proven: {tried.data.get('message') or tried.message}",
+            verdict=Verdict.FAIL,
+        )
+    return _from_audit(timeline, "proof", "the rollback was started, and never proven")
+
+
+def _recovery(timeline: Timeline, _: Objectives) -> Link:
+    after = since_injection(timeline)
+    recovered = timeline.first(Kind.RECOVERED, after=after)
+    healed = timeline.first(Kind.HEALED, after=after)
+    if recovered and not (healed and healed.at < recovered.at):
+        return Link(name="recovery", event=recovered)
+    if recovered:
+        why = "the steady state came back only after Muster had undone the fault itself"
+        return Link(name="recovery", event=None, why=why, verdict=Verdict.FAIL)
+    last = None
+    for event in timeline.of(Kind.STEADY):
+        last = event if event.at >= after else last
+    if last is None:
+        why = "the steady state was never looked at again after the fault"
+        return Link(name="recovery", event=None, why=why, verdict=Verdict.UNKNOWN)
+    verdict = Verdict.UNKNOWN if last.data.get("verdict") == "UNKNOWN" else Verdict.FAIL
+    why = f"the steady state was not seen again: {last.message}"
+    return Link(name="recovery", event=None, why=why, verdict=verdict)
+
+
+def _from_audit(timeline: Timeline, name: str, why: str) -> Link:
+    responder = source(timeline, "responder")
+    if not responder.readable and not responder.refused:
+        return _unreadable(name, "what the responder did is not known", responder)
+    died = f"; it no longer listens ({responder.error})" if responder.refused else ""
+    return Link(name=name, event=None, why=why + died, verdict=Verdict.FAIL)
+
+
+def _unreadable(name: str, unknown: str, source_: Source) -> Link:
+    why = f"{unknown}: {source_.name} could not be read ({source_.error})"
+    return Link(name=name, event=None, why=why, verdict=Verdict.UNKNOWN)
+
+
+def _routing(timeline: Timeline, objectives: Objectives) -> str:
+    """What Alertmanager itself says about where it sent this alert, and what failed."""
+    said = None
+    for event in timeline.of(Kind.NOTE):
+        if event.data.get("source") == "alertmanager":
+            said = event
+    if said is None:
+        return ""
+    parts = []
+    receivers = said.data.get("receivers", {}).get(objectives.alert)
+    if receivers is not None:
+        parts.append(f"Alertmanager routes it to {', '.join(receivers) or 'nobody'}")
+    failed = {name: int(count) for name, count in said.data.get("failed", {}).items() if count}
+    if failed:
+        parts.append("it counts failed notifications: " + ", ".join(f"{n} {name}" for name, n in failed.items()))
+    return f"; {'; '.join(parts)}" if parts else ""
+
+
+_LINKS: dict[str, Callable[[Timeline, Objectives], Link]] = {
+    "fault": _fault,
+    "alert": _alert,
+    "page": _page,
+    "webhook": _webhook,
+    "decision": _decision,
+    "rollback": _rollback,
+    "proof": _proof,
+    "recovery": _recovery,
+}

@@ -1,0 +1,102 @@
+"""What a drill took: durations between the events that its timeline holds, and what its users saw."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from muster.judge.chain import Link, since_injection, start
+from muster.judge.objectives import Objectives
+from muster.timeline import Kind, Timeline
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Durations in seconds; None where an end of the interval was not seen."""
+
+    detect_s: float | None = None  # fault in force -> alert firing
+    detect_from_injection_s: float | None = None  # fault injected -> alert firing
+    page_s: float | None = None  # alert firing -> the pager's receipt
+    webhook_s: float | None = None  # fault in force -> the responder's receipt of the webhook
+    overhead_s: float | None = None  # the same, less the alert's window
+    decide_s: float | None = None  # webhook -> decision
+    traffic_off_s: float | None = None  # webhook -> no ready replica of the bad release
+    rollback_s: float | None = None  # webhook -> proven rollback
+    recover_s: float | None = None  # webhook (fault, where no rollback is expected) -> steady state seen again
+    total_s: float | None = None  # fault injected -> steady state seen again
+    window_s: float = 0.0  # the alert's own window at this environment's scale
+    predicted_s: float | None = None  # fault -> webhook, as the windows and intervals promise
+    user_requests: int | None = None  # from the fault to the end
+    user_errors: int | None = None
+    user_error_ratio: float | None = None
+    worst_p95_ms: float | None = None
+
+    def as_dict(self) -> dict[str, float | int | None]:
+        """For timeline.json: milliseconds are enough."""
+        return {
+            k: round(v, 5 if k.endswith("ratio") else 3) if v is not None else None for k, v in asdict(self).items()
+        }
+
+
+def measure(
+    timeline: Timeline,
+    objectives: Objectives,
+    links: tuple[Link, ...],
+    *,
+    window_s: float = 0.0,
+    predicted_s: float | None = None,
+) -> Measured:
+    """The durations between the events that were seen."""
+    at = {link.name: link.event.at for link in links if link.event}
+    injected, fault = since_injection(timeline), start(timeline)
+    off = timeline.first(Kind.TRAFFIC_OFF, after=at.get("webhook", float("inf")))
+    webhook_s = _between(fault, at.get("webhook"))
+    total = _Users.of(timeline, injected)
+    return Measured(
+        detect_s=_between(fault, at.get("alert")),
+        detect_from_injection_s=_between(injected, at.get("alert")),
+        page_s=_between(at.get("alert"), at.get("page")),
+        webhook_s=webhook_s,
+        overhead_s=None if webhook_s is None else webhook_s - window_s,
+        decide_s=_between(at.get("webhook"), at.get("decision")),
+        traffic_off_s=_between(at.get("webhook"), off.at if off else None),
+        rollback_s=_between(at.get("webhook"), at.get("proof")),
+        recover_s=_between(at.get("webhook") if objectives.action == "rollback" else injected, at.get("recovery")),
+        total_s=_between(injected, at.get("recovery")),
+        window_s=window_s,
+        predicted_s=predicted_s,
+        user_requests=total.requests,
+        user_errors=total.errors,
+        user_error_ratio=total.ratio,
+        worst_p95_ms=total.worst_p95_ms,
+    )
+
+
+def _between(start_at: float | None, end_at: float | None) -> float | None:
+    if start_at is None or end_at is None or start_at == float("inf"):
+        return None
+    return end_at - start_at
+
+
+@dataclass(frozen=True)
+class _Users:
+    """What users saw from one instant on."""
+
+    requests: int | None
+    errors: int | None
+    worst_p95_ms: float | None
+
+    @classmethod
+    def of(cls, timeline: Timeline, since: float) -> _Users:
+        seconds = [event.data for event in timeline.of(Kind.TRAFFIC) if event.at >= since]
+        if not seconds:
+            return cls(None, None, None)
+        p95 = [float(second["p95_ms"]) for second in seconds if second.get("p95_ms") is not None]
+        return cls(
+            sum(int(second["requests"]) for second in seconds),
+            sum(int(second["errors"]) for second in seconds),
+            max(p95, default=None),
+        )
+
+    @property
+    def ratio(self) -> float | None:
+        return self.errors / self.requests if self.requests and self.errors is not None else None

@@ -1,0 +1,99 @@
+"""What an experiment promises: the ``extensions: [{name: muster, ...}]`` of its file, typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+
+from muster.errors import UsageError
+from muster.system.model import Fact, Seconds, System
+from muster.system.units import Unit, parse_quantity
+
+Ratio = Annotated[float, BeforeValidator(lambda text: parse_quantity(text, Unit.RATIO))]
+Forbidden = Literal["page", "rollback"]
+
+
+class LoadOrder(Fact):
+    """The users that an experiment asks for."""
+
+    rate: int = Field(500, gt=0)  # requests per second offered
+    users: int = Field(50, gt=0)
+
+
+class Objectives(Fact):
+    """What must happen, by when, and what must not happen.
+
+    ``detect_within``, ``webhook_within`` count from the fault and *over the alert's own window* (its ``for`` at the
+    environment's scale), so that one file holds at every time scale. ``page_within`` counts from the alert;
+    ``decide_within``, ``traffic_off_within`` and ``rollback_within`` from the responder's receipt of the webhook, and
+    so does ``recovered_within`` where a rollback is expected; where none is, it counts from the fault.
+    """
+
+    name: Literal["muster"] = "muster"
+    alert: str = ""
+    page: str = ""  # the contact who must be told
+    action: Literal["rollback", "none"] = "none"
+    must_not: tuple[Forbidden, ...] = ()
+    detect_within_s: Seconds | None = Field(None, alias="detect_within")
+    webhook_within_s: Seconds | None = Field(None, alias="webhook_within")
+    page_within_s: Seconds | None = Field(None, alias="page_within")
+    decide_within_s: Seconds | None = Field(None, alias="decide_within")
+    traffic_off_within_s: Seconds | None = Field(None, alias="traffic_off_within")
+    rollback_within_s: Seconds | None = Field(None, alias="rollback_within")
+    recovered_within_s: Seconds | None = Field(None, alias="recovered_within")
+    user_errors_below: Ratio | None = None  # share of users' requests that fail, fault to end
+    load: LoadOrder | None = None
+
+    @model_validator(mode="after")
+    def _make_sense(self) -> Objectives:
+        if "page" in self.must_not and self.page:
+            raise ValueError(f"page: {self.page} is expected and must_not forbids it")
+        if "rollback" in self.must_not and self.action == "rollback":
+            raise ValueError("action: rollback is expected and must_not forbids it")
+        if not self.alert and (self.page or self.action == "rollback" or self.detect_within_s is not None):
+            raise ValueError("alert: a page, a rollback or a detection is expected, but no alert is named")
+        if self.user_errors_below is not None and self.load is None:
+            raise ValueError("load: user_errors_below needs users, and none are asked for")
+        if not (self.alert or self.must_not or self.recovered_within_s or self.user_errors_below):
+            raise ValueError("nothing is promised, so nothing would be proven")
+        return self
+
+
+def parse_objectives(extension: Mapping[str, Any] | None, *, where: str, system: System | None = None) -> Objectives:
+    """The objectives of one experiment file. ``where`` is its name; ``system`` makes its names be checked.
+
+    Raises :class:`~muster.errors.UsageError` in one sentence that names file, key and what was expected.
+    """
+    if extension is None:
+        raise UsageError(f"{where}: extensions has no entry named 'muster', so no objective is stated")
+    try:
+        objectives = Objectives.model_validate(dict(extension))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{where}: extensions muster{f' {key}' if key else ''}: {message}") from None
+    if system is not None:
+        _names_exist(objectives, system, where)
+    return objectives
+
+
+def _names_exist(objectives: Objectives, system: System, where: str) -> None:
+    if objectives.alert and objectives.alert not in system.alerts:
+        known = ", ".join(sorted(system.alerts))
+        raise UsageError(f"{where}: system {system.name} has no alert {objectives.alert!r}; it has {known}")
+    if objectives.page and objectives.page not in system.contacts:
+        known = ", ".join(sorted(system.contacts))
+        raise UsageError(f"{where}: system {system.name} has no contact {objectives.page!r}; it has {known}")
+
+
+def window_s(objectives: Objectives, system: System, scale: float) -> float:
+    """The expected alert's ``for``, in seconds at this time scale; 0 when no alert is expected."""
+    alert = system.alerts.get(objectives.alert)
+    if alert is None:
+        return 0.0
+    limit = system.slo[alert.slo].limit(alert.level)
+    true_s = alert.for_s if alert.for_s is not None else (limit.for_s if limit is not None else 0.0)
+    return true_s / scale

@@ -1,0 +1,168 @@
+"""The judge of drills, and that every objective can fail."""
+
+from __future__ import annotations
+
+import pytest
+
+from muster.judge.timeline import judge
+from muster.timeline import Kind
+from muster.verdict import Verdict
+
+ALERT = "X0TTA6BL4ErrorRatioRollback"
+
+
+def test_a_drill_that_kept_every_promise_passes(make, rollback):
+    """With every event in time, every outcome is PASS, and so is the whole."""
+    judgement = judge(make(), rollback, window_s=5.0)
+    assert judgement.verdict is Verdict.PASS
+    assert judgement.broken == ""
+    assert {outcome.verdict for outcome in judgement.outcomes} == {Verdict.PASS}
+
+
+def test_durations_count_from_where_the_promise_says(make, rollback):
+    """Detection counts from the confirmed fault, overhead leaves the window out, the rest counts from the webhook."""
+    measured = judge(make(), rollback, window_s=5.0, predicted_s=5.9).measured
+    assert measured.detect_s == pytest.approx(5.4)
+    assert measured.detect_from_injection_s == pytest.approx(6.4)
+    assert measured.page_s == pytest.approx(0.1)
+    assert measured.overhead_s == pytest.approx(0.5)
+    assert measured.decide_s == pytest.approx(0.1)
+    assert measured.traffic_off_s == pytest.approx(0.9)
+    assert measured.rollback_s == pytest.approx(1.5)
+    assert measured.recover_s == pytest.approx(3.5)
+    assert measured.total_s == pytest.approx(10.0)
+    assert measured.predicted_s == 5.9
+    assert (measured.user_requests, measured.user_errors) == (10_000, 40)
+
+
+BROKEN = [
+    ((Kind.ALERT_FIRING,), "alert", "pending"),
+    ((Kind.ALERT_FIRING, Kind.ALERT_PENDING), "alert", "never became pending"),
+    ((Kind.PAGE_RECEIVED,), "page", "on-call was never paged"),
+    ((Kind.WEBHOOK_RECEIVED,), "webhook", "never received a webhook"),
+    ((Kind.DECIDED,), "decision", "decided nothing"),
+    ((Kind.ROLLBACK_STARTED,), "rollback", "never started"),
+    ((Kind.ROLLBACK_PROVEN,), "proof", "never proven"),
+]
+
+
+@pytest.mark.parametrize(("drop", "link", "words"), BROKEN, ids=[f"{row[1]}: {row[2]}" for row in BROKEN])
+def test_each_link_of_the_chain_can_fail_and_is_named(make, rollback, outcome_of, drop, link, words):
+    """Without its event, the link FAILs by name, and says what is known about it."""
+    judgement = judge(make(drop=drop), rollback, window_s=5.0)
+    assert judgement.verdict is Verdict.FAIL
+    assert judgement.broken == link
+    assert outcome_of(judgement, link).verdict is Verdict.FAIL
+    assert words in outcome_of(judgement, link).message
+
+
+def test_only_the_first_missing_link_explains_the_later_ones(make, rollback, outcome_of):
+    """When nothing follows the page, the rollback's sentence points back to the webhook."""
+    after_page = (Kind.WEBHOOK_RECEIVED, Kind.DECIDED, Kind.ROLLBACK_STARTED, Kind.TRAFFIC_OFF, Kind.ROLLBACK_PROVEN)
+    judgement = judge(make(drop=(*after_page, Kind.RECOVERED)), rollback, window_s=5.0)
+    assert judgement.broken == "webhook"
+    assert "the chain broke at the webhook" in outcome_of(judgement, "proof").message
+
+
+def test_a_stopped_responder_is_a_failure_that_says_what_refuses(make, rollback, outcome_of):
+    """Connection refused is a fact about the responder, with Alertmanager's own count of failures as evidence."""
+    after_page = (Kind.WEBHOOK_RECEIVED, Kind.DECIDED, Kind.ROLLBACK_STARTED, Kind.TRAFFIC_OFF, Kind.ROLLBACK_PROVEN)
+    notes = {
+        "responder": {"reads": 0, "error": "connection refused", "refused": True},
+        "alertmanager": {"receivers": {ALERT: ["on-call", "responder"]}, "failed": {"webhook": 7}},
+    }
+    judgement = judge(make(drop=(*after_page, Kind.RECOVERED), notes=notes), rollback, window_s=5.0)
+    webhook = outcome_of(judgement, "webhook")
+    assert judgement.verdict is Verdict.FAIL
+    assert judgement.broken == "webhook"
+    assert "Alertmanager could not deliver it, because nothing listens there (connection refused)" in webhook.message
+    assert "7 webhook" in webhook.message
+    assert judgement.sentence == webhook.message
+
+
+def test_a_missing_route_is_named_by_alertmanagers_own_routing(make, rollback, outcome_of):
+    """With the responder up, the webhook's absence is explained by who is routed to."""
+    notes = {"alertmanager": {"receivers": {ALERT: ["on-call"]}, "failed": {}}}
+    judgement = judge(make(drop=(Kind.WEBHOOK_RECEIVED,), notes=notes), rollback, window_s=5.0)
+    assert "Alertmanager routes it to on-call" in outcome_of(judgement, "webhook").message
+
+
+def test_a_refusal_is_not_a_rollback(make, rollback, outcome_of):
+    """A decision to refuse breaks the chain at the decision and repeats the responder's reason."""
+    refusal = (6.6, Kind.DECIDED, {"alert": ALERT, "decision": "refuse", "reason": "no previous revision"})
+    judgement = judge(make(drop=(Kind.DECIDED, Kind.ROLLBACK_STARTED), extra=[refusal]), rollback, window_s=5.0)
+    assert judgement.broken == "decision"
+    assert "no previous revision" in outcome_of(judgement, "decision").message
+
+
+def test_a_rollback_that_changed_nothing_is_a_failed_proof(make, rollback, outcome_of):
+    """ROLLBACK_PROVEN with verdict FAIL breaks the chain at the proof."""
+    failed = (8.0, Kind.ROLLBACK_PROVEN, {"verdict": "FAIL", "message": "the same digest still serves"})
+    judgement = judge(make(drop=(Kind.ROLLBACK_PROVEN,), extra=[failed]), rollback, window_s=5.0)
+    assert judgement.broken == "proof"
+    assert "the same digest still serves" in outcome_of(judgement, "proof").message
+
+
+def test_recovery_by_musters_own_hand_is_no_recovery(make, rollback, outcome_of):
+    """RECOVERED after HEALED proves nothing about the system."""
+    healed_first = (9.5, Kind.HEALED, {"fault": "bad-release"})
+    judgement = judge(make(extra=[healed_first]), rollback, window_s=5.0)
+    assert judgement.broken == "recovery"
+    assert "only after Muster" in outcome_of(judgement, "recovery").message
+
+
+def test_recovery_that_was_never_looked_for_is_unknown(make, rollback, outcome_of):
+    """Without RECOVERED and without any later look at the steady state, nothing is known."""
+    assert outcome_of(judge(make(drop=(Kind.RECOVERED,)), rollback), "recovery").verdict is Verdict.UNKNOWN
+    unsteady = (12.0, Kind.STEADY, {"verdict": "FAIL", "message": "error_ratio 15% > 10%"})
+    looked = judge(make(drop=(Kind.RECOVERED,), extra=[unsteady]), rollback)
+    assert outcome_of(looked, "recovery").verdict is Verdict.FAIL
+    assert "error_ratio 15% > 10%" in outcome_of(looked, "recovery").message
+
+
+LATE = ["detect", "webhook", "page", "decide", "traffic_off", "rollback", "recovered"]
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_each_deadline_can_fail(make, rollback, outcome_of, name):
+    """The same drill with a limit just under what was measured FAILs that deadline, and only that."""
+    held = judge(make(), rollback, window_s=5.0)
+    measured = outcome_of(held, f"{name}_within").measured
+    tight = rollback.model_copy(update={f"{name}_within_s": measured - 0.01})
+    judgement = judge(make(), tight, window_s=5.0)
+    assert [o.objective for o in judgement.outcomes if o.verdict is not Verdict.PASS] == [f"{name}_within"]
+    assert judgement.verdict is Verdict.FAIL
+    assert " > " in outcome_of(judgement, f"{name}_within").message
+
+
+def test_a_deadline_whose_event_never_came_fails_with_its_link(make, rollback, outcome_of):
+    """No rollback at all is not within three seconds."""
+    judgement = judge(make(drop=(Kind.ROLLBACK_PROVEN,)), rollback, window_s=5.0)
+    assert outcome_of(judgement, "rollback_within").verdict is Verdict.FAIL
+
+
+def test_users_errors_over_the_limit_fail(make, rollback, outcome_of):
+    """The users' own error ratio is held against its limit."""
+    judgement = judge(make(rps=(500, 150)), rollback, window_s=5.0)
+    assert outcome_of(judgement, "user_errors_below").verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("kind", [Kind.PAGE_RECEIVED, Kind.ROLLBACK_STARTED])
+def test_what_must_not_happen_fails_when_it_does(make, quiet, killed, outcome_of, kind):
+    """A page, or a rollback, after a pod kill breaks its promise."""
+    name = "must_not page" if kind is Kind.PAGE_RECEIVED else "must_not rollback"
+    data = {"contact": "on-call", "alert": ALERT}
+    judgement = judge(make(story=killed, rps=(500, 0), extra=[(4.0, kind, data)]), quiet)
+    assert outcome_of(judgement, name).verdict is Verdict.FAIL
+    assert "4.00 s after the fault" in outcome_of(judgement, name).message
+
+
+def test_a_pod_kill_that_nobody_heard_of_passes(make, quiet, killed):
+    """Healed by itself, without page or rollback, under the users' limit."""
+    assert judge(make(story=killed, rps=(500, 0)), quiet).verdict is Verdict.PASS
+
+
+def test_a_page_before_the_fault_is_not_the_faults(make, quiet, killed):
+    """What came before the injection is not held against the experiment."""
+    early = (-3.0, Kind.PAGE_RECEIVED, {"contact": "on-call", "alert": ALERT})
+    assert judge(make(story=killed, rps=(500, 0), extra=[early]), quiet).verdict is Verdict.PASS
