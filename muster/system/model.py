@@ -6,24 +6,27 @@ float in the base unit (:class:`~muster.system.units.Unit`) here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
-from muster.system.units import Unit, parse_duration, parse_quantity
+from muster.system.environment import Channel, Environment, Guard, KubernetesSource, Rollback
+from muster.system.fact import Fact, FactError, Seconds
+from muster.system.units import Unit, duration, parse_quantity
 
-Seconds = Annotated[float, BeforeValidator(parse_duration)]
+__all__ = [
+    "LEVELS", "Action", "Alert", "Channel", "Contact", "Document", "Environment", "Example", "Fact", "Guard",
+    "KubernetesSource", "LevelName", "Limit", "Mesh", "NoData", "Pods", "Pqc", "Rollback", "Runbook", "Seconds",
+    "Severity", "Slo", "System",
+]  # fmt: skip
+
 Severity = Literal["critical", "warning", "info"]
 Action = Literal["rollback", "restart", "scale", "escalate", "none"]
-LEVELS = ("objective", "warning", "critical", "rollback")
 LevelName = Literal["objective", "warning", "critical", "rollback"]
-
-
-class Fact(BaseModel):
-    """Base: unknown keys are errors, and nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+LEVELS: tuple[LevelName, ...] = ("objective", "warning", "critical", "rollback")
+Source = str | list[str]
 
 
 class Limit(Fact):
@@ -32,7 +35,7 @@ class Limit(Fact):
     above: float | None = None
     below: float | None = None
     for_s: Seconds = Field(0.0, alias="for")
-    source: str | list[str]
+    source: Source
     note: str = ""
 
     @property
@@ -42,9 +45,26 @@ class Limit(Fact):
         assert value is not None  # noqa: S101 - validated by Slo
         return value
 
+    @property
+    def operator(self) -> Literal[">", "<"]:
+        """The comparison, as PromQL and people write it."""
+        return ">" if self.above is not None else "<"
+
     def holds(self, value: float) -> bool:
         """Whether the comparison as written is true of ``value`` (NaN: never)."""
         return value > self.above if self.above is not None else value < self.bound
+
+
+class Example(Fact):
+    """Which raw series make the indicator take a given value; promtool's cases are generated from it.
+
+    ``series`` (and ``rest``, its complement in a ratio) are written as in PromQL; the environment's matchers are added.
+    """
+
+    shape: Literal["gauge", "rate", "increase", "ratio", "quantile", "down"]
+    series: str
+    rest: str = ""
+    quantile: float = 0.95
 
 
 class Slo(Fact):
@@ -55,9 +75,11 @@ class Slo(Fact):
     query: str  # PromQL; {selector}, {window} are filled in per environment
     per_replica: str = ""  # the same by (pod), where one bad replica of many must show
     window: Seconds = 60.0  # of rates and quantiles
-    series: list[str] = []  # metric names the query stands on: absent means UNKNOWN, never 0
+    series: list[str] = Field(default_factory=list)  # metric names the query stands on: absent means UNKNOWN, never 0
+    example: Example | None = None
     runbook: str  # "<runbook>#<section>"
     objective: Limit | None = None
+    target: Limit | None = None  # what is aimed at beyond the objective; missing it breaks nothing
     warning: Limit | None = None
     critical: Limit | None = None
     rollback: Limit | None = None
@@ -65,17 +87,20 @@ class Slo(Fact):
     @model_validator(mode="before")
     @classmethod
     def _parse_limits(cls, raw: Any) -> Any:
-        if not isinstance(raw, dict) or "unit" not in raw:
-            return raw
+        if not isinstance(raw, dict) or raw.get("unit") not in list(Unit):
+            return raw  # pydantic names what is wrong
         unit, parsed = Unit(raw["unit"]), dict(raw)
-        for level in LEVELS:
+        for level in (*LEVELS, "target"):
             rung = raw.get(level)
             if not isinstance(rung, dict):
                 continue
             given = [key for key in ("above", "below") if key in rung]
             if len(given) != 1:
-                raise ValueError(f"{level} needs exactly one of 'above' and 'below'")
-            parsed[level] = {**rung, given[0]: parse_quantity(rung[given[0]], unit)}
+                raise FactError("needs exactly one of 'above' and 'below'", level)
+            try:
+                parsed[level] = {**rung, given[0]: parse_quantity(rung[given[0]], unit)}
+            except ValueError as error:
+                raise FactError(str(error), level, given[0]) from None
         return parsed
 
     def limit(self, level: LevelName) -> Limit | None:
@@ -83,21 +108,47 @@ class Slo(Fact):
         limit: Limit | None = getattr(self, level)
         return limit
 
+    @property
+    def over(self) -> str:
+        """The window as people write it; empty where the indicator is a value of the instant."""
+        return duration(self.window) if "{window}" in self.query else ""
+
 
 class Alert(Fact):
     """One alert of the runbooks: an SLO's level that somebody is told about."""
 
     title: str
-    aliases: list[str] = []  # the same alert under the other runbook's name
+    aliases: list[str] = Field(default_factory=list)  # the same alert under the other runbook's name
     slo: str
     level: LevelName
     for_s: Seconds | None = Field(None, alias="for")  # None: the level's own
     severity: Severity
-    tell: list[str]  # contacts
+    tell: list[str] = Field(min_length=1)  # contacts
     within_s: Seconds = Field(900.0, alias="within")  # response time
     action: Action = "none"
     runbook: str
-    source: str | list[str]
+    source: Source
+
+
+class NoData(Fact):
+    """The alert that fires for each series that alerts stand on and that does not exist."""
+
+    alert: str
+    title: str
+    for_s: Seconds = Field(300.0, alias="for")
+    severity: Severity = "warning"
+    tell: list[str] = Field(min_length=1)
+    within_s: Seconds = Field(900.0, alias="within")
+    runbook: str
+    source: Source
+
+
+class Document(Fact):
+    """One of the documents that the sources name, as it was when the facts were taken from it."""
+
+    title: str
+    version: str
+    date: str
 
 
 class Runbook(Fact):
@@ -111,80 +162,26 @@ class Contact(Fact):
     """A role that is told; how it is reached differs by environment."""
 
     title: str
-    level: int = 1
+    level: int = 1  # of escalation, 1 is told first
+    within_s: Seconds = Field(900.0, alias="within")  # response time
+    when: list[str] = Field(default_factory=list)  # what is escalated to this role
+    source: Source = ""
 
 
-class Channel(Fact):
-    """How one contact is reached in one environment. Secrets only by file."""
+class Pods(Fact):
+    """What the runbooks expect of the workload's pods."""
 
-    kind: Literal["pagerduty", "webhook", "slack", "email"]
-    url: str
-    secret_file: str = ""
-
-
-class KubernetesSource(Fact):
-    """The workload on its cluster."""
-
-    kubeconfig: str
-    context: str | None = None
-    namespace: str
-    deployment: str
-    container: str
-    selector: str  # label selector of its pods
-    port: int  # HTTP port of a pod
-    mesh_port: int | None = None
-
-
-class Rollback(Fact):
-    """How a release is rolled back here, and when that is refused."""
-
-    strategy: Literal["kubernetes"] = "kubernetes"
-    timeout_s: Seconds = Field(120.0, alias="timeout")
-    cool_down_s: Seconds = Field(600.0, alias="cool_down")
-
-
-class Guard(Fact):
-    """What drills may touch here."""
-
-    namespaces: list[str] = []  # empty: nothing may be touched
-    max_pods: int = 1
-    allow_load: bool = False
-
-
-class Environment(Fact):
-    """One running copy of the system. ``${key}`` is filled in from ``endpoints_file`` before validation."""
-
-    name: str = ""
-    description: str
-    embedded: bool = False  # Muster may boot it when it does not run
-    endpoints_file: str = ""
-    time_scale: float = 1.0  # windows are divided by it, and nothing else
-    scrape_interval_s: Seconds = Field(15.0, alias="scrape_interval")  # at true scale
-    evaluation_interval_s: Seconds = Field(15.0, alias="evaluation_interval")
-    group_wait_s: Seconds = Field(30.0, alias="group_wait")  # at true scale; rollback triggers do not wait
-    metric_selector: str = ""  # label matchers for {selector}
-    kubernetes: KubernetesSource | None = None
-    http: str = ""  # the users' way in
-    prometheus: str = ""
-    alertmanager: str = ""
-    inbox: str = ""  # where pages can be read back as evidence
-    responder: str = ""
-    responder_token_file: str = ""
-    contacts: dict[str, Channel] = {}
-    rollback: Rollback = Rollback()
-    guard: Guard = Guard()
-    base_dir: Path = Path()
-
-    def scaled(self, seconds: float) -> float:
-        """A true-scale duration at this environment's time scale, in seconds."""
-        return seconds / self.time_scale
+    most_restarts: int
+    restart_window_s: Seconds = Field(alias="restart_window")
+    least_replicas: int = 1
+    source: Source
 
 
 class Mesh(Fact):
     """What the runbooks expect of the mesh."""
 
     least_peers: int
-    source: str | list[str]
+    source: Source
 
 
 class Pqc(Fact):
@@ -192,7 +189,7 @@ class Pqc(Fact):
 
     allowed_groups: list[str]
     fallback_forbidden: bool
-    source: str | list[str]
+    source: Source
 
 
 class System(Fact):
@@ -201,33 +198,69 @@ class System(Fact):
     schema_: Literal["muster/system/v1"] = Field(alias="schema")
     name: str
     title: str
+    documents: dict[str, Document] = Field(
+        default_factory=dict
+    )  # when given, every source begins with one of them: "<document> / <section>"
     runbooks: dict[str, Runbook]
     contacts: dict[str, Contact]
     slo: dict[str, Slo]
     alerts: dict[str, Alert]
+    no_data: NoData  # required: no data is never a pass
+    pods: Pods | None = None
     mesh: Mesh | None = None
     pqc: Pqc | None = None
-    dependencies: list[str] = []
+    dependencies: list[str] = Field(default_factory=list)
     environments: dict[str, dict[str, Any]]  # validated when one is chosen: load.environment()
+    _file: Path | None = PrivateAttr(None)  # where it was read, for messages
 
     @model_validator(mode="after")
     def _references_exist(self) -> System:
         for name, alert in self.alerts.items():
             if alert.slo not in self.slo:
-                raise ValueError(f"alerts.{name}.slo: there is no slo {alert.slo!r}")
+                raise FactError(f"there is no slo {alert.slo!r}", "alerts", name, "slo")
             if self.slo[alert.slo].limit(alert.level) is None:
-                raise ValueError(f"alerts.{name}.level: slo {alert.slo!r} has no level {alert.level!r}")
-            unknown = [contact for contact in alert.tell if contact not in self.contacts]
-            if unknown or not alert.tell:
-                raise ValueError(f"alerts.{name}.tell: {unknown[0] if unknown else 'nobody'} is not one of contacts")
-        anchors = {
-            **{f"slo.{n}": s.runbook for n, s in self.slo.items()},
-            **{f"alerts.{n}": a.runbook for n, a in self.alerts.items()},
-        }
-        for where, anchor in anchors.items():
-            if anchor.partition("#")[0] not in self.runbooks:
-                raise ValueError(f"{where}.runbook: there is no runbook {anchor.partition('#')[0]!r}")
+                raise FactError(f"slo {alert.slo!r} has no level {alert.level!r}", "alerts", name, "level")
+        for place, fact in self._facts():
+            for contact in getattr(fact, "tell", []):
+                if contact not in self.contacts:
+                    raise FactError(f"{contact!r} is not one of contacts", *place, "tell")
+            runbook = getattr(fact, "runbook", None)
+            if runbook is not None and runbook.partition("#")[0] not in self.runbooks:
+                raise FactError(f"there is no runbook {runbook.partition('#')[0]!r}", *place, "runbook")
+            self._check_sources(place, getattr(fact, "source", []))
         return self
+
+    def _facts(self) -> Iterator[tuple[tuple[str, ...], Fact]]:
+        """Everything that can name a source, a runbook or somebody to tell, with its place."""
+        yield ("no_data",), self.no_data
+        for kind in ("alerts", "slo", "contacts"):
+            for name, fact in getattr(self, kind).items():
+                yield (kind, name), fact
+        for name, slo in self.slo.items():
+            for level in (*LEVELS, "target"):
+                if (limit := getattr(slo, level)) is not None:
+                    yield ("slo", name, level), limit
+        for kind in ("pods", "mesh", "pqc"):
+            if (fact := getattr(self, kind)) is not None:
+                yield (kind,), fact
+
+    def _check_sources(self, place: tuple[str, ...], source: Source) -> None:
+        for text in [source] if isinstance(source, str) else source:
+            if text and self.documents and text.partition(" / ")[0] not in self.documents:
+                known = ", ".join(self.documents)
+                raise FactError(f"{text!r} does not begin with one of the documents ({known})", *place, "source")
+
+    def limit_of(self, alert: str) -> Limit:
+        """The rung that this alert stands on."""
+        entry = self.alerts[alert]
+        limit = self.slo[entry.slo].limit(entry.level)
+        assert limit is not None  # noqa: S101 - validated above
+        return limit
+
+    def duration_of(self, alert: str) -> float:
+        """How long the condition must last before this alert fires, in seconds at true scale."""
+        own = self.alerts[alert].for_s
+        return own if own is not None else self.limit_of(alert).for_s
 
     def runbook_url(self, anchor: str) -> str:
         """The link to a section written as ``<runbook>#<section>``."""

@@ -1,0 +1,98 @@
+"""One running copy of a system: where it is read, who is told there, and what may be touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from muster.system.fact import Fact, FactError, Seconds
+
+
+class Channel(Fact):
+    """How one contact is reached in one environment. Secrets only by file.
+
+    pagerduty: ``url`` of Events v2, ``secret_file`` holds the routing key. webhook: ``url``, ``secret_file`` holds a
+    bearer token. slack: ``to`` is the channel, ``secret_file`` holds the incoming webhook's address. email: ``url`` is
+    ``smtp://[user@]host:port``, ``to`` the recipient, ``sender`` who it is from, ``secret_file`` holds the password.
+    """
+
+    kind: Literal["pagerduty", "webhook", "slack", "email"]
+    url: str = ""
+    secret_file: str = ""
+    to: str = ""
+    sender: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Channel:
+        needed = {
+            "pagerduty": ("url", "secret_file"),
+            "webhook": ("url",),
+            "slack": ("to", "secret_file"),
+            "email": ("url", "to"),
+        }[self.kind]
+        for key in needed:
+            if not getattr(self, key):
+                raise FactError(f"a channel of kind {self.kind} needs it", key)
+        return self
+
+
+class KubernetesSource(Fact):
+    """The workload on its cluster."""
+
+    kubeconfig: str
+    context: str | None = None
+    namespace: str
+    deployment: str
+    container: str
+    selector: str  # label selector of its pods
+    port: int  # HTTP port of a pod
+    mesh_port: int | None = None
+
+
+class Rollback(Fact):
+    """How a release is rolled back here, and when that is refused."""
+
+    strategy: Literal["kubernetes"] = "kubernetes"
+    timeout_s: Seconds = Field(120.0, alias="timeout")
+    cool_down_s: Seconds = Field(600.0, alias="cool_down")
+
+
+class Guard(Fact):
+    """What drills may touch here."""
+
+    namespaces: list[str] = Field(default_factory=list)  # empty: nothing may be touched
+    max_pods: int = 1
+    allow_load: bool = False
+
+
+class Environment(Fact):
+    """One running copy of the system. ``${key}`` is filled in from ``endpoints_file`` before validation."""
+
+    name: str = ""
+    description: str
+    embedded: bool = False  # Muster may boot it when it does not run
+    endpoints_file: str = ""
+    time_scale: float = Field(1.0, gt=0)  # windows are divided by it, and nothing else
+    scrape_interval_s: Seconds = Field(15.0, alias="scrape_interval")  # at true scale
+    evaluation_interval_s: Seconds = Field(15.0, alias="evaluation_interval")
+    group_wait_s: Seconds = Field(30.0, alias="group_wait")  # at true scale; rollback triggers do not wait
+    group_interval_s: Seconds = Field(60.0, alias="group_interval", gt=0)
+    repeat_interval_s: Seconds = Field(14400.0, alias="repeat_interval", gt=0)
+    metric_selector: str = ""  # label matchers for {selector}
+    kubernetes: KubernetesSource | None = None
+    http: str = ""  # the users' way in
+    prometheus: str = ""
+    alertmanager: str = ""
+    inbox: str = ""  # where pages can be read back as evidence
+    responder: str = ""
+    responder_token_file: str = ""
+    contacts: dict[str, Channel] = Field(default_factory=dict)
+    rollback: Rollback = Rollback()
+    guard: Guard = Guard()
+    base_dir: Path = Path()
+
+    def scaled(self, seconds: float) -> float:
+        """A true-scale duration at this environment's time scale, in seconds."""
+        return seconds / self.time_scale

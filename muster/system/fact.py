@@ -1,0 +1,25 @@
+"""What every fact is made of: strictness, durations, and errors that know their place."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from muster.system.units import parse_duration
+
+Seconds = Annotated[float, BeforeValidator(parse_duration)]
+
+
+class FactError(ValueError):
+    """A mistake in a fact; ``path`` leads from the fact that was being validated to the place of the mistake."""
+
+    def __init__(self, message: str, *path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class Fact(BaseModel):
+    """Base: unknown keys are errors, and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)

@@ -1,0 +1,20 @@
+"""PromQL as the facts write it -> PromQL for one environment."""
+
+from __future__ import annotations
+
+from muster.system.environment import Environment
+from muster.system.units import duration
+
+
+def prom_duration(seconds: float) -> str:
+    """A duration as Prometheus wants it: whole units, so 2.5 s is ``2500ms``. Never below one millisecond but 0."""
+    milliseconds = round(seconds * 1000)
+    if seconds > 0 and milliseconds == 0:
+        milliseconds = 1
+    return f"{milliseconds}ms" if milliseconds % 1000 else duration(milliseconds // 1000)
+
+
+def fill(query: str, environment: Environment, window_s: float) -> str:
+    """``{selector}`` and ``{window}`` replaced, literally; ``window_s`` is at true scale."""
+    window = prom_duration(environment.scaled(window_s))
+    return query.replace("{selector}", environment.metric_selector).replace("{window}", window)
