@@ -1,0 +1,114 @@
+"""The HTML report, built by the real Allure and read in a real browser."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from muster.errors import UsageError
+from muster.report import html
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+needs_allure = pytest.mark.skipif(
+    not (html.CHECKOUT / "node_modules/.bin/allure").exists(), reason="Allure is not installed: run 'make report' once"
+)
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium on PATH: on Debian, apt install chromium")
+
+
+def result(folder: Path, name: str, status: str, message: str = "") -> None:
+    """One test result as allure-pytest writes it."""
+    body = {
+        "uuid": f"{folder.parent.name}-{name}",
+        "historyId": name,
+        "testCaseId": name,
+        "name": name,
+        "fullName": f"checks.{name}",
+        "status": status,
+        "statusDetails": {"message": message},
+        "labels": [{"name": "epic", "value": "x0tta6bl4/lab"}, {"name": "feature", "value": "On-call runbook"}],
+        "attachments": [{"name": "snapshot", "source": f"{name}-attachment.json", "type": "application/json"}],
+        "start": 1_700_000_000_000,
+        "stop": 1_700_000_000_100,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{folder.parent.name}-{name}-result.json").write_text(json.dumps(body))
+    (folder / f"{name}-attachment.json").write_text('{"readings": {}}')
+
+
+@pytest.fixture
+def reports(tmp_path):
+    for stamp, status in (("20260101T000000Z", "passed"), ("20260102T000000Z", "failed")):
+        results = tmp_path / f"{stamp}-smoke-x0tta6bl4-lab" / "allure-results"
+        result(results, "test_error_ratio_holds", status, "error_ratio 12.3% > 10%" if status == "failed" else "")
+        result(results, "test_latency_holds", "broken", "no samples of latency_p95")
+    return tmp_path
+
+
+def test_without_any_run_the_report_says_what_to_run_first(tmp_path):
+    """An empty reports folder is a usage error that names the next step."""
+    with pytest.raises(UsageError, match="make smoke"):
+        html.choose(tmp_path, None)
+
+
+def test_the_newest_run_is_chosen_and_an_unknown_one_is_refused(reports):
+    """Names sort by time; a wrong name offers the newest."""
+    assert html.choose(reports, None).name.startswith("20260102")
+    with pytest.raises(UsageError, match="20260102"):
+        html.choose(reports, "nope")
+
+
+@needs_allure
+def test_each_earlier_run_enters_the_history_once(reports):
+    """Building twice does not count the earlier run twice, and the run itself is not its own history."""
+    for _ in range(2):
+        html.build(reports, html.choose(reports, None))
+    assert len((reports / "history.jsonl").read_text().splitlines()) == 1
+
+
+@needs_allure
+@needs_browser
+def test_a_browser_shows_the_checks_their_verdicts_and_the_categories(reports, tmp_path):
+    """What a reviewer opens holds the runbook, the checks, and the words for failed and unknown."""
+    index = html.build(reports, html.choose(reports, None))
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(index.parent))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        home = f"http://127.0.0.1:{server.server_address[1]}/"
+        dom, categories = (dump(home + page, tmp_path / f"profile{page[2:]}") for page in ("", "#categories"))
+        server.shutdown()
+    for words in ("On-call runbook", "test_error_ratio_holds", "test_latency_holds"):
+        assert words in dom
+    assert "Does not hold" in categories
+    assert "no data is never a pass" in categories
+
+
+def dump(url: str, profile: Path) -> str:
+    """The page's DOM after its scripts have run."""
+    quiet = ("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync")
+    command = [
+        BROWSER,
+        "--headless",
+        "--no-sandbox",
+        *quiet,
+        "--disable-component-update",
+        f"--user-data-dir={profile}",
+    ]
+    done = subprocess.run(
+        [*command, "--virtual-time-budget=8000", "--dump-dom", url],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout
