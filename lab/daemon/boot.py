@@ -1,0 +1,61 @@
+"""The order in which a lab comes up; whatever does not depend on something else happens at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import lab
+from lab.daemon import alertmanager, components, manifests, prometheus
+from lab.daemon.conditions import Condition, until
+from lab.daemon.folder import Folder, write_private
+from lab.daemon.supervisor import Supervisor
+from lab.daemon.world import World
+
+BOOT_TIMEOUT_S = 60.0
+MANIFESTS = Path(lab.__file__).parent / "manifests"
+
+
+def configure(folder: Folder, plan: dict[str, str]) -> None:
+    """Clear what an earlier lab in this folder stored, and write the configuration of the real programs."""
+    from lab.ingress import haproxy
+
+    for old in (folder.data, folder.root / "pods"):
+        shutil.rmtree(old, ignore_errors=True)
+    for stale in (*folder.logs.glob("*.log"), folder.root / "inbox.jsonl"):
+        if stale.name != "daemon.log":
+            stale.unlink(missing_ok=True)
+    for made in (folder.data, folder.logs, folder.config / "rules"):
+        made.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_private(prometheus.configuration_file(folder), prometheus.configuration(folder, plan))
+    write_private(components.haproxy_configuration(folder), haproxy.render(plan))
+    if not alertmanager.configuration_file(folder).is_file():
+        write_private(alertmanager.configuration_file(folder), alertmanager.NOBODY)
+
+
+async def boot(plan: dict[str, str], supervisor: Supervisor, world: World, say: Callable[[str], None]) -> None:
+    """Start everything and return when the lab does all that it is for. Raises :class:`lab.errors.LabError`."""
+    began = time.monotonic()
+    objects = manifests.read(MANIFESTS, plan)
+
+    async def told(what: str, doing: Awaitable[None]) -> None:
+        await doing
+        say(f"{time.monotonic() - began:4.1f} s  {what}")
+
+    async def holds(what: str, condition: Condition) -> None:
+        await told(what, until(condition, what, BOOT_TIMEOUT_S))
+
+    await told("api answers", supervisor.start("api", BOOT_TIMEOUT_S))
+    async with asyncio.TaskGroup() as together:
+        together.create_task(told("manifests applied", manifests.apply(world.client, objects)))
+        for name in supervisor.names:
+            if name != "api":
+                together.create_task(told(f"{name} runs", supervisor.start(name, BOOT_TIMEOUT_S)))
+    async with asyncio.TaskGroup() as together:
+        together.create_task(holds("deployments available", world.deployments_available))
+        together.create_task(holds("users served through the ingress", world.users_are_served))
+        together.create_task(holds("every pod scraped by Prometheus", world.targets_are_scraped))
+        together.create_task(holds("every rule evaluated", world.rules_are_evaluated))

@@ -1,0 +1,88 @@
+"""The lab's Prometheus: its configuration and how it is run.
+
+Pods are discovered through the Kubernetes API as on a cluster; intervals are the true ones divided by the time scale.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.daemon.folder import Folder
+
+SCRAPE_S = 15.0
+SCRAPE_TIMEOUT_S = 10.0
+LOOKBACK_S = 300.0  # how long a sample counts as current
+RESEND_S = 60.0  # how often a firing alert is repeated to Alertmanager
+KEPT = "2h"
+
+
+def configuration(folder: Folder, plan: dict[str, str]) -> str:
+    """The YAML of ``prometheus.yml``."""
+    scale = float(plan["time_scale"])
+    config = {
+        "global": {
+            "scrape_interval": whole(SCRAPE_S / scale),
+            "scrape_timeout": whole(min(SCRAPE_TIMEOUT_S, SCRAPE_S / scale)),
+            "evaluation_interval": whole(SCRAPE_S / scale),
+        },
+        "rule_files": [str(folder.config / "rules" / "*.yml")],
+        "alerting": {
+            "alertmanagers": [{"static_configs": [{"targets": [plan["alertmanager"].removeprefix("http://")]}]}]
+        },
+        "scrape_configs": [
+            {
+                "job_name": "pods",
+                "kubernetes_sd_configs": [{"role": "pod", "kubeconfig_file": plan["kubeconfig"]}],
+                "relabel_configs": _relabeling(),
+            }
+        ],
+    }
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def _relabeling() -> list[dict[str, Any]]:
+    """Only annotated pods' port named ``http``; the labels by which rules and people know a pod."""
+    meta = "__meta_kubernetes_pod"
+    kept = [(f"{meta}_annotation_prometheus_io_scrape", "true"), (f"{meta}_container_port_name", "http")]
+    named = {
+        "__meta_kubernetes_namespace": "namespace",
+        f"{meta}_name": "pod",
+        f"{meta}_label_app": "app",
+        f"{meta}_label_pod_template_hash": "pod_template_hash",
+    }
+    return [
+        *({"source_labels": [source], "regex": regex, "action": "keep"} for source, regex in kept),
+        {"source_labels": [f"{meta}_phase"], "regex": "Succeeded|Failed", "action": "drop"},
+        *({"source_labels": [source], "target_label": target} for source, target in named.items()),
+        {"source_labels": [f"{meta}_label_app"], "regex": "(.+)", "target_label": "job"},
+    ]
+
+
+def argv(program: str, folder: Folder, plan: dict[str, str]) -> tuple[str, ...]:
+    """The command line. What Prometheus itself waits for is scaled, too; its storage stays small."""
+    scale = float(plan["time_scale"])
+    return (
+        program,
+        f"--config.file={configuration_file(folder)}",
+        f"--storage.tsdb.path={folder.data / 'prometheus'}",
+        f"--storage.tsdb.retention.time={KEPT}",
+        "--storage.tsdb.wal-segment-size=10MB",
+        f"--web.listen-address={plan['prometheus'].removeprefix('http://')}",
+        "--web.enable-lifecycle",
+        f"--query.lookback-delta={whole(LOOKBACK_S / scale)}",
+        f"--rules.alert.resend-delay={whole(RESEND_S / scale)}",
+    )
+
+
+def configuration_file(folder: Folder) -> Path:
+    """Where the configuration lies."""
+    return folder.config / "prometheus.yml"
+
+
+def whole(seconds: float) -> str:
+    """A duration as Prometheus reads it: whole units only (``250ms``, ``15s``), never zero."""
+    milliseconds = max(1, round(seconds * 1000))
+    return f"{milliseconds // 1000}s" if milliseconds % 1000 == 0 else f"{milliseconds}ms"

@@ -1,0 +1,36 @@
+"""Ends whatever a lab has left running and removes what must not outlive it. Logs stay."""
+
+from __future__ import annotations
+
+import os
+
+from lab.daemon import records
+from lab.daemon.folder import Folder
+from lab.errors import LabError
+
+GRACE_S = 1.0
+_FIRST = ("daemon", "agent", "controllers")  # whoever would replace what is ended next
+
+
+def sweep(folder: Folder) -> None:
+    """End every recorded process but this one, then remove endpoints, sockets and records.
+
+    Raises :class:`LabError` when a process survives even SIGKILL.
+    """
+    if not folder.records.is_dir():
+        return
+    survivors = []
+    for first in (True, False):
+        # Read anew each time: the agent may have started a pod while it was being ended.
+        everyone = [record for record in records.read_all(folder.records) if record.pid != os.getpid()]
+        found = [record for record in everyone if (record.name in _FIRST) is first]
+        processes = [process for record in found if (process := record.process())]
+        survivors += records.end(processes, GRACE_S)
+    if survivors:
+        raise LabError(f"these processes of the lab cannot be ended: {', '.join(str(each.pid) for each in survivors)}")
+    folder.endpoints.unlink(missing_ok=True)
+    for path in folder.root.rglob("*"):
+        if path.is_socket():
+            path.unlink(missing_ok=True)
+    for path in folder.records.glob("*.json"):
+        path.unlink(missing_ok=True)

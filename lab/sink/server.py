@@ -1,0 +1,82 @@
+"""The sink's HTTP server: ``POST /v2/enqueue``, ``POST /webhook/NAME``, ``GET /inbox``, ``GET /healthz``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from lab.sink import pagerduty, webhook
+from lab.sink.inbox import Inbox
+
+LARGEST_BODY = 512 * 1024  # PagerDuty's own limit
+
+
+class Sink:
+    """Handlers on one inbox; ``state`` is the lab's state folder."""
+
+    def __init__(self, state: Path) -> None:
+        self._inbox = Inbox(state / "inbox.jsonl")
+        self._keys = state / "pager-keys"
+
+    def application(self) -> web.Application:
+        """The routes. Larger bodies than PagerDuty takes are answered with 413."""
+        application = web.Application(client_max_size=LARGEST_BODY)
+        application.add_routes(
+            [
+                web.post("/v2/enqueue", self.enqueue),
+                web.post("/webhook/{name}", self.webhook),
+                web.get("/inbox", self.inbox),
+                web.get("/healthz", self.healthz),
+            ]
+        )
+        return application
+
+    async def enqueue(self, request: web.Request) -> web.Response:
+        """PagerDuty's Events v2: 202, or 400 with its reasons."""
+        try:
+            message = pagerduty.accept(await _json(request), pagerduty.read_keys(self._keys))
+        except pagerduty.Refused as refused:
+            answer = {"status": "invalid event", "message": "Event object is invalid", "errors": refused.errors}
+            return web.json_response(answer, status=400)
+        if not message.alert:  # a resolve need not repeat what it resolves
+            message = dataclasses.replace(message, alert=self._inbox.alert_of(message.body["dedup_key"]))
+        self._inbox.add(message)
+        answer = {"status": "success", "message": "Event processed", "dedup_key": message.body["dedup_key"]}
+        return web.json_response(answer, status=202)
+
+    async def webhook(self, request: web.Request) -> web.Response:
+        """Any JSON object is accepted under the name in the path."""
+        body = await _json(request)
+        if not isinstance(body, dict):
+            return web.json_response({"error": "the body is not a JSON object"}, status=400)
+        for message in webhook.accept(request.match_info["name"], body):
+            self._inbox.add(message)
+        return web.json_response({"status": "ok"})
+
+    async def inbox(self, request: web.Request) -> web.Response:
+        """``{"messages": [...]}`` in order of arrival, from ``since`` on."""
+        given = request.query.get("since", "0")
+        try:
+            since = float(given)
+        except ValueError:
+            since = math.nan
+        if math.isnan(since):
+            return web.json_response({"error": f"since={given} is not seconds since the epoch"}, status=400)
+        return web.json_response({"messages": [dataclasses.asdict(message) for message in self._inbox.since(since)]})
+
+    async def healthz(self, request: web.Request) -> web.Response:
+        """Whether the sink serves."""
+        return web.Response(text="ok\n")
+
+
+async def _json(request: web.Request) -> Any:
+    """The body as JSON, whatever its content type says; None when it is not JSON."""
+    try:
+        return json.loads(await request.read())
+    except ValueError:
+        return None
