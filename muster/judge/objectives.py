@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from muster.errors import UsageError
-from muster.system.model import Fact, Seconds, System
+from muster.system.fact import Fact, Seconds
+from muster.system.model import System
 from muster.system.units import Unit, parse_quantity
 
 Ratio = Annotated[float, BeforeValidator(lambda text: parse_quantity(text, Unit.RATIO))]
