@@ -1,0 +1,66 @@
+"""From whatever went wrong while reading to one typed :class:`~muster.snapshot.Failure`."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+
+import httpx
+
+from muster.errors import MusterError
+from muster.kube import KubeError
+from muster.snapshot import Failure, FailureKind
+
+
+class ReadError(Exception):
+    """A reader gives up, with the typed reason."""
+
+    def __init__(self, kind: FailureKind, message: str) -> None:
+        super().__init__(message)
+        self.failure = Failure(kind, message)
+
+
+def explain(error: BaseException, source: str, deadline_s: float) -> Failure | None:
+    """The typed failure behind an exception, or None when it is not a failure to read but a mistake of ours."""
+    if isinstance(error, ReadError):
+        return error.failure
+    if isinstance(error, KubeError) and error.status:
+        kind = FailureKind.FORBIDDEN if error.status in {401, 403} else FailureKind.HTTP_STATUS
+        return Failure(kind, str(error))
+    if isinstance(error, MusterError):
+        return Failure(FailureKind.UNREACHABLE, str(error))
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+        return Failure(FailureKind.UNREACHABLE, f"{source} is not an address that can be read: {error}")
+    if isinstance(error, TimeoutError | httpx.TimeoutException):
+        return Failure(FailureKind.TIMEOUT, f"{source} did not answer within {deadline_s:g} s")
+    if isinstance(error, httpx.HTTPError | OSError):
+        return _explain_transport(error, source)
+    return None
+
+
+def _explain_transport(error: BaseException, source: str) -> Failure:
+    chain = list(_chain(error))
+    for cause in chain:
+        if isinstance(cause, ssl.SSLError):
+            reason = cause.reason or str(cause)
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                reason = cause.verify_message
+            return Failure(FailureKind.TLS, f"{source} is not trusted over TLS: {reason}")
+        if isinstance(cause, ConnectionRefusedError):
+            return Failure(FailureKind.REFUSED, f"{source} refuses connections")
+        if isinstance(cause, socket.gaierror):
+            return Failure(FailureKind.UNREACHABLE, f"{source}: no such host ({cause.strerror})")
+    what = str(error) or type(error).__name__
+    return Failure(FailureKind.UNREACHABLE, f"{source}: {what}")
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The exception, what it groups, and what caused it, innermost last; httpx wraps the socket's own error."""
+    yield error
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from _chain(part)
+    below = error.__cause__ or error.__context__
+    if below is not None:
+        yield from _chain(below)

@@ -1,0 +1,183 @@
+"""Readings of Prometheus: one per SLO, and what it scrapes, evaluates and fires."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from muster.read.failures import ReadError
+from muster.read.http import parse_json
+from muster.snapshot import FailureKind
+from muster.system.model import Slo
+from muster.system.promql import fill
+from muster.system.units import duration
+
+if TYPE_CHECKING:
+    from muster.read.session import Session
+
+STALE_SCRAPES = 4  # a sample may miss so many scrapes, and
+STALE_SLACK_S = 1.0  # this much more, for a busy machine
+Samples = list[tuple[dict[str, str], float]]
+
+
+async def read_slo(session: Session, slo: Slo) -> dict[str, Any]:
+    """One indicator: ``{"value", "per_replica": {pod: value}, "window_s", "gaps": [sentence]}``.
+
+    A gap is what is missing from a value that is otherwise known: a target that is down, a replica without fresh
+    samples or without traffic. Whoever judges may fail on the value, but not pass over a gap.
+    Raises ReadError when there is no value at all: no samples, only stale ones, or no traffic (0/0).
+    """
+    environment = session.environment
+    window_s = environment.scaled(slo.window) if slo.over else None
+    whole, replicas, gaps = await asyncio.gather(
+        _query(session, fill(slo.query, environment, slo.window)),
+        _per_replica(session, slo),
+        _gaps(session, slo),
+    )
+    per_replica = {pod: value for pod, value in replicas.items() if math.isfinite(value)}
+    idle = [f"no traffic to {pod}{_in(window_s)}" for pod in sorted(replicas.keys() - per_replica.keys())]
+    if not whole:
+        reasons = f" ({'; '.join(gaps)})" if gaps else ""
+        raise ReadError(FailureKind.EMPTY, f"no samples{_in(window_s)} from {environment.prometheus}{reasons}")
+    if len(whole) > 1:
+        raise ReadError(FailureKind.UNPARSEABLE, f"the query gives {len(whole)} series where one value was expected")
+    value = whole[0][1]
+    if not math.isfinite(value):
+        raise ReadError(FailureKind.EMPTY, f"no traffic{_in(window_s)}: the query gives {value} (0/0)")
+    if gaps and all("old" in gap for gap in gaps) and len(gaps) >= max(1, len(replicas)):
+        raise ReadError(FailureKind.STALE, "; ".join(gaps))
+    return {"value": value, "per_replica": per_replica, "window_s": window_s, "gaps": [*gaps, *idle]}
+
+
+async def read_targets(session: Session) -> list[dict[str, Any]]:
+    """Active scrape targets that match the environment's selector: labels, health, last error and scrape."""
+    data = await _api(session, "targets", state="active")
+    wanted = _matchers(session.environment.metric_selector)
+    targets = [
+        {
+            "job": target["labels"].get("job", ""),
+            "instance": target["labels"].get("instance", ""),
+            "pod": target["labels"].get("pod", ""),
+            "health": target["health"],
+            "last_error": target["lastError"],
+            "last_scrape": target["lastScrape"],
+        }
+        for target in data["activeTargets"]
+        if all(target["labels"].get(name) == value for name, value in wanted.items())
+    ]
+    if not targets:
+        selector = session.environment.metric_selector or "anything"
+        raise ReadError(
+            FailureKind.EMPTY, f"{session.environment.prometheus} scrapes no target that matches {selector}"
+        )
+    return sorted(targets, key=lambda target: (target["job"], target["pod"], target["instance"]))
+
+
+async def read_rules(session: Session) -> list[dict[str, Any]]:
+    """Every loaded alerting rule: name, expression, duration, labels, health, last error, state."""
+    data = await _api(session, "rules", type="alert")
+    return [
+        {
+            "name": rule["name"],
+            "group": group["name"],
+            "query": rule["query"],
+            "for_s": rule.get("duration", 0),
+            "labels": rule.get("labels", {}),
+            "health": rule["health"],
+            "last_error": rule.get("lastError", ""),
+            "state": rule.get("state", ""),
+        }
+        for group in data["groups"]
+        for rule in group["rules"]
+    ]
+
+
+async def read_alerts(session: Session) -> list[dict[str, Any]]:
+    """Alerts that Prometheus holds pending or firing."""
+    data = await _api(session, "alerts")
+    return [
+        {
+            "name": alert["labels"].get("alertname", ""),
+            "state": alert["state"],
+            "labels": alert["labels"],
+            "summary": alert.get("annotations", {}).get("summary", ""),
+            "active_at": alert.get("activeAt", ""),
+        }
+        for alert in data["alerts"]
+    ]
+
+
+async def read_alertmanagers(session: Session) -> list[str]:
+    """The Alertmanagers that Prometheus sends to, by address."""
+    data = await _api(session, "alertmanagers")
+    return sorted(entry["url"] for entry in data["activeAlertmanagers"])
+
+
+async def _per_replica(session: Session, slo: Slo) -> dict[str, float]:
+    if not slo.per_replica:
+        return {}
+    samples = await _query(session, fill(slo.per_replica, session.environment, slo.window))
+    return {labels.get("pod", "?"): value for labels, value in sorted(samples, key=lambda sample: str(sample[0]))}
+
+
+async def _gaps(session: Session, slo: Slo) -> list[str]:
+    """Why the samples that the SLO stands on may not speak for every replica."""
+    if not slo.series:
+        return []  # it judges presence itself
+    selector = session.environment.metric_selector
+    up, *ages = await asyncio.gather(
+        _query(session, f"up{{{selector}}}"),
+        *(_query(session, f"time() - max by (pod) (timestamp({series}{{{selector}}}))") for series in slo.series),
+    )
+    gaps = [f"target {labels.get('pod', labels.get('instance', '?'))} is down" for labels, value in up if value == 0]
+    if not up:
+        gaps.append(f"no target matches {selector}")
+    limit = STALE_SCRAPES * session.environment.scaled(session.environment.scrape_interval_s) + STALE_SLACK_S
+    for series, samples in zip(slo.series, ages, strict=True):
+        gaps += [
+            f"the newest {series} of {labels.get('pod', '?')} is {duration(round(age, 1))} old"
+            for labels, age in samples
+            if age > limit
+        ]
+    return sorted(gaps)
+
+
+async def _query(session: Session, query: str) -> Samples:
+    """An instant query; the same one is asked once a run."""
+
+    async def ask() -> Samples:
+        data = await _api(session, "query", query=query)
+        if data["resultType"] == "scalar":
+            return [({}, float(data["result"][1]))]
+        return [(sample["metric"], float(sample["value"][1])) for sample in data["result"]]
+
+    return await session.shared(query, ask)
+
+
+async def _api(session: Session, path: str, **params: str) -> Any:
+    url = f"{session.environment.prometheus.rstrip('/')}/api/v1/{path}"
+    status, raw = await session.http.get(url, params=params)
+    if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+        raise ReadError(FailureKind.FORBIDDEN, f"{url} answered {status}")
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        raise ReadError(FailureKind.HTTP_STATUS, f"{url} answered {status}")
+    body = parse_json(raw, url)
+    if not isinstance(body, dict) or "status" not in body:
+        raise ReadError(FailureKind.UNPARSEABLE, f"{url} does not speak Prometheus' API")
+    if body["status"] != "success":
+        raise ReadError(FailureKind.HTTP_STATUS, f"{url} answered {status}: {body.get('error', 'no reason given')}")
+    return body["data"]
+
+
+def _matchers(selector: str) -> dict[str, str]:
+    """The equality matchers of a selector: the environment's labels as written in its facts."""
+    import re
+
+    return dict(re.findall(r'(\w+)\s*=\s*"([^"]*)"', selector))
+
+
+def _in(window_s: float | None) -> str:
+    return "" if window_s is None else f" in {duration(window_s)}"

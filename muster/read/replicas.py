@@ -1,0 +1,95 @@
+"""Readings of every replica by its own address, and of the users' way in."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from muster.read.failures import ReadError
+from muster.read.http import parse_json
+from muster.read.session import each
+from muster.snapshot import FailureKind
+
+if TYPE_CHECKING:
+    from muster.read.session import Session
+
+Pods = list[dict[str, Any]]
+
+
+async def read_health(session: Session, pods: Pods) -> dict[str, Any]:
+    """``/health`` of every replica: ``{"status_code", "body"}``. A 503 is an answer, and is judged as one."""
+    return await each(_addresses(session, pods, "/health"), lambda url: _answer(session, url), session.deadline_s)
+
+
+async def read_ingress_health(session: Session) -> dict[str, Any]:
+    """``/health`` as a user gets it, through the ingress."""
+    return await _answer(session, f"{session.environment.http.rstrip('/')}/health")
+
+
+async def read_pqc_status(session: Session, pods: Pods) -> dict[str, Any]:
+    """``/security/pqc/status`` of every replica: what it *says* about its handshakes."""
+    return await _bodies(session, pods, "/security/pqc/status")
+
+
+async def read_mesh_status(session: Session, pods: Pods) -> dict[str, Any]:
+    """``/mesh/status`` of every replica."""
+    return await _bodies(session, pods, "/mesh/status")
+
+
+async def read_mesh_peers(session: Session, pods: Pods) -> dict[str, Any]:
+    """``/mesh/peers`` of every replica: its own view of the mesh."""
+    return await _bodies(session, pods, "/mesh/peers")
+
+
+async def read_mesh_tls(session: Session, pods: Pods) -> dict[str, Any]:
+    """What each replica's mesh port negotiates with a client that offers both kinds: ``{"group", "version"}``."""
+    from muster.read.tls import negotiate
+
+    source = session.environment.kubernetes
+    assert source is not None  # noqa: S101 - a reader without a source is not run
+    assert source.mesh_port is not None  # noqa: S101
+    targets = {pod["name"]: (pod["ip"], source.mesh_port) for pod in _serving(pods)}
+
+    async def probe(target: tuple[str, int]) -> dict[str, str]:
+        return await asyncio.to_thread(negotiate, *target, session.deadline_s * 0.8)
+
+    return await each(targets, probe, session.deadline_s)
+
+
+async def _bodies(session: Session, pods: Pods, path: str) -> dict[str, Any]:
+    return await each(_addresses(session, pods, path), session.http.get_json, session.deadline_s)
+
+
+async def _answer(session: Session, url: str) -> dict[str, Any]:
+    status, body = await session.http.get(url)
+    try:
+        parsed = parse_json(body, url)
+    except ReadError:
+        if status == httpx.codes.OK:
+            raise
+        parsed = {}  # an error page: the status says enough
+    if not isinstance(parsed, dict):
+        raise ReadError(FailureKind.UNPARSEABLE, f"{url}: a JSON object was expected, not {type(parsed).__name__}")
+    return {"status_code": status, "body": parsed}
+
+
+def _serving(pods: Pods) -> Pods:
+    """Pods that can be asked: not leaving, not finished, with an address. The others are the pod checks' business."""
+    asked = [
+        pod for pod in pods if pod["ip"] and not pod["terminating"] and pod["phase"] not in {"Succeeded", "Failed"}
+    ]
+    if not asked:
+        raise ReadError(FailureKind.EMPTY, "no replica has an address yet, or all are leaving")
+    return asked
+
+
+def _addresses(session: Session, pods: Pods, path: str) -> dict[str, str]:
+    source = session.environment.kubernetes
+    assert source is not None  # noqa: S101 - a reader without a source is not run
+    return {pod["name"]: f"http://{_host(pod['ip'])}:{source.port}{path}" for pod in _serving(pods)}
+
+
+def _host(ip: str) -> str:
+    return f"[{ip}]" if ":" in ip else ip
