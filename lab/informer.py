@@ -47,6 +47,7 @@ class Informer:
         self._labels = label_selector
         self._fields = field_selector
         self._objects: dict[str, Object] = {}
+        self._seen = 0  # how far the watch has told us
         self._handlers: list[Handler] = []
 
     def on_change(self, handler: Handler) -> None:
@@ -72,6 +73,13 @@ class Informer:
     def __len__(self) -> int:
         return len(self._objects)
 
+    def learn(self, item: Object) -> None:
+        """Take the server's answer to our own write now, so that we read what we wrote before the watch brings it."""
+        if _version(item) > self._seen:  # otherwise the watch may have told of a later state, even of its end
+            item.setdefault("apiVersion", self.resource.api_version)
+            item.setdefault("kind", self.resource.kind)
+            self._take(_key(item), item)
+
     async def run(self) -> None:
         """Keep the copy in step until cancelled."""
         backoff_s = _FIRST_BACKOFF_S
@@ -91,12 +99,13 @@ class Informer:
             self.resource, self._namespace, label_selector=self._labels, field_selector=self._fields
         )
         fresh = {_key(item): item for item in whole["items"]}
+        self._seen = _version(whole)
         for key in self._objects.keys() - fresh.keys():
             self._take(key, None)
         for key, item in fresh.items():
             known = self._objects.get(key)
             if known is None or known["metadata"]["resourceVersion"] != item["metadata"]["resourceVersion"]:
-                self._take(key, item)
+                self._replace(key, item)
         self.synced.set()
         return str(whole["metadata"]["resourceVersion"])
 
@@ -114,12 +123,19 @@ class Informer:
                 timeout_s=timeout_s,
             ):
                 version = item["metadata"]["resourceVersion"]
+                self._seen = _version(item)
                 if kind != "BOOKMARK":
                     self._take(_key(item), None if kind == "DELETED" else item)
             if time.monotonic() - began < timeout_s - 1:
                 raise ApiError(0, "Unreachable", "the watch ended early")
 
     def _take(self, key: str, new: Object | None) -> None:
+        old = self._objects.get(key)
+        if old is not None and new is not None and _version(new) <= _version(old):
+            return  # already learned from the answer to our own write
+        self._replace(key, new)
+
+    def _replace(self, key: str, new: Object | None) -> None:
         old = self._objects.pop(key, None)
         if new is not None:
             if old is not None and old["metadata"].get("uid") != new["metadata"].get("uid"):
@@ -138,3 +154,8 @@ class Informer:
 def _key(item: Object) -> str:
     meta = item["metadata"]
     return f"{meta['namespace']}/{meta['name']}" if meta.get("namespace") else str(meta["name"])
+
+
+def _version(item: Object) -> int:
+    """Versions of one server are ordered numbers, which Kubernetes promises since 1.35 and has always kept."""
+    return int(item["metadata"]["resourceVersion"])
