@@ -1,0 +1,6 @@
+"""Facts -> Prometheus rules, Alertmanager routes, their test cases, and the detection time that follows from them."""
+
+from muster.rules.files import FORMATS, differing, render, write
+from muster.rules.predict import Prediction, detection
+
+__all__ = ["FORMATS", "Prediction", "detection", "differing", "render", "write"]

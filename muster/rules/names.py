@@ -1,0 +1,108 @@
+"""What rules, routes and their test cases call things: one home, so that they cannot disagree."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from muster.system.environment import Environment
+from muster.system.model import System
+from muster.system.promql import prom_duration
+from muster.system.units import Unit, duration, show
+
+RESPONDER = "responder"
+_VALUE = {
+    Unit.RATIO: "{{ $value | humanizePercentage }}",
+    Unit.SECONDS: "{{ $value | humanizeDuration }}",
+    Unit.BYTES: "{{ $value | humanize }}B",
+    Unit.PER_SECOND: "{{ $value | humanize }}/s",
+    Unit.COUNT: "{{ $value | humanize }}",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Texts:
+    """The labels and annotations of one alerting rule."""
+
+    labels: dict[str, str]
+    annotations: dict[str, str]
+
+
+def metric(text: str) -> str:
+    """``text`` as part of a metric's name."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", text)
+
+
+def record(system: System, slo: str) -> str:
+    """The recorded indicator, as level:metric:operation; its window is named at true scale in every environment."""
+    facts = system.slo[slo]
+    operation = "now"
+    if "{window}" in facts.query:
+        operation = ("increase" if "increase(" in facts.query else "rate") + duration(facts.window)
+    return f"{metric(system.name)}:{metric(slo)}:{operation}"
+
+
+def identity(system: System, environment: Environment) -> dict[str, str]:
+    """The labels that tell one running copy of a system from every other."""
+    return {"system": system.name, "environment": environment.name}
+
+
+def texts(system: System, environment: Environment, alert: str, value: str | None = None) -> Texts:
+    """What the alert says. ``value`` stands for the measured value (default: Prometheus fills it in)."""
+    entry, limit = system.alerts[alert], system.limit_of(alert)
+    slo = system.slo[entry.slo]
+    measured = value if value is not None else _VALUE[slo.unit]
+    window = f" over {prom_duration(environment.scaled(slo.window))}" if slo.over else ""
+    lasting = f" for {prom_duration(environment.scaled(system.duration_of(alert)))}"
+    source = limit.source if isinstance(limit.source, str) else limit.source[0]
+    condition = f"{measured} {limit.operator} {show(limit.bound, slo.unit)}{window}{lasting}"
+    return Texts(
+        labels={
+            "severity": entry.severity, **identity(system, environment), "action": entry.action,
+            "slo": entry.slo, "level": entry.level, "tell": ",".join(entry.tell),
+        },
+        annotations={
+            "summary": f"{system.name}/{environment.name}: {entry.title}",
+            "description": f"{system.name}/{environment.name} {entry.slo} {condition} ({entry.level}; {source})",
+            "runbook_url": system.runbook_url(entry.runbook),
+        },
+    )  # fmt: skip
+
+
+def absent_texts(system: System, environment: Environment, series: str, slos: list[str]) -> Texts:
+    """What the alert for one absent series says."""
+    entry = system.no_data
+    return Texts(
+        labels={
+            "severity": entry.severity, **identity(system, environment), "action": "none",
+            "slo": ",".join(slos), "series": series, "level": "warning", "tell": ",".join(entry.tell),
+        },
+        annotations={
+            "summary": f"{system.name}/{environment.name}: {entry.title}",
+            "description": f"{system.name}/{environment.name} {series} has no samples: {', '.join(slos)} is unknown",
+            "runbook_url": system.runbook_url(entry.runbook),
+        },
+    )  # fmt: skip
+
+
+def series_of(system: System) -> dict[str, list[str]]:
+    """Every series that a rule stands on, with the indicators made of it."""
+    found: dict[str, list[str]] = {}
+    for name, slo in system.slo.items():
+        for series in slo.series:
+            found.setdefault(series, []).append(name)
+    return found
+
+
+def receiver(tell: list[str]) -> str:
+    """The receiver that reaches exactly these contacts."""
+    return "+".join(tell)
+
+
+def tells(system: System) -> list[list[str]]:
+    """The sets of contacts that alerts are told to, each once."""
+    unique: list[list[str]] = []
+    for tell in [*(alert.tell for alert in system.alerts.values()), system.no_data.tell]:
+        if tell not in unique:
+            unique.append(tell)
+    return unique

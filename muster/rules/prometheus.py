@@ -1,0 +1,95 @@
+"""Facts -> Prometheus' recording and alerting rules. The time scale divides durations; thresholds stay as they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from muster.rules.names import absent_texts, identity, metric, record, series_of, texts
+from muster.system.environment import Environment
+from muster.system.model import System
+from muster.system.promql import fill, prom_duration
+
+Rule = dict[str, Any]
+
+
+def groups(system: System, environment: Environment) -> list[dict[str, Any]]:
+    """One group: the indicators are recorded first, so that the alerts after them see this evaluation's values."""
+    rules = [*_recordings(system, environment), *_alerts(system, environment), *_absences(system, environment)]
+    return [
+        {
+            "name": f"{system.name}-{environment.name}",
+            "interval": prom_duration(environment.scaled(environment.evaluation_interval_s)),
+            "rules": rules,
+        }
+    ]
+
+
+def rule_file(system: System, environment: Environment) -> dict[str, Any]:
+    """The content of a file for ``rule_files``."""
+    return {"groups": groups(system, environment)}
+
+
+def prometheus_rule(system: System, environment: Environment) -> dict[str, Any]:
+    """The same as a PrometheusRule object, for the Prometheus operator."""
+    namespace = environment.kubernetes.namespace if environment.kubernetes else ""
+    labels = {"app.kubernetes.io/managed-by": "muster", "app.kubernetes.io/part-of": system.name}
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {
+            "name": f"{system.name}-{environment.name}",
+            **({"namespace": namespace} if namespace else {}),
+            "labels": labels,
+        },
+        "spec": {"groups": groups(system, environment)},
+    }
+
+
+def threshold(value: float) -> str:
+    """A limit as PromQL writes it: no unit, no exponent where it can be avoided."""
+    return f"{value:.12g}"
+
+
+def _recordings(system: System, environment: Environment) -> list[Rule]:
+    return [
+        {
+            "record": record(system, name),
+            "expr": fill(slo.query, environment, slo.window),
+            "labels": identity(system, environment),
+        }
+        for name, slo in system.slo.items()
+    ]
+
+
+def _alerts(system: System, environment: Environment) -> list[Rule]:
+    own = ",".join(f'{key}="{value}"' for key, value in identity(system, environment).items())
+    rules = []
+    for name, alert in system.alerts.items():
+        limit, said = system.limit_of(name), texts(system, environment, name)
+        rules.append(
+            {
+                "alert": metric(name),
+                "expr": f"{record(system, alert.slo)}{{{own}}} {limit.operator} {threshold(limit.bound)}",
+                "for": prom_duration(environment.scaled(system.duration_of(name))),
+                "labels": said.labels,
+                "annotations": said.annotations,
+            }
+        )
+    return rules
+
+
+def _absences(system: System, environment: Environment) -> list[Rule]:
+    # count(): absent() of a bare selector would add the selector's labels to the alert's own.
+    rules = []
+    for series, slos in series_of(system).items():
+        said = absent_texts(system, environment, series, slos)
+        rules.append(
+            {
+                "alert": metric(system.no_data.alert),
+                "expr": f"absent(count({series}{{{environment.metric_selector}}}))",
+                "for": prom_duration(environment.scaled(system.no_data.for_s)),
+                "labels": said.labels,
+                "annotations": said.annotations,
+            }
+        )
+    return rules
