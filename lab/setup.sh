@@ -29,7 +29,6 @@ explain() {
 muster: the lab needs these programs on PATH: $(missing | paste -sd' ')
   Debian, Ubuntu   sudo apt-get install --no-install-recommends $(packages | paste -sd' ')
                    (then stop what the packages start: sudo systemctl disable --now $(packages | paste -sd' '))
-  macOS            brew install haproxy prometheus alertmanager
   elsewhere        haproxy 2.4 or newer: https://www.haproxy.org
                    prometheus with promtool, alertmanager with amtool: https://prometheus.io/download
 $1

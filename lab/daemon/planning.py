@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import shutil
 import socket
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def daemon_runs(folder: Folder) -> bool:
 def _make(folder: Folder, time_scale: int) -> dict[str, str]:
     from lab.api import pki
 
+    shutil.rmtree(folder.config, ignore_errors=True)  # rules of an earlier lab, rendered for other addresses
     ports = free_ports(folder.root)
     addresses = {
         "schema": SCHEMA,
