@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 async def read_routes(session: Session) -> dict[str, Any]:
-    """The routing tree in force: ``{"route": tree, "receivers": {name: [kind of integration, ...]}}``.
+    """The routing tree in force: ``{"route", "receivers": {name: [kind of integration, ...]}, "responder": bool}``.
 
     Taken from the configuration that Alertmanager says it runs, not from a file. Only routes and the *kinds* of
     integrations are kept: addresses and keys stay where they are.
@@ -26,6 +26,7 @@ async def read_routes(session: Session) -> dict[str, Any]:
         return {
             "route": _route(config["route"]),
             "receivers": {receiver["name"]: _kinds(receiver) for receiver in config.get("receivers") or []},
+            "responder": bool(session.environment.responder),
         }
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)

@@ -1,0 +1,148 @@
+"""The pods: running, ready, of one build, and not restarting over and over."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from muster.errors import Unknown
+from muster.judge.claim import claim
+from muster.judge.undeclared import declared
+from muster.system.model import Pods as PodFacts
+from muster.system.units import duration
+from muster.verdict import SLOWarning
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exit:
+    """How a container's last process ended; ``at`` is seconds since the epoch."""
+
+    code: int
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """One container. ``waiting`` is why it does not run, such as CrashLoopBackOff."""
+
+    name: str
+    image: str
+    image_id: str
+    ready: bool
+    restarts: int
+    waiting: str
+    waiting_message: str
+    last_exit: Exit | None
+    limits: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pod:
+    """One pod of the workload."""
+
+    name: str
+    created: float
+    terminating: bool
+    template_hash: str
+    phase: str
+    reason: str
+    ip: str
+    node: str
+    conditions: Mapping[str, str]
+    containers: tuple[Container, ...]
+
+    @property
+    def ready(self) -> bool:
+        """Whether the kubelet says Ready."""
+        return self.conditions.get("Ready") == "True"
+
+
+def pods(raw: list[Mapping[str, Any]]) -> tuple[Pod, ...]:
+    """The typed view of the reading ``pods``, by name."""
+    return tuple(Pod(**{**entry, "containers": tuple(map(_container, entry["containers"]))}) for entry in raw)
+
+
+def _container(raw: Mapping[str, Any]) -> Container:
+    return Container(**{**raw, "last_exit": Exit(**raw["last_exit"]) if raw["last_exit"] else None})
+
+
+def assert_running(pods: tuple[Pod, ...]) -> None:
+    """Every pod that is not leaving runs: not Pending, failed, crash-looping or without its image."""
+    for pod in staying(pods):
+        for container in pod.containers:
+            why = f"{container.waiting} {container.waiting_message}".strip()
+            claim(not container.waiting, f"{pod.name}: container {container.name} waits: {why}")
+        reason = f" ({pod.reason})" if pod.reason else ""
+        claim(pod.phase == "Running", f"{pod.name} is {pod.phase}{reason}")
+        claim(pod.ready, f"{pod.name} is running but not ready")
+
+
+def assert_one_build(pods: tuple[Pod, ...], container: str = "") -> None:
+    """Every replica runs the same image digest: a tag that moved, or half a rollout, shows here."""
+    builds: dict[str, list[str]] = {}
+    for pod in staying(pods):
+        for entry in pod.containers:
+            if container in {"", entry.name}:
+                if not entry.image_id:
+                    raise Unknown(f"{pod.name}: the image id of {entry.name} is not reported yet")
+                builds.setdefault(f"{entry.name} {entry.image_id.rpartition('@')[2][:19]}", []).append(pod.name)
+    names = {build.split()[0] for build in builds}
+    described = "; ".join(f"{build} on {', '.join(where)}" for build, where in sorted(builds.items()))
+    claim(len(builds) == len(names), f"the replicas run different builds: {described}")
+
+
+def assert_few_restarts(pods: tuple[Pod, ...], facts: PodFacts | None, *, now: float, time_scale: float) -> None:
+    """No container restarted more often than the runbook allows within its window; any restart in it warns.
+
+    Kubernetes keeps a total and the last exit, so the total counts when the last exit is inside the window.
+    """
+    limit = declared(facts, "how many restarts are too many")
+    window_s = limit.restart_window_s / time_scale
+    for pod in staying(pods):
+        for container in pod.containers:
+            if container.last_exit is None or container.restarts == 0 or now - container.last_exit.at > window_s:
+                continue
+            times = "once" if container.restarts == 1 else f"{container.restarts} times"
+            message = f"{pod.name} restarted {times}, last within {duration(window_s)}: {_why(container.last_exit)}"
+            allowed = container.restarts <= limit.most_restarts
+            claim(allowed, f"{message} (at most {limit.most_restarts} are allowed)")
+            warnings.warn(message, SLOWarning, stacklevel=2)
+
+
+def assert_memory_limit_above(pods: tuple[Pod, ...], threshold_bytes: float) -> None:
+    """The limit that kills a pod lies above the threshold that warns of it: else nobody is told before it dies."""
+    from muster.system.units import Unit, show
+
+    for pod in staying(pods):
+        for container in pod.containers:
+            text = container.limits.get("memory")
+            if text is None:
+                continue  # nothing kills it before the node does
+            fits = memory_bytes(text) > threshold_bytes
+            limit = f"memory limit {text} of {pod.name}/{container.name}"
+            claim(fits, f"{limit} kills it before the alert at {show(threshold_bytes, Unit.BYTES)} fires")
+
+
+def memory_bytes(text: str) -> float:
+    """Bytes of a Kubernetes quantity such as ``3Gi`` or ``500M``. Raises Unknown when it is none."""
+    suffixes = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "m": 1e-3}
+    suffix = next((suffix for suffix in suffixes if text.endswith(suffix)), "")
+    try:
+        return float(text.removesuffix(suffix)) * suffixes.get(suffix, 1)
+    except ValueError:
+        raise Unknown(f"{text!r} is not a Kubernetes quantity") from None
+
+
+def staying(pods: tuple[Pod, ...]) -> Iterator[Pod]:
+    """The pods that are not being deleted. Raises Unknown when there is none: nothing was judged."""
+    kept = [pod for pod in pods if not pod.terminating]
+    if not kept:
+        raise Unknown("every pod is being deleted")
+    yield from kept
+
+
+def _why(exit_: Exit) -> str:
+    return f"{exit_.reason or 'ended'}, exit code {exit_.code}"

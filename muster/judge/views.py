@@ -1,0 +1,72 @@
+"""From a reading's JSON to the typed view that checks judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from muster.errors import Unknown
+from muster.judge import alerting, mesh, pods, pqc, replicas, rollout, routing, targets
+from muster.judge.indicator import Indicator
+from muster.judge.undeclared import Undeclared
+from muster.snapshot import FailureKind, Snapshot
+from muster.system.model import System
+from muster.system.units import duration
+
+
+def _per_replica(name: str, build: Callable[[str, Any], Any]) -> Callable[[Any], Any]:
+    return lambda raw: replicas.Replicas(name, raw, build)
+
+
+_VIEWS: dict[str, Callable[[Any], Any]] = {
+    "deployment": rollout.deployment,
+    "replicasets": rollout.replicasets,
+    "pods": pods.pods,
+    "health": _per_replica("health", lambda replica, raw: replicas.answer(f"/health of {replica}", raw)),
+    "ingress_health": lambda raw: replicas.answer("/health through the ingress", raw),
+    "pqc_status": _per_replica("pqc_status", pqc.pqc_status),
+    "mesh_status": _per_replica("mesh_status", mesh.mesh_status),
+    "mesh_peers": _per_replica("mesh_peers", mesh.mesh_view),
+    "mesh_tls": _per_replica("mesh_tls", lambda _, raw: pqc.Tls(raw["group"], raw["version"])),
+    "targets": targets.targets,
+    "rules": alerting.rules,
+    "alerts": alerting.alerts,
+    "alertmanagers": tuple,
+    "routes": routing.routes,
+    "silences": alerting.silences,
+    "notified": tuple,
+}
+
+
+def view(snapshot: Snapshot, name: str, system: System) -> Any:
+    """The typed view of one reading; an :class:`~muster.judge.indicator.Indicator` where ``name`` is an SLO.
+
+    Raises :class:`~muster.errors.Unknown` when the snapshot does not hold it or it failed, with the reason, and
+    :class:`~muster.judge.undeclared.Undeclared` when the environment has no such source.
+    """
+    reading = snapshot.readings.get(name)
+    if reading is None:
+        raise Unknown(f"the snapshot holds no reading {name}")
+    if reading.failure is not None:
+        if reading.failure.kind is FailureKind.UNDECLARED:
+            raise Undeclared(reading.failure.message)
+        raise Unknown(f"{name}: {reading.failure.message}")
+    try:
+        if name in system.slo:
+            return _indicator(snapshot, name, system)
+        return _VIEWS[name](reading.value)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise Unknown(f"{name}: the reading has not the shape it should have ({error!r})") from error
+
+
+def _indicator(snapshot: Snapshot, name: str, system: System) -> Indicator:
+    raw, slo = snapshot.readings[name].value, system.slo[name]
+    return Indicator(
+        name=name,
+        label=f"{snapshot.system}/{snapshot.environment}",
+        slo=slo,
+        value=raw["value"],
+        per_replica=dict(sorted(raw["per_replica"].items())),
+        over=duration(raw["window_s"]) if raw["window_s"] is not None else "",
+        gaps=tuple(raw["gaps"]),
+    )
