@@ -63,7 +63,7 @@ def observe(kube: Kube, seen: Workload, container: str) -> dict[str, Known]:
         now = None
     if now is not None and now.ready and now.digests:
         old = known.get(now.template_hash, Known(0, frozenset()))
-        new = Known(now.revision, old.digests | now.digests, old.rolled_back_at)
+        new = Known(now.revision, old.digests | now.digests)  # released again: no longer what was rolled back from
         if new != old:
             changes[now.template_hash] = new
     return _write(kube, namespace, seen.name, known, changes)

@@ -1,4 +1,4 @@
-"""Kubernetes' own undo: the request that ``kubectl rollout undo`` makes, and a test that the spec is still the bad one."""
+"""Kubernetes' own undo: ``kubectl rollout undo``'s request, with a test that the spec is still the bad one."""
 
 from __future__ import annotations
 

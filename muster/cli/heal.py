@@ -1,0 +1,40 @@
+"""``muster heal``: undo every fault that is left, from a new process, any number of times."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.option("--system", "system_name", envvar="MUSTER_SYSTEM", default="x0tta6bl4", show_default=True)
+@click.option("--env", "env_name", envvar="MUSTER_ENV", default="lab", show_default=True)
+@click.option("--only", metavar="ID", help="Heal this one fault.")
+@click.option("--forget", metavar="ID", help="Drop this record without healing: its cluster is gone.")
+def command(system_name: str, env_name: str, only: str | None, forget: str | None) -> int:
+    """Undo every fault that is left in the environment."""
+    from muster.errors import UsageError
+    from muster.faults import Ledger, LedgerError, heal
+    from muster.kube import Kube, load_access
+    from muster.system import load_environment, load_system
+
+    ledger = Ledger()
+    if forget:
+        ledger.forget(forget)
+        print(f"{forget}: forgotten")
+        return 0
+    if only:
+        ledger.get(only)
+    if not any(isinstance(record, LedgerError) or record.open for record in ledger.records()):
+        print("no faults are left")
+        return 0
+    system = load_system(system_name)
+    env = load_environment(system, env_name)
+    if env.kubernetes is None:
+        raise UsageError(f"environment {env_name} declares no kubernetes, so it has no faults to heal")
+    with Kube(load_access(env.kubernetes.kubeconfig, env.kubernetes.context)) as kube:
+        results = heal(ledger, kube, env, system=system.name, only=only)
+    for result in results:
+        print(f"{result.id}: {result.message}" if result.ok else f"NOT HEALED {result.message}")
+    if not results:
+        print(f"no faults are left in {system.name}/{env_name}")
+    return 0 if all(result.ok for result in results) else 1

@@ -1,0 +1,1 @@
+"""The responder: Alertmanager's webhook decides, rolls back, and proves it."""

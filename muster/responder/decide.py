@@ -1,0 +1,117 @@
+"""Whether to roll back: a table of reasons to refuse, each a pure function of the situation.
+
+A new reason (a freeze, so many a day, a baseline that suffers as much) is a field of :class:`Situation`, a function and
+a line in ``REASONS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from muster.release import Known, Release
+from muster.responder.lock import Last
+from muster.responder.webhook import Alert
+from muster.system import Environment, System
+
+_CLOCK_MARGIN_S = 1.0  # timestamps of pods are whole seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """All that a decision stands on."""
+
+    alert: Alert
+    now: float  # seconds since the epoch
+    current: Release
+    previous: Release | None
+    obstacle: str  # why the undo itself would not help (see muster.release.obstacle), or ""
+    lock_holder: str  # another holder of the lock, or ""
+    last: Last | None  # the last rollback here
+    cool_down_s: float  # at this environment's time scale
+    fault_began: float | None  # when the alert's condition began to hold; None when the alert is not one of the facts
+    known: dict[str, Known]  # what is remembered of releases, by template hash
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why not. A passing reason (a lock, a cool-down) leaves the alert open for its next repetition."""
+
+    name: str
+    message: str
+    passing: bool
+
+
+def misdirected(alert: Alert, system: System, env: Environment) -> str:
+    """Why an alert is not this responder's business, or ""; asked before anything is read."""
+    for label, mine in (("system", system.name), ("environment", env.name)):
+        if alert.labels.get(label, mine) != mine:
+            return f"the alert is of {label} {alert.labels[label]}, this responder acts for {mine}"
+    return ""
+
+
+def fault_began(alert: Alert, system: System, env: Environment) -> float | None:
+    """When the alert's condition began to hold: its start less its own waiting time (``for``), at this time scale."""
+    fact = system.alerts.get(alert.name)
+    limit = system.slo[fact.slo].limit(fact.level) if fact else None
+    if fact is None or limit is None:
+        return None
+    return alert.started - env.scaled(limit.for_s if fact.for_s is None else fact.for_s)
+
+
+def _under_way(now: Situation) -> str:
+    return f"a rollback is already under way, held by {now.lock_holder}" if now.lock_holder else ""
+
+
+def _cooling_down(now: Situation) -> str:
+    if now.last is None or now.now - now.last.at >= now.cool_down_s:
+        return ""
+    return (
+        f"revision {now.last.from_revision} was rolled back {now.now - now.last.at:.0f}s ago, "
+        f"and the cool-down is {now.cool_down_s:g}s"
+    )
+
+
+def _no_way_back(now: Situation) -> str:
+    return now.obstacle
+
+
+def _back_to_bad(now: Situation) -> str:
+    known = now.known.get(now.previous.template_hash) if now.previous else None
+    if known is None or not known.rolled_back_at:
+        return ""
+    return f"the previous revision {now.previous.revision if now.previous else 0} is one that was rolled back itself"
+
+
+def _older_than_release(now: Situation) -> str:
+    if now.fault_began is None or not now.current.created:
+        return ""
+    early_s = now.current.created - now.fault_began
+    if early_s <= _CLOCK_MARGIN_S:
+        return ""
+    return f"the fault began {early_s:.0f}s before revision {now.current.revision} was released, so it is not its fault"
+
+
+@dataclass(frozen=True)
+class _Reason:
+    name: str
+    applies: Callable[[Situation], str]
+    passing: bool = False
+
+
+REASONS: tuple[_Reason, ...] = (
+    _Reason("under way", _under_way, passing=True),
+    _Reason("cool-down", _cooling_down, passing=True),
+    _Reason("no way back", _no_way_back),
+    _Reason("previous was bad", _back_to_bad),
+    _Reason("older than the release", _older_than_release),
+)
+
+
+def refusal(situation: Situation) -> Refusal | None:
+    """The first reason that applies, or None: then roll back."""
+    for reason in REASONS:
+        message = reason.applies(situation)
+        if message:
+            return Refusal(reason.name, message, reason.passing)
+    return None

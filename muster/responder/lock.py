@@ -1,0 +1,192 @@
+"""The lock of a rollback: a Lease per Deployment that also holds what is being done and what was done last.
+
+What must survive the responder is in the Lease's annotations: the intent (so that a crash between lock and proof is
+resumed by whoever comes next) and the last rollback (so that a restarted responder knows of the cool-down).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from muster.errors import MusterError
+from muster.kube import Kube, KubeError
+from muster.release import Release
+from muster.workload import Json, epoch
+
+INTENT = "muster.dev/intent"
+LAST = "muster.dev/last-rollback"
+DURATION_S = 15
+
+
+class LockLostError(MusterError):
+    """Somebody else holds the lock (now)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """A rollback that was decided, written before it is begun."""
+
+    alert: str
+    key: str
+    bad: Release
+    target: Release
+    decided_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Last:
+    """The last rollback that was begun here and what became of it."""
+
+    at: float  # seconds since the epoch
+    alert: str
+    from_revision: int
+    to_revision: int
+    verdict: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockState:
+    """The Lease as it was read. ``holder`` is empty when nobody (any more) holds it."""
+
+    holder: str
+    intent: Intent | None
+    last: Last | None
+    lease: Json | None
+
+
+class Lock:
+    """The Lease ``muster-rollback-<deployment>``, held under the name ``me``.
+
+    ``me`` must be unique among living responders and the same after a restart: then one takes up its own work at once.
+    Clocks of responders may differ by less than the lease's duration.
+    """
+
+    def __init__(self, kube: Kube, namespace: str, deployment: str, me: str) -> None:
+        self._kube = kube
+        self._name = f"muster-rollback-{deployment}"
+        self._folder = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+        self._namespace = namespace
+        self._me = me
+        self._held: Json | None = None
+        self._renewed_at = 0.0
+
+    def read(self) -> LockState:
+        """The lock now. Raises :class:`~muster.kube.KubeError`."""
+        try:
+            lease = self._kube.get(f"{self._folder}/{self._name}")
+        except KubeError as error:
+            if error.status == 404:
+                return LockState(holder="", intent=None, last=None, lease=None)
+            raise
+        spec, notes = lease.get("spec") or {}, lease["metadata"].get("annotations") or {}
+        holder = str(spec.get("holderIdentity") or "")
+        if epoch(spec.get("renewTime")) + float(spec.get("leaseDurationSeconds") or 0) < time.time():
+            holder = ""
+        return LockState(holder=holder, intent=_intent(notes.get(INTENT)), last=_last(notes.get(LAST)), lease=lease)
+
+    def others(self, state: LockState) -> str:
+        """Who else holds it; empty when it is free, expired or ours."""
+        return "" if state.holder == self._me else state.holder
+
+    def take(self, state: LockState, intent: Intent) -> None:
+        """Take the lock as it was read, writing the intent with it. Raises LockLostError when somebody was faster."""
+        if self.others(state):
+            raise LockLostError(f"{state.holder} holds the lock {self._name}")
+        lease = state.lease or {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": self._name, "namespace": self._namespace},
+        }
+        now = _now()
+        notes = {**(lease["metadata"].get("annotations") or {}), INTENT: json.dumps(_plain(intent))}
+        spec = {
+            "holderIdentity": self._me,
+            "leaseDurationSeconds": DURATION_S,
+            "acquireTime": now,
+            "renewTime": now,
+            "leaseTransitions": int((lease.get("spec") or {}).get("leaseTransitions") or 0) + 1,
+        }
+        self._write({**lease, "metadata": {**lease["metadata"], "annotations": notes}, "spec": spec})
+
+    def renew(self) -> None:
+        """Renew what is held when a third of its time is over. Raises LockLostError when it is not ours any more."""
+        if self._held is None:
+            raise LockLostError(f"the lock {self._name} is not held")
+        if time.monotonic() - self._renewed_at > DURATION_S / 3:
+            self._change({"renewTime": _now()}, self._held["metadata"].get("annotations") or {})
+
+    def release(self, last: Last | None) -> None:
+        """Give the lock up, its intent done; ``last`` is remembered for the cool-down. Does nothing when not held."""
+        if self._held is None:
+            return
+        notes = {key: value for key, value in self._held["metadata"]["annotations"].items() if key != INTENT}
+        if last is not None:
+            notes[LAST] = json.dumps(asdict(last))
+        self._change({"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _now()}, notes)
+        self._held = None
+
+    def _change(self, spec: Json, notes: dict[str, str]) -> None:
+        """Update what is held; a change by somebody who did not take the lock (a label, a note) is written over."""
+        held = self._held or {}
+        for last_try in (False, True):
+            changed = {**held, "metadata": {**held["metadata"], "annotations": notes}, "spec": {**held["spec"], **spec}}
+            try:
+                self._write(changed)
+            except LockLostError:
+                state = self.read()
+                if last_try or state.holder != self._me or state.lease is None:
+                    raise
+                held = state.lease
+            else:
+                return
+
+    def _write(self, lease: Json) -> None:
+        """Create or replace it; the resourceVersion that was read makes it one winner's."""
+        try:
+            if "resourceVersion" in lease["metadata"]:
+                self._held = self._kube.put(f"{self._folder}/{self._name}", lease)
+            else:
+                self._held = self._kube.post(self._folder, lease)
+        except KubeError as error:
+            if error.status == 409:
+                self._held = None
+                raise LockLostError(f"somebody else has taken the lock {self._name}") from error
+            raise
+        self._renewed_at = time.monotonic()
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _plain(intent: Intent) -> dict[str, Any]:
+    plain = asdict(intent)
+    for side in ("bad", "target"):
+        plain[side]["digests"] = sorted(plain[side]["digests"])
+    return plain
+
+
+def _intent(text: str | None) -> Intent | None:
+    """The intent of an annotation; what cannot be read (written by hand, or by another version) is none."""
+    if text is None:
+        return None
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        plain = json.loads(text)
+        for side in ("bad", "target"):
+            given = plain[side]
+            plain[side] = Release(**{**given, "digests": frozenset(given["digests"]), "images": tuple(given["images"])})
+        return Intent(**plain)
+    return None
+
+
+def _last(text: str | None) -> Last | None:
+    if text is None:
+        return None
+    with contextlib.suppress(ValueError, TypeError):
+        return Last(**json.loads(text))
+    return None

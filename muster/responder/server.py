@@ -1,0 +1,196 @@
+"""The webhook over HTTP: authenticated, bounded, answered as soon as the record is on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from aiohttp import web
+
+from muster.errors import MusterError
+from muster.responder.audit import AuditError
+from muster.responder.engine import Responder
+from muster.responder.webhook import Alert, MalformedError, from_record, parse
+from muster.timeline import Kind
+
+_LOG = logging.getLogger("muster.responder")
+BODY_LIMIT = 1024 * 1024  # bytes
+_PENDING_LIMIT = 64  # alerts being decided; beyond it Alertmanager is told to come again
+_RESUME_EVERY_S = 2.0
+_OBSERVE_EVERY_S = 30.0
+_CATCH_UP_S = 900.0  # alerts received but not decided before a crash are taken up when they are younger
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Server:
+    """The routes, and the threads in which the responder works so that the event loop stays free."""
+
+    def __init__(self, responder: Responder, token: str) -> None:
+        self._responder = responder
+        self._expected = f"Bearer {token}".encode()
+        self._final: set[str] = set()  # occurrences that are decided for good
+        self._pending: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._work = ThreadPoolExecutor(4, thread_name_prefix="respond")
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="audit")
+        self._stopping = asyncio.Event()
+
+    def app(self) -> web.Application:
+        """The aiohttp application."""
+        app = web.Application(client_max_size=BODY_LIMIT, middlewares=[_errors_in_a_sentence])
+        app.add_routes(
+            [web.post("/alerts", self._alerts), web.get("/audit", self._audit), web.get("/healthz", self._healthz)]
+        )
+        app.on_startup.append(self._start)
+        app.on_shutdown.append(self._shutdown)
+        return app
+
+    # -- routes ---------------------------------------------------------------------------------------------------
+
+    async def _alerts(self, request: web.Request) -> web.Response:
+        self._authorize(request)
+        body = await request.read()
+        try:
+            alerts = parse(json.loads(body))
+        except (ValueError, RecursionError):
+            return _say(400, "the body is not JSON")
+        except MalformedError as error:
+            return _say(400, str(error))
+        if len(self._pending) + len(alerts) > _PENDING_LIMIT:
+            return _say(503, f"{len(self._pending)} alerts are still being decided; come again")
+        fresh = []
+        for alert in alerts:
+            if alert.firing and alert.key not in self._final | self._pending:
+                self._pending.add(alert.key)
+                fresh.append(alert)
+        try:
+            await self._in(self._disk, self._receive, alerts, {alert.key for alert in fresh})
+        except AuditError as error:
+            self._pending.difference_update(alert.key for alert in fresh)
+            return _say(503, str(error))
+        for alert in fresh:
+            self._spawn(self._decide(alert))
+        return web.json_response({"received": len(alerts), "new": len(fresh)})
+
+    async def _audit(self, request: web.Request) -> web.Response:
+        self._authorize(request)
+        try:
+            since = float(request.query.get("since", "0"))
+        except ValueError:
+            return _say(400, "since is not a number of seconds since the epoch")
+        records = self._responder.audit.since(since)
+        return web.json_response({"schema": "muster/audit/v1", "records": records})
+
+    async def _healthz(self, request: web.Request) -> web.Response:
+        responder = self._responder
+        return web.json_response({"status": "ok", "system": responder.system.name, "environment": responder.env.name})
+
+    def _authorize(self, request: web.Request) -> None:
+        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(given, self._expected):
+            raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"}, reason="a bearer token is needed")
+
+    # -- work -----------------------------------------------------------------------------------------------------
+
+    def _receive(self, alerts: list[Alert], fresh: set[str]) -> None:
+        for alert in alerts:
+            kind = Kind.WEBHOOK_RECEIVED if alert.firing else Kind.ALERT_RESOLVED
+            repeated = alert.firing and alert.key not in fresh
+            message = f"{alert.status}{', again' if repeated else ''}"
+            self._responder.audit.append(kind, alert=alert.name, message=message, repeated=repeated, **alert.record())
+
+    async def _decide(self, alert: Alert) -> None:
+        try:
+            if await self._in(self._work, self._responder.handle, alert):
+                self._final.add(alert.key)
+        finally:
+            self._pending.discard(alert.key)
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _LOG.error("work has failed", exc_info=task.exception())
+
+    async def _in(self, pool: ThreadPoolExecutor, work: Callable[..., Any], *given: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(pool, work, *given)
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    async def _start(self, app: web.Application) -> None:
+        for alert in self._undecided():
+            self._pending.add(alert.key)
+            self._spawn(self._decide(alert))
+        self._spawn(self._watch())
+
+    def _undecided(self) -> list[Alert]:
+        """What an earlier run received and did not decide; remembers what it decided for good."""
+        records = self._responder.audit.since(0)
+        newest = max((record["at"] for record in records), default=0.0)
+        open_alerts: dict[str, Alert] = {}
+        for record in records:
+            key = record.get("data", {}).get("key", "")
+            if record.get("kind") == Kind.WEBHOOK_RECEIVED.value and record["at"] > newest - _CATCH_UP_S:
+                try:
+                    open_alerts[key] = from_record({**record["data"]})
+                except MalformedError as error:
+                    _LOG.warning("not taken up: %s", error)
+            elif record.get("kind") in (Kind.DECIDED.value, Kind.ALERT_RESOLVED.value):
+                open_alerts.pop(key, None)
+                if record["data"].get("final"):
+                    self._final.add(key)
+        return [alert for key, alert in open_alerts.items() if key not in self._final]
+
+    async def _watch(self) -> None:
+        """Take up what crashed responders left, and remember which builds serve, until told to stop."""
+        loop = asyncio.get_running_loop()
+        trouble, observe_at = "", loop.time()
+        while not self._stopping.is_set():
+            try:
+                await self._in(self._work, self._responder.resume)
+                if loop.time() >= observe_at and await self._in(self._work, self._responder.observe):
+                    observe_at = loop.time() + _OBSERVE_EVERY_S
+                trouble = ""
+            except MusterError as error:
+                if str(error) != trouble:
+                    trouble = str(error)
+                    _LOG.warning("%s; trying again every %gs", trouble, _RESUME_EVERY_S)
+            try:
+                await asyncio.wait_for(self._stopping.wait(), _RESUME_EVERY_S)
+            except TimeoutError:
+                continue
+
+    async def _shutdown(self, app: web.Application) -> None:
+        """What is under way is left in the Lease; each thread ends after its request in flight."""
+        self._responder.stop.set()
+        self._stopping.set()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._work.shutdown()
+        self._disk.shutdown()
+
+
+def _say(status: int, sentence: str) -> web.Response:
+    return web.json_response({"error": sentence}, status=status)
+
+
+@web.middleware
+async def _errors_in_a_sentence(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPRequestEntityTooLarge:
+        return _say(413, f"the body is larger than {BODY_LIMIT} bytes")
+    except web.HTTPException as error:
+        answer = _say(error.status, error.reason)
+        for name in ("WWW-Authenticate", "Allow"):
+            if name in error.headers:
+                answer.headers[name] = error.headers[name]
+        return answer
