@@ -32,6 +32,8 @@ def configure(folder: Folder, plan: dict[str, str]) -> None:
         made.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_private(prometheus.configuration_file(folder), prometheus.configuration(folder, plan))
     write_private(components.haproxy_configuration(folder), haproxy.render(plan))
+    for path in haproxy.map_files(plan):
+        write_private(path, "")
     if not alertmanager.configuration_file(folder).is_file():
         write_private(alertmanager.configuration_file(folder), alertmanager.NOBODY)
 

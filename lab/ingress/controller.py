@@ -1,0 +1,55 @@
+"""The ingress controller: an ordinary client of the API on one side, of HAProxy's runtime API on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from pathlib import Path
+
+from lab.client import ENDPOINTSLICES, INGRESSES, SERVICES, Client, Informer
+from lab.ingress.routes import wanted
+from lab.ingress.runtime import Runtime, RuntimeApiError
+from lab.ingress.sync import synchronise
+
+LOOK_AGAIN_S = 0.5  # how long a restarted HAProxy may be empty
+log = logging.getLogger(__name__)
+
+
+async def run(client: Client, state: Path) -> None:
+    """Keep the HAProxy of ``state`` (its ``plan.json`` names the socket) in step with the API, until cancelled.
+
+    Nothing is changed before everything has been listed, and while the API is away HAProxy keeps what it has: an
+    incomplete view must never empty a pool. Raises OSError or ValueError when the plan cannot be read.
+    """
+    socket = Path(json.loads((state / "plan.json").read_text())["haproxy_socket"])
+    informers = [Informer(client, resource) for resource in (INGRESSES, SERVICES, ENDPOINTSLICES)]
+    changed = asyncio.Event()
+    for informer in informers:
+        informer.on_change(lambda _old, _new: changed.set())
+    async with asyncio.TaskGroup() as group:
+        for informer in informers:
+            group.create_task(informer.run())
+        for informer in informers:
+            await informer.synced.wait()
+        await _keep(socket, informers, changed)
+
+
+async def _keep(socket: Path, informers: list[Informer], changed: asyncio.Event) -> None:
+    trouble = ""
+    while True:
+        changed.clear()
+        ingresses, services, slices = (informer.items() for informer in informers)
+        try:
+            async with Runtime(socket) as haproxy:
+                await synchronise(haproxy, wanted(ingresses, services, slices))
+            now = ""
+        except RuntimeApiError as error:
+            now = str(error)
+        if now != trouble:
+            log.warning("%s", now or "HAProxy is back and in step")
+            trouble = now
+        try:
+            await asyncio.wait_for(changed.wait(), LOOK_AGAIN_S)
+        except TimeoutError:
+            continue  # nothing new from the API: look whether HAProxy still does what it should
