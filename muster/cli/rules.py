@@ -24,8 +24,8 @@ from muster.errors import MusterError, UsageError
 def command(system: str, environment: str, kinds: tuple[str, ...], out: Path | None, check: bool) -> None:
     """Render Prometheus rules and Alertmanager routes from systems/SYSTEM.yaml.
 
-    Alert conditions, durations, receivers and promtool cases all follow from the facts. An environment's time scale divides
-    durations and nothing else.
+    Alert conditions, durations, receivers and promtool cases all follow from the facts. An environment's time
+    scale divides durations and nothing else.
     """
     from muster.rules import differing, render, write
     from muster.system import load_environment, load_system

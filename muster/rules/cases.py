@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from muster.errors import UsageError
-from muster.rules.names import Texts, absent_texts, metric, series_of, texts
+from muster.rules.names import Texts, absence_lasting, absent_texts, lasting, metric, series_of, texts
 from muster.rules.shapes import Phase, Shape, measured, shape_of
 from muster.system.environment import Environment
 from muster.system.model import System
@@ -45,7 +45,7 @@ class _Alert:
         self.slo = system.slo[system.alerts[alert].slo]
         self.limit = system.limit_of(alert)
         self.step = max(environment.scrape_interval_s, environment.evaluation_interval_s)
-        self.lasting = system.duration_of(alert)
+        self.lasting = lasting(system, environment, alert)
         self.window = self.slo.window if self.slo.over else 0.0
         self.shape: Shape = shape_of(system, environment, system.alerts[alert].slo, self.limit, self.step)
 
@@ -106,7 +106,7 @@ class _Alert:
 
 def _absence(system: System, environment: Environment) -> list[Case]:
     entry = system.no_data
-    step = environment.evaluation_interval_s
+    step, late = environment.evaluation_interval_s, absence_lasting(system, environment)
     said = [absent_texts(system, environment, series, slos) for series, slos in series_of(system).items()]
     present = [
         {"series": f"{series}{{{environment.metric_selector}}}", "values": f"1+0x{int(3600 // step)}"}
@@ -115,10 +115,10 @@ def _absence(system: System, environment: Environment) -> list[Case]:
     name = metric(entry.alert)
     return [
         {
-            "name": f"{name}: every series that rules stand on is missed after {duration(entry.for_s)}",
+            "name": f"{name}: every series that rules stand on is missed after {duration(late)}",
             "interval": prom_duration(step),
             "input_series": [],
-            "alert_rule_test": [_expect(name, entry.for_s - step, []), _expect(name, entry.for_s, said)],
+            "alert_rule_test": [_expect(name, late - step, []), _expect(name, late, said)],
         },
         {
             "name": f"{name}: nothing is missed while they exist",

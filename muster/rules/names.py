@@ -47,15 +47,30 @@ def identity(system: System, environment: Environment) -> dict[str, str]:
     return {"system": system.name, "environment": environment.name}
 
 
+def lasting(system: System, environment: Environment, alert: str) -> float:
+    """How long the condition must last here before the alert fires, in seconds.
+
+    What reads absence waits for Prometheus' discovery at least: at a time scale of 60 a rollout replaces every pod
+    before the new ones are seen, and that is no outage.
+    """
+    seconds = environment.scaled(system.duration_of(alert))
+    return max(seconds, environment.discovery_s) if system.slo[system.alerts[alert].slo].reads_absence else seconds
+
+
+def absence_lasting(system: System, environment: Environment) -> float:
+    """How long a series must be absent here before its alert fires, in seconds."""
+    return max(environment.scaled(system.no_data.for_s), environment.discovery_s)
+
+
 def texts(system: System, environment: Environment, alert: str, value: str | None = None) -> Texts:
     """What the alert says. ``value`` stands for the measured value (default: Prometheus fills it in)."""
     entry, limit = system.alerts[alert], system.limit_of(alert)
     slo = system.slo[entry.slo]
     measured = value if value is not None else _VALUE[slo.unit]
     window = f" over {prom_duration(environment.scaled(slo.window))}" if slo.over else ""
-    lasting = f" for {prom_duration(environment.scaled(system.duration_of(alert)))}"
+    for_s = prom_duration(lasting(system, environment, alert))
     source = limit.source if isinstance(limit.source, str) else limit.source[0]
-    condition = f"{measured} {limit.operator} {show(limit.bound, slo.unit)}{window}{lasting}"
+    condition = f"{measured} {limit.operator} {show(limit.bound, slo.unit)}{window} for {for_s}"
     return Texts(
         labels={
             "severity": entry.severity, **identity(system, environment), "action": entry.action,

@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from muster.rules.names import lasting
 from muster.system.environment import Environment
 from muster.system.model import System
-
-# Prometheus hands on discovered targets at most every 5 s and reloads its scrape loops at most every 5 s, whatever the
-# scrape interval (discovery.Manager's updatert, scrape.Manager's reloader): no time scale divides that.
-DISCOVERY_UPPER_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +44,11 @@ def detection(
     evaluation = environment.scaled(environment.evaluation_interval_s)
     window = environment.scaled(slo.window) if slo.over else 0.0
     parts = {
-        "discovery": (0.0, DISCOVERY_UPPER_S if new_targets else 0.0),
+        "discovery": (0.0, environment.discovery_s if new_targets else 0.0),
         "scrape": (0.0, scrape),
         "window": (window * _share(limit.bound, value) if limit.above is not None else 0.0, window),
         "evaluation": (0.0, evaluation),
-        "for": _lasting(environment.scaled(system.duration_of(alert)), evaluation),
+        "for": _counted(lasting(system, environment, alert), evaluation),
         "group wait": (0.0, 0.0),
     }
     if entry.level not in ("critical", "rollback"):
@@ -66,7 +63,7 @@ def _share(bound: float, value: float | None) -> float:
     return 0.0 if not value or value <= bound else bound / value
 
 
-def _lasting(seconds: float, evaluation: float) -> tuple[float, float]:
+def _counted(seconds: float, evaluation: float) -> tuple[float, float]:
     """``for`` is counted in evaluations: the first at or after it; a late evaluation costs one more."""
     whole = math.ceil(round(seconds / evaluation, 6)) * evaluation
     return (whole, whole + evaluation if seconds else 0.0)

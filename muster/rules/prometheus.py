@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from muster.rules.names import absent_texts, identity, metric, record, series_of, texts
+from muster.rules.names import absence_lasting, absent_texts, identity, lasting, metric, record, series_of, texts
 from muster.system.environment import Environment
 from muster.system.model import System
 from muster.system.promql import fill, prom_duration
@@ -70,7 +70,7 @@ def _alerts(system: System, environment: Environment) -> list[Rule]:
             {
                 "alert": metric(name),
                 "expr": f"{record(system, alert.slo)}{{{own}}} {limit.operator} {threshold(limit.bound)}",
-                "for": prom_duration(environment.scaled(system.duration_of(name))),
+                "for": prom_duration(lasting(system, environment, name)),
                 "labels": said.labels,
                 "annotations": said.annotations,
             }
@@ -87,7 +87,7 @@ def _absences(system: System, environment: Environment) -> list[Rule]:
             {
                 "alert": metric(system.no_data.alert),
                 "expr": f"absent(count({series}{{{environment.metric_selector}}}))",
-                "for": prom_duration(environment.scaled(system.no_data.for_s)),
+                "for": prom_duration(absence_lasting(system, environment)),
                 "labels": said.labels,
                 "annotations": said.annotations,
             }

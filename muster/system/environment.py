@@ -77,6 +77,9 @@ class Environment(Fact):
     time_scale: float = Field(1.0, gt=0)  # windows are divided by it, and nothing else
     scrape_interval_s: Seconds = Field(15.0, alias="scrape_interval")  # at true scale
     evaluation_interval_s: Seconds = Field(15.0, alias="evaluation_interval")
+    # Prometheus hands on discovered pods at most every 5 s and reloads its scrape loops at most every 5 s, whatever the
+    # scrape interval: nothing scales that, and an absence shorter than this may only be a pod not yet seen.
+    discovery_s: Seconds = Field(12.0, alias="discovery")
     group_wait_s: Seconds = Field(30.0, alias="group_wait")  # at true scale; rollback triggers do not wait
     group_interval_s: Seconds = Field(60.0, alias="group_interval", gt=0)
     repeat_interval_s: Seconds = Field(14400.0, alias="repeat_interval", gt=0)

@@ -76,6 +76,7 @@ class Slo(Fact):
     per_replica: str = ""  # the same by (pod), where one bad replica of many must show
     window: Seconds = 60.0  # of rates and quantiles
     series: list[str] = Field(default_factory=list)  # metric names the query stands on: absent means UNKNOWN, never 0
+    reads_absence: bool = False  # no series at all is a value of this indicator, not missing data
     example: Example | None = None
     runbook: str  # "<runbook>#<section>"
     objective: Limit | None = None
