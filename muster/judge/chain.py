@@ -33,7 +33,7 @@ def source(timeline: Timeline, name: str) -> Source:
     """What the timeline's last note says about reading this source."""
     note = None
     for event in timeline.of(Kind.NOTE):
-        if event.data.get("source") == name:
+        if event.source == name and "reads" in event.data:
             note = event
     if note is None:
         return Source(name=name)
@@ -82,6 +82,12 @@ def start(timeline: Timeline) -> float:
     """When the fault was in force: confirmed, else injected; infinity when there was none."""
     event = timeline.first(Kind.FAULT_CONFIRMED) or timeline.first(Kind.FAULT_INJECTED)
     return event.at if event else float("inf")
+
+
+def visible(timeline: Timeline) -> float:
+    """When the fault could first be measured: in force, and scraped by Prometheus where that came later."""
+    seen = timeline.first(Kind.FAULT_VISIBLE)
+    return max(start(timeline), seen.at) if seen else start(timeline)
 
 
 def since_injection(timeline: Timeline) -> float:
@@ -237,7 +243,7 @@ def _routing(timeline: Timeline, objectives: Objectives) -> str:
     """What Alertmanager itself says about where it sent this alert, and what failed."""
     said = None
     for event in timeline.of(Kind.NOTE):
-        if event.data.get("source") == "alertmanager":
+        if event.source == "alertmanager" and "receivers" in event.data:
             said = event
     if said is None:
         return ""

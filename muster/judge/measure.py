@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from muster.judge.chain import Link, since_injection, start
+from muster.judge.chain import Link, since_injection, start, visible
 from muster.judge.objectives import Objectives
 from muster.timeline import Kind, Timeline
 
@@ -13,18 +14,19 @@ from muster.timeline import Kind, Timeline
 class Measured:
     """Durations in seconds; None where an end of the interval was not seen."""
 
+    visible_s: float | None = None  # fault in force -> Prometheus has scraped all that it touches (new pods: discovery)
     detect_s: float | None = None  # fault in force -> alert firing
     detect_from_injection_s: float | None = None  # fault injected -> alert firing
     page_s: float | None = None  # alert firing -> the pager's receipt
     webhook_s: float | None = None  # fault in force -> the responder's receipt of the webhook
-    overhead_s: float | None = None  # the same, less the alert's window
+    overhead_s: float | None = None  # fault visible to Prometheus -> webhook, less the alert's window
     decide_s: float | None = None  # webhook -> decision
     traffic_off_s: float | None = None  # webhook -> no ready replica of the bad release
     rollback_s: float | None = None  # webhook -> proven rollback
     recover_s: float | None = None  # webhook (fault, where no rollback is expected) -> steady state seen again
     total_s: float | None = None  # fault injected -> steady state seen again
     window_s: float = 0.0  # the alert's own window at this environment's scale
-    predicted_s: float | None = None  # fault -> webhook, as the windows and intervals promise
+    predicted_s: tuple[float, float] | None = None  # fault -> webhook, as every window and interval promises
     user_requests: int | None = None  # from the fault to the end
     user_errors: int | None = None
     user_error_ratio: float | None = None
@@ -37,13 +39,19 @@ class Measured:
         }
 
 
+def _rounded(value: Any, digits: int) -> Any:
+    if isinstance(value, tuple):
+        return [round(item, digits) for item in value]
+    return None if value is None else round(value, digits)
+
+
 def measure(
     timeline: Timeline,
     objectives: Objectives,
     links: tuple[Link, ...],
     *,
     window_s: float = 0.0,
-    predicted_s: float | None = None,
+    predicted_s: tuple[float, float] | None = None,
 ) -> Measured:
     """The durations between the events that were seen."""
     at = {link.name: link.event.at for link in links if link.event}
@@ -52,11 +60,12 @@ def measure(
     webhook_s = _between(fault, at.get("webhook"))
     total = _Users.of(timeline, injected)
     return Measured(
+        visible_s=_between(fault, visible(timeline)),
         detect_s=_between(fault, at.get("alert")),
         detect_from_injection_s=_between(injected, at.get("alert")),
         page_s=_between(at.get("alert"), at.get("page")),
         webhook_s=webhook_s,
-        overhead_s=None if webhook_s is None else webhook_s - window_s,
+        overhead_s=None if webhook_s is None else at["webhook"] - visible(timeline) - window_s,
         decide_s=_between(at.get("webhook"), at.get("decision")),
         traffic_off_s=_between(at.get("webhook"), off.at if off else None),
         rollback_s=_between(at.get("webhook"), at.get("proof")),

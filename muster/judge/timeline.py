@@ -46,7 +46,7 @@ class Judgement:
 
 
 def judge(
-    timeline: Timeline, objectives: Objectives, *, window_s: float = 0.0, predicted_s: float | None = None
+    timeline: Timeline, objectives: Objectives, *, window_s: float = 0.0, predicted_s: tuple[float, float] | None = None
 ) -> Judgement:
     """Judge one experiment.
 
@@ -54,15 +54,17 @@ def judge(
         timeline: what was recorded, in order of time.
         objectives: what its file promises.
         window_s: the expected alert's ``for`` at this environment's scale.
-        predicted_s: fault to webhook as predicted from every window and interval; shown beside the measured.
+        predicted_s: least and most seconds from fault to notification, from every window and interval.
     """
     links = chain(timeline, objectives)
     measured = measure(timeline, objectives, links, window_s=window_s, predicted_s=predicted_s)
     outcomes = (
         *_links_hold(links, objectives, timeline),
         *_in_time(measured, objectives, links),
+        *_as_predicted(measured),
         *_forbidden(timeline, objectives),
         *_users(timeline, measured, objectives),
+        _steady_in_the_end(timeline),
     )
     first = broken(links)
     return Judgement(
@@ -103,7 +105,9 @@ def _in_time(measured: Measured, objectives: Objectives, links: tuple[Link, ...]
     """Each deadline. Where the event never came, its link has already said why: the deadline shares its verdict."""
     window = measured.window_s
     over = f" over its window of {window:g} s" if window else ""
-    less = None if measured.detect_s is None else measured.detect_s - window
+    late = measured.visible_s or 0.0  # until Prometheus scrapes new pods, no rule can see them
+    over += f", {late:.2f} s of target discovery apart" if late else ""
+    less = None if measured.detect_s is None else measured.detect_s - late - window
     start_of = "the webhook" if objectives.action == "rollback" else "the fault"
     rows = (
         ("detect_within", "alert", f"detected{over}", less, objectives.detect_within_s),
@@ -139,6 +143,36 @@ def _deadline(name: str, link: Link | None, what: str, value: float | None, limi
         measured=value,
         limit=limit,
     )
+
+
+DELIVERY_S = 0.5  # rule evaluated to webhook received: two local hops, which no interval explains
+
+
+def _as_predicted(measured: Measured) -> Iterable[Outcome]:
+    """Whether every window and interval together explain the time from fault to webhook."""
+    if measured.predicted_s is None or measured.webhook_s is None:
+        return
+    low, high = measured.predicted_s
+    held = measured.webhook_s <= high + DELIVERY_S
+    yield Outcome(
+        objective="predicted",
+        verdict=Verdict.PASS if held else Verdict.FAIL,
+        message=f"fault to webhook: {measured.webhook_s:.2f} s, predicted {low:.2f} to {high:.2f} s"
+        + ("" if held else ": later than every window and interval explains"),
+        measured=measured.webhook_s,
+        limit=high + DELIVERY_S,
+    )
+
+
+def _steady_in_the_end(timeline: Timeline) -> Outcome:
+    """The hypothesis itself: the last look at the steady state, after the fault, must have found it."""
+    name, after = "hypothesis", since_injection(timeline)
+    looks = [event for event in timeline.of(Kind.STEADY) if event.at >= after]
+    if not looks:
+        message = "the steady state was not looked at after the fault"
+        return Outcome(objective=name, verdict=Verdict.UNKNOWN, message=message)
+    verdict = Verdict(looks[-1].data.get("verdict", "UNKNOWN"))
+    return Outcome(objective=name, verdict=verdict, message=f"in the end: {looks[-1].message}")
 
 
 def _forbidden(timeline: Timeline, objectives: Objectives) -> Iterable[Outcome]:

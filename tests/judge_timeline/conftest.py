@@ -23,6 +23,7 @@ STORY = (
     (8.0, Kind.ROLLBACK_PROVEN, {"verdict": "PASS", "message": "revision 1"}),
     (9.0, Kind.ALERT_RESOLVED, {"alert": ALERT}),
     (10.0, Kind.RECOVERED, {}),
+    (10.2, Kind.STEADY, {"verdict": "PASS", "message": "47 checks held"}),
     (10.5, Kind.HEALED, {"fault": "bad-release"}),
 )
 
@@ -98,6 +99,7 @@ def killed():
         (0.2, Kind.POD_GONE, {"pod": "a"}),
         (2.0, Kind.POD_READY, {"pod": "b"}),
         (3.0, Kind.RECOVERED, {}),
+        (3.1, Kind.STEADY, {"verdict": "PASS", "message": "47 checks held"}),
     )
 
 

@@ -21,7 +21,7 @@ def test_a_drill_that_kept_every_promise_passes(make, rollback):
 
 def test_durations_count_from_where_the_promise_says(make, rollback):
     """Detection counts from the confirmed fault, overhead leaves the window out, the rest counts from the webhook."""
-    measured = judge(make(), rollback, window_s=5.0, predicted_s=5.9).measured
+    measured = judge(make(), rollback, window_s=5.0, predicted_s=(5.2, 6.4)).measured
     assert measured.detect_s == pytest.approx(5.4)
     assert measured.detect_from_injection_s == pytest.approx(6.4)
     assert measured.page_s == pytest.approx(0.1)
@@ -31,7 +31,7 @@ def test_durations_count_from_where_the_promise_says(make, rollback):
     assert measured.rollback_s == pytest.approx(1.5)
     assert measured.recover_s == pytest.approx(3.5)
     assert measured.total_s == pytest.approx(10.0)
-    assert measured.predicted_s == 5.9
+    assert measured.predicted_s == (5.2, 6.4)
     assert (measured.user_requests, measured.user_errors) == (10_000, 40)
 
 
@@ -113,7 +113,9 @@ def test_recovery_by_musters_own_hand_is_no_recovery(make, rollback, outcome_of)
 
 def test_recovery_that_was_never_looked_for_is_unknown(make, rollback, outcome_of):
     """Without RECOVERED and without any later look at the steady state, nothing is known."""
-    assert outcome_of(judge(make(drop=(Kind.RECOVERED,)), rollback), "recovery").verdict is Verdict.UNKNOWN
+    unlooked = judge(make(drop=(Kind.RECOVERED, Kind.STEADY)), rollback)
+    assert outcome_of(unlooked, "recovery").verdict is Verdict.UNKNOWN
+    assert outcome_of(unlooked, "hypothesis").verdict is Verdict.UNKNOWN
     unsteady = (12.0, Kind.STEADY, {"verdict": "FAIL", "message": "error_ratio 15% > 10%"})
     looked = judge(make(drop=(Kind.RECOVERED,), extra=[unsteady]), rollback)
     assert outcome_of(looked, "recovery").verdict is Verdict.FAIL
@@ -166,3 +168,28 @@ def test_a_page_before_the_fault_is_not_the_faults(make, quiet, killed):
     """What came before the injection is not held against the experiment."""
     early = (-3.0, Kind.PAGE_RECEIVED, {"contact": "on-call", "alert": ALERT})
     assert judge(make(story=killed, rps=(500, 0), extra=[early]), quiet).verdict is Verdict.PASS
+
+
+def test_a_detection_that_no_window_explains_fails(make, rollback, outcome_of):
+    """Fault to webhook is held against the prediction, half a second of delivery allowed."""
+    assert outcome_of(judge(make(), rollback, predicted_s=(4.0, 5.1)), "predicted").verdict is Verdict.PASS
+    late = judge(make(), rollback, window_s=5.0, predicted_s=(4.0, 4.9))
+    assert outcome_of(late, "predicted").verdict is Verdict.FAIL
+    assert late.verdict is Verdict.FAIL
+
+
+def test_time_that_prometheus_needs_to_discover_new_pods_is_told_apart(make, rollback, outcome_of):
+    """Overhead counts from the first scrape of everything bad; the whole time stays in webhook_s and detect_s."""
+    judgement = judge(make(extra=[(1.3, Kind.FAULT_VISIBLE, {})]), rollback, window_s=5.0)
+    assert judgement.measured.visible_s == pytest.approx(0.3)
+    assert judgement.measured.webhook_s == pytest.approx(5.5)
+    assert judgement.measured.overhead_s == pytest.approx(0.2)
+    assert "0.30 s of target discovery apart" in outcome_of(judgement, "webhook_within").message
+
+
+def test_a_steady_state_that_is_lost_again_fails(make, quiet, killed, outcome_of):
+    """Recovered once is not enough: the last look counts."""
+    lost = (9.0, Kind.STEADY, {"verdict": "FAIL", "message": "2 of 3 replicas ready"})
+    judgement = judge(make(story=killed, rps=(500, 0), extra=[lost]), quiet)
+    assert outcome_of(judgement, "hypothesis").verdict is Verdict.FAIL
+    assert judgement.verdict is Verdict.FAIL

@@ -1,0 +1,1 @@
+"""What Chaos Toolkit experiments of Muster are made of: actions, probes and the control that records their timeline."""

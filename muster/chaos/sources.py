@@ -1,0 +1,269 @@
+"""The sources of a drill's timeline: alerts, inbox, audit, pods, routing and users, each told where it is true."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from muster.chaos.story import Story
+from muster.chaos.watch import EVERY_S, HttpWatcher, Watcher
+from muster.kube import Kube
+from muster.load import Load, LoadError
+from muster.system import Environment
+from muster.system.environment import KubernetesSource
+from muster.timeline import Event, Kind
+from muster.workload import digest_of, hash_of, is_ready, is_terminating
+
+OVERLAP_S = 1.0  # asked again at each look, because a receipt may be stamped before it can be read
+
+
+class Alerts(HttpWatcher):
+    """Prometheus' own alerts of this system: ``activeAt``, and firing to the very evaluation that made it so."""
+
+    source = "prometheus"
+
+    def __init__(self, story: Story, url: str, *, since: float) -> None:
+        super().__init__(story, url)
+        self._since = since
+        self._states: dict[str, str] = {}
+        self._fired: list[Event] = []
+
+    def look(self) -> None:
+        """Tell every change of state since the last look."""
+        alerts: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for alert in self.get("/api/v1/alerts")["data"]["alerts"]:
+            if alert["labels"].get("system", self.story.system) == self.story.system:
+                alerts[alert["labels"]["alertname"]].append(alert)
+        for name, found in alerts.items():
+            self._tell(name, found)
+        for name in [name for name in self._states if name not in alerts]:
+            del self._states[name]
+            self.story.tell(Kind.ALERT_RESOLVED, source=self.source, message=f"{name} resolved", alert=name)
+
+    def _tell(self, name: str, found: list[dict[str, Any]]) -> None:
+        before = self._states.get(name)
+        firing = [alert for alert in found if alert["state"] == "firing"]
+        labels = (firing or found)[0]["labels"]
+        if before is None:
+            at = min(_epoch(alert["activeAt"]) for alert in found)
+            self.story.tell(
+                Kind.ALERT_PENDING, source=self.source, at=at, message=f"{name} pending", alert=name, labels=labels
+            )
+        if firing and before != "firing":
+            event = self.story.tell(
+                Kind.ALERT_FIRING, source=self.source, message=f"{name} firing", alert=name, labels=labels
+            )
+            self._fired.append(event)
+        self._states[name] = "firing" if firing else "pending"
+
+    def close(self) -> None:
+        """Ask Prometheus for the evaluations that made alerts fire: they are more exact than when we saw it."""
+        try:
+            for event in self._fired:
+                at = self._first_firing(event)
+                if at is not None:
+                    self.story.correct(event, at=at)
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            message = f"firing times are as seen, to {EVERY_S:g} s: {type(error).__name__}"
+            self.story.tell(Kind.NOTE, source=self.source, message=message)
+        finally:
+            super().close()
+
+    def _first_firing(self, event: Event) -> float | None:
+        """The first sample of ALERTS in the firing state, at most a few seconds before it was seen."""
+        query = f'ALERTS{{alertname="{event.data["alert"]}",alertstate="firing"}}[10s]'
+        result = self.get("/api/v1/query", query=query, time=event.at + 1.0)["data"]["result"]
+        stamps = [float(at) for series in result for at, _ in series["values"] if float(at) >= self._since]
+        return min(stamps, default=None)
+
+
+class Inbox(HttpWatcher):
+    """The pager's receipts."""
+
+    source = "inbox"
+
+    def __init__(self, story: Story, url: str, *, since: float) -> None:
+        super().__init__(story, url)
+        self._since, self._cursor = since, since
+        self._seen: set[tuple[float, str, str]] = set()
+
+    def look(self) -> None:
+        """Tell every page that was received since the last look."""
+        for message in self.get("/inbox", since=self._cursor - OVERLAP_S)["messages"]:
+            at, contact, alert = float(message["received_at"]), str(message["to"]), str(message["alert"])
+            if at < self._since or message["action"] != "trigger" or (at, contact, alert) in self._seen:
+                continue
+            self._seen.add((at, contact, alert))
+            self._cursor = max(self._cursor, at)
+            self.story.tell(
+                Kind.PAGE_RECEIVED,
+                source=self.source,
+                at=at,
+                message=f"paged {contact}: {message['summary']}",
+                alert=alert,
+                contact=contact,
+                channel=message["channel"],
+            )
+
+
+class Audit(HttpWatcher):
+    """The responder's own record of what it received, decided and did."""
+
+    source = "responder"
+
+    def __init__(self, story: Story, url: str, *, token_file: str, since: float) -> None:
+        def headers() -> dict[str, str]:
+            return {"Authorization": f"Bearer {Path(token_file).read_text().strip()}"} if token_file else {}
+
+        super().__init__(story, url, headers=headers)
+        self._since, self._cursor = since, since
+        self._seen: set[tuple[float, str, str]] = set()
+
+    def look(self) -> None:
+        """Tell every record since the last look."""
+        for record in self.get("/audit", since=self._cursor - OVERLAP_S)["records"]:
+            at, kind, message = float(record["at"]), str(record["kind"]), str(record.get("message", ""))
+            if at < self._since or (at, kind, message) in self._seen:
+                continue
+            self._seen.add((at, kind, message))
+            self._cursor = max(self._cursor, at)
+            known = Kind(kind) if kind in set(Kind) else Kind.NOTE
+            data = {key: value for key, value in (record.get("data") or {}).items() if key not in _OWN}
+            data.setdefault("alert", record.get("alert", ""))
+            self.story.tell(known, source="responder audit", at=at, message=message, **data)
+
+
+_OWN = {"kind", "source", "at", "message"}  # arguments of tell(): an audit's data may not shadow them
+
+
+class Pods(Watcher):
+    """The workload's pods: which come and go, and when the last ready one of a bad release is off."""
+
+    source = "kubernetes"
+
+    def __init__(self, story: Story, kube: Kube, where: KubernetesSource) -> None:
+        super().__init__(story)
+        self._kube, self._where = kube, where
+        self._ready: dict[str, str] | None = None  # pod -> template hash
+        self._known: dict[str, str] = {}
+        self._was_on = False
+
+    def look(self) -> None:
+        """Tell which pods became ready and which are gone or going."""
+        path = f"/api/v1/namespaces/{self._where.namespace}/pods"
+        pods = self._kube.get(path, labelSelector=self._where.selector)["items"]
+        alive = {pod["metadata"]["name"]: pod for pod in pods if not is_terminating(pod)}
+        ready = {name: hash_of(pod) for name, pod in alive.items() if is_ready(pod)}
+        if self._ready is not None:
+            for name in ready.keys() - self._ready.keys():
+                digest = digest_of(alive[name], self._where.container)
+                message = f"pod {name} ready"
+                self.story.tell(
+                    Kind.POD_READY, source=self.source, message=message, pod=name, hash=ready[name], digest=digest
+                )
+            for name in self._known.keys() - alive.keys():
+                self.story.tell(
+                    Kind.POD_GONE, source=self.source, message=f"pod {name} gone", pod=name, hash=self._known[name]
+                )
+            self._tell_traffic_off(ready)
+        self._ready, self._known = ready, {name: hash_of(pod) for name, pod in alive.items()}
+
+    def _tell_traffic_off(self, ready: dict[str, str]) -> None:
+        confirmed = self.story.timeline().first(Kind.FAULT_CONFIRMED)
+        bad = confirmed.data.get("hash") if confirmed else None
+        if not bad:
+            return
+        on = bad in ready.values()
+        if self._was_on and not on:
+            message = "no ready replica of the bad release is left"
+            self.story.tell(Kind.TRAFFIC_OFF, source=self.source, message=message, hash=bad)
+        self._was_on = on
+
+    def close(self) -> None:
+        """Close the session."""
+        self._kube.close()
+
+
+class Routing(HttpWatcher):
+    """Alertmanager's own account: to whom it routes each alert, and how many notifications failed meanwhile."""
+
+    source = "alertmanager"
+    _FAILED = re.compile(
+        r'^alertmanager_notifications_failed_total\{[^}]*integration="(\w+)"[^}]*\} ([\d.e+]+)', re.MULTILINE
+    )
+
+    def __init__(self, story: Story, url: str) -> None:
+        super().__init__(story, url, every_s=1.0)
+        self._receivers: dict[str, set[str]] = defaultdict(set)
+        self._first: dict[str, float] | None = None
+        self._last: dict[str, float] = {}
+
+    def look(self) -> None:
+        """Remember receivers and counts; nothing is told before the end."""
+        for alert in self.get("/api/v2/alerts"):
+            self._receivers[alert["labels"]["alertname"]] |= {receiver["name"] for receiver in alert["receivers"]}
+        counts: dict[str, float] = defaultdict(float)
+        for integration, count in self._FAILED.findall(self.get_raw("/metrics").text):
+            counts[integration] += float(count)
+        self._first = counts if self._first is None else self._first
+        self._last = counts
+
+    def facts(self) -> dict[str, Any]:
+        """``receivers``: alert -> names; ``failed``: integration -> failed notifications during the drill."""
+        first = self._first or {}
+        return {
+            "receivers": {alert: sorted(names) for alert, names in self._receivers.items()},
+            "failed": {name: int(count - first.get(name, 0.0)) for name, count in self._last.items()},
+        }
+
+
+class Users(Watcher):
+    """What the load generator saw, second by second."""
+
+    source = "load"
+
+    def __init__(self, story: Story, load: Load) -> None:
+        super().__init__(story, every_s=0.5)
+        self._load = load
+
+    def look(self) -> None:
+        """Tell every second that is over. Raises :class:`~muster.load.LoadError` when the generator died."""
+        for second in self._load.new_seconds():
+            self.story.tell(
+                Kind.TRAFFIC,
+                source=self.source,
+                at=second.at,
+                requests=second.requests,
+                errors=second.errors,
+                p95_ms=second.p95_ms,
+            )
+        if failure := self._load.failure():
+            raise LoadError(failure)
+
+
+def watchers(story: Story, env: Environment, *, since: float, load: Load | None, kube: Kube | None) -> list[Watcher]:
+    """One watcher for each source that the environment declares; what it does not declare is never read."""
+    found: list[Watcher] = []
+    if env.prometheus:
+        found.append(Alerts(story, env.prometheus, since=since))
+    if env.inbox:
+        found.append(Inbox(story, env.inbox, since=since))
+    if env.responder:
+        found.append(Audit(story, env.responder, token_file=env.responder_token_file, since=since))
+    if env.alertmanager:
+        found.append(Routing(story, env.alertmanager))
+    if kube is not None and env.kubernetes is not None:
+        found.append(Pods(story, kube, env.kubernetes))
+    if load is not None:
+        found.append(Users(story, load))
+    return found
+
+
+def _epoch(text: str) -> float:
+    """Seconds of Prometheus' RFC 3339 time, whose nanoseconds Python does not read."""
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)).timestamp()

@@ -1,0 +1,128 @@
+"""Watching one source during an experiment: a thread that looks again and again, and keeps count of its failures.
+
+Each source has a thread of its own, so that one that hangs delays no other. What a watcher could not read is part of
+the timeline: its last word is a NOTE that the judge of drills asks before it takes silence for an answer.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from muster.chaos.story import Story
+from muster.errors import MusterError
+from muster.timeline import Kind
+
+EVERY_S = 0.2
+TIMEOUT_S = 2.0
+
+
+class Watcher(threading.Thread):
+    """Calls :meth:`look` every ``every_s`` until it is stopped, then once more, then notes how well that went."""
+
+    source = ""
+
+    def __init__(self, story: Story, *, every_s: float = EVERY_S) -> None:
+        super().__init__(name=f"watch-{self.source}", daemon=True)
+        self.story, self._every_s = story, every_s
+        self._stopping = threading.Event()
+        self._reads = self._failures = 0
+        self._error, self._refused = "it was never read", False
+        self._last_good = time.monotonic()
+        self._gap_s = 0.0
+
+    def look(self) -> None:
+        """Read the source once and tell what is new. Raises httpx.HTTPError, MusterError, ValueError, KeyError..."""
+        raise NotImplementedError
+
+    def facts(self) -> dict[str, Any]:
+        """More about the source for its note."""
+        return {}
+
+    def close(self) -> None:
+        """Free what the thread holds; called at its end."""
+
+    def run(self) -> None:
+        """The thread: look, wait, look again; one last look after the stop."""
+        try:
+            while not self._stopping.wait(self._every_s):
+                self._try()
+            self._try()
+        finally:
+            self.close()
+
+    def _try(self) -> None:
+        try:
+            self.look()
+        except (httpx.HTTPError, MusterError, ValueError, KeyError, TypeError) as error:
+            self._failures += 1
+            self._error, self._refused = _sentence(error), isinstance(error, httpx.ConnectError)
+        else:
+            now = time.monotonic()
+            self._gap_s = max(self._gap_s, now - self._last_good)
+            self._reads, self._error, self._refused, self._last_good = self._reads + 1, "", False, now
+
+    def stop(self) -> None:
+        """Ask the thread to take its last look; :meth:`finish` waits for it."""
+        self._stopping.set()
+
+    def finish(self, timeout_s: float = 3 * TIMEOUT_S) -> None:
+        """Wait for the last look and leave the note."""
+        self.stop()
+        if self.is_alive():
+            self.join(timeout_s)
+        error = "it hung and was given up" if self.is_alive() else self._error
+        message = f"{self.source}: {self._reads} reads, {self._failures} failed" + (f"; last: {error}" if error else "")
+        self.story.tell(
+            Kind.NOTE,
+            source=self.source,
+            message=message,
+            reads=self._reads,
+            failures=self._failures,
+            error=error,
+            refused=self._refused,
+            longest_gap_s=round(self._gap_s, 3),
+            **self.facts(),
+        )
+
+
+class HttpWatcher(Watcher):
+    """A watcher of something that answers JSON over HTTP."""
+
+    def __init__(
+        self, story: Story, url: str, *, headers: Callable[[], dict[str, str]] = dict, every_s: float = EVERY_S
+    ) -> None:
+        super().__init__(story, every_s=every_s)
+        self._url, self._headers = url.rstrip("/"), headers
+        self._http = httpx.Client(timeout=TIMEOUT_S, trust_env=False)
+
+    def get(self, path: str, **params: str | float) -> Any:
+        """The JSON of a good answer. Raises httpx.HTTPError on any other status, ValueError when it is not JSON."""
+        return self.get_raw(path, **params).json()
+
+    def get_raw(self, path: str, **params: str | float) -> httpx.Response:
+        """A good answer. Raises httpx.HTTPError on any other status."""
+        return self._http.get(self._url + path, params=params, headers=self._headers()).raise_for_status()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+
+def _sentence(error: Exception) -> str:
+    match error:
+        case httpx.HTTPStatusError():
+            return f"{error.request.url.copy_with(query=None)} answered {error.response.status_code}"
+        case httpx.ConnectError():
+            url = error.request.url
+            return f"connection to {url.scheme}://{url.netloc.decode()} refused"
+        case httpx.TimeoutException():
+            return f"{error.request.url.copy_with(query=None)} did not answer within {TIMEOUT_S:g} s"
+        case httpx.HTTPError() | MusterError():
+            return str(error) or type(error).__name__
+        case _:
+            return f"its answer cannot be used: {type(error).__name__} {error}"
