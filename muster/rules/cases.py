@@ -17,8 +17,7 @@ from muster.system.promql import prom_duration
 from muster.system.units import duration
 
 Case = dict[str, Any]
-_QUIET_S = 600.0  # before the condition, so that windows are full of good values
-_OVER_S = 600.0  # how much longer than needed the condition lasts
+_MARGIN_S = 120.0  # how much longer than needed a stretch lasts; promtool's time goes by samples
 
 
 def case_file(system: System, environment: Environment) -> dict[str, Any]:
@@ -29,11 +28,11 @@ def case_file(system: System, environment: Environment) -> dict[str, Any]:
     """
     if environment.time_scale != 1:
         raise UsageError(f"cases prove rules at true scale; environment {environment.name} is scaled")
-    tests = [case for alert in system.alerts for case in _Alert(system, environment, alert).cases()]
+    alerts = [_Alert(system, environment, alert) for alert in system.alerts]
     return {
         "rule_files": [f"../rules/{system.name}.yml"],
         "evaluation_interval": prom_duration(environment.evaluation_interval_s),
-        "tests": [*tests, *_absence(system, environment)],
+        "tests": [*(case for alert in alerts for case in alert.cases()), *_absence(system, environment, alerts)],
     }
 
 
@@ -50,21 +49,18 @@ class _Alert:
         self.shape: Shape = shape_of(system, environment, system.alerts[alert].slo, self.limit, self.step)
 
     def cases(self) -> list[Case]:
-        enough = self._steps(self.window + self.lasting + _OVER_S)
-        under, absent = Phase.UNDER, self._steps(self.lasting + self.window + _OVER_S) * self.step
+        quiet, enough = self._steps(self.window + _MARGIN_S), self._steps(self.window + self.lasting + _MARGIN_S)
         # A value over a limit of zero shows in the first sample; other windows must fill with it.
         filling = self.window if self.window and self.limit.bound else self.step
         early = 2 * self.step if self.window else self.step  # engines differ on whether a window's left edge is in it
-        start = self._steps(_QUIET_S) * self.step
-        crossing = start + filling
-        firing = crossing + self.lasting
-        end = start + enough * self.step
-        quiet = self._steps(_QUIET_S)
+        start, end = quiet * self.step, (quiet + enough) * self.step
+        firing = start + filling + self.lasting
+        fired = self._fired()
         return [
             self._case(
                 "just under the threshold is silent",
-                self.shape.series([(Phase.GOOD, quiet), (under, enough)]),
-                {crossing + self.lasting + _OVER_S / 2: None},
+                self.shape.series([(Phase.GOOD, quiet), (Phase.UNDER, enough)]),
+                {end: None},
             ),
             self._case(
                 f"just over it fires after {duration(self.lasting)}, not before, and resolves",
@@ -72,22 +68,22 @@ class _Alert:
                 {
                     start: None,
                     max(start, firing - early): None,
-                    firing: self._fired(measured(self.shape.over, self.slo.unit)),
-                    end: self._fired(measured(self.shape.over, self.slo.unit)),
+                    firing: fired,
+                    end: fired,
                     end + self.window + 2 * self.step: None,
                 },
             ),
-            self._silent_series(absent),
         ]
 
-    def _silent_series(self, late: float) -> Case:
+    def silent_series(self) -> dict[float, Texts | None]:
+        """What is expected of this alert, and when, while no series exists at all."""
         if not self.shape.absent_is_over:
-            return self._case("no series at all: it cannot fire, the absence does", [], {late: None})
-        fired = self._fired(measured(self.shape.over, self.slo.unit))
-        before = {self.lasting - self.step: None} if self.lasting else {}
-        return self._case("no series at all fires like the condition itself", [], {**before, self.lasting: fired})
+            return {self.lasting + self.window + _MARGIN_S: None}
+        before: dict[float, Texts | None] = {self.lasting - self.step: None} if self.lasting else {}
+        return {**before, self.lasting: self._fired()}
 
-    def _fired(self, value: str) -> Texts:
+    def _fired(self) -> Texts:
+        value = measured(self.shape.over, self.slo.unit)
         return texts(self.system, self.environment, self.alert, value)
 
     def _steps(self, seconds: float) -> int:
@@ -98,35 +94,40 @@ class _Alert:
             "name": f"{metric(self.alert)}: {title}",
             "interval": prom_duration(self.step),
             "input_series": series,
-            "alert_rule_test": [
-                _expect(metric(self.alert), at, [said] if said else []) for at, said in expected.items()
-            ],
+            "alert_rule_test": _expectations(metric(self.alert), expected),
         }
 
 
-def _absence(system: System, environment: Environment) -> list[Case]:
-    entry = system.no_data
-    step, late = environment.evaluation_interval_s, absence_lasting(system, environment)
+def _absence(system: System, environment: Environment, alerts: list[_Alert]) -> list[Case]:
+    step, late, name = (
+        environment.evaluation_interval_s,
+        absence_lasting(system, environment),
+        metric(system.no_data.alert),
+    )
     said = [absent_texts(system, environment, series, slos) for series, slos in series_of(system).items()]
     present = [
-        {"series": f"{series}{{{environment.metric_selector}}}", "values": f"1+0x{int(3600 // step)}"}
+        {"series": f"{series}{{{environment.metric_selector}}}", "values": f"1+0x{int(2 * late // step)}"}
         for series in series_of(system)
     ]
-    name = metric(entry.alert)
+    silent = [one for alert in alerts for one in _expectations(metric(alert.alert), alert.silent_series())]
     return [
         {
-            "name": f"{name}: every series that rules stand on is missed after {duration(late)}",
+            "name": f"no series at all: what reads absence fires, nothing else can, and {name} says so",
             "interval": prom_duration(step),
             "input_series": [],
-            "alert_rule_test": [_expect(name, late - step, []), _expect(name, late, said)],
+            "alert_rule_test": [_expect(name, late - step, []), _expect(name, late, said), *silent],
         },
         {
-            "name": f"{name}: nothing is missed while they exist",
+            "name": f"{name}: nothing is missed while every series exists",
             "interval": prom_duration(step),
             "input_series": present,
-            "alert_rule_test": [_expect(name, 3600.0, [])],
+            "alert_rule_test": [_expect(name, 2 * late, [])],
         },
     ]
+
+
+def _expectations(alert: str, expected: dict[float, Texts | None]) -> list[dict[str, Any]]:
+    return [_expect(alert, at, [said] if said else []) for at, said in expected.items()]
 
 
 def _expect(alert: str, at: float, said: list[Texts]) -> dict[str, Any]:
