@@ -1,0 +1,58 @@
+"""The patch of an undo, and what is in its way."""
+
+import pytest
+
+from muster.release import RollbackRefused, current_of, obstacle, patch_for, previous_of
+
+
+def test_patch_is_the_previous_template_without_the_controllers_label(world):
+    """What kubectl sends, after a test that nobody changed the spec since it was read."""
+    world.release("good", 1, own={"kubernetes.io/change-cause": "first", "deployment.kubernetes.io/max-replicas": "4"})
+    seen = world.release("bad", 2, "shop/web:2").see()
+    test, template, annotations = patch_for(seen, previous_of(seen, "web"))
+    assert test == {"op": "test", "path": "/metadata/generation", "value": 1}
+    assert template["path"] == "/spec/template"
+    assert template["value"]["metadata"]["labels"] == {"app": "web"}
+    assert template["value"]["spec"]["containers"][0]["image"] == "shop/web:1"
+    assert annotations["value"] == {"deployment.kubernetes.io/revision": "2", "kubernetes.io/change-cause": "first"}
+
+
+def test_patch_leaves_what_was_read_untouched(world):
+    """The look is judged again later."""
+    seen = world.release("good", 1).release("bad", 2, "shop/web:2").see()
+    patch_for(seen, previous_of(seen, "web"))
+    assert seen.replicasets[0]["spec"]["template"]["metadata"]["labels"]["pod-template-hash"] == "good"
+
+
+def test_another_image_is_no_obstacle(world):
+    """The ordinary case: nothing is in the way."""
+    seen = world.release("good", 1).release("bad", 2, "shop/web:2").see()
+    assert obstacle(seen, previous_of(seen, "web")) == ""
+
+
+def test_first_release_has_no_way_back(world):
+    """Said in a sentence, not tried."""
+    assert "no previous revision" in obstacle(world.release("only", 1).see(), None)
+
+
+def test_restart_of_the_same_build_is_no_way_back(world):
+    """A rollout restart makes a revision that differs in an annotation alone: undoing it changes nothing."""
+    seen = world.release("a", 1).release("b", 2, annotations={"kubectl.kubernetes.io/restartedAt": "now"}).see()
+    assert "would change nothing" in obstacle(seen, previous_of(seen, "web"))
+
+
+def test_paused_deployment_cannot_be_undone(world):
+    """Kubernetes refuses it too: nothing would roll out."""
+    world.release("good", 1).release("bad", 2, "shop/web:2").paused = True
+    seen = world.see()
+    assert "paused" in obstacle(seen, previous_of(seen, "web"))
+
+
+def test_target_that_left_the_history_is_refused(world):
+    """The limit of the history may have taken it meanwhile."""
+    seen = world.release("good", 1).release("bad", 2, "shop/web:2").see()
+    target = previous_of(seen, "web")
+    world.sets = [rs for rs in world.sets if rs["metadata"]["uid"] != "rs-good"]
+    with pytest.raises(RollbackRefused, match="no longer in its history"):
+        patch_for(world.see(), target)
+    assert current_of(seen, "web").revision == 2

@@ -1,0 +1,69 @@
+"""The audit is on disk when append returns, and survives a crash in the middle of a line."""
+
+import json
+
+import pytest
+
+from muster.responder.audit import Audit, AuditError
+from muster.timeline import Kind
+
+
+@pytest.fixture
+def open_audit(tmp_path):
+    """Opens the same file again and again, as restarts do."""
+    audits = []
+
+    def _open():
+        audits.append(Audit(tmp_path / "audit" / "shop.jsonl"))
+        return audits[-1]
+
+    yield _open
+    for audit in audits:
+        audit.close()
+
+
+def test_record_is_one_line_of_json_at_once(open_audit):
+    """Time, kind, alert, message, data: without closing or flushing anything."""
+    audit = open_audit()
+    audit.append(Kind.DECIDED, alert="Down", message="refuse: no", decision="refuse")
+    record = json.loads(audit.path.read_text())
+    assert record["kind"] == "decided"
+    assert record["data"] == {"alert": "Down", "decision": "refuse"}
+    assert audit.since(record["at"]) == [record]
+    assert audit.since(record["at"] + 0.001) == []
+
+
+def test_next_run_reads_the_records_back(open_audit):
+    """A restarted responder knows what it decided."""
+    open_audit().append(Kind.NOTE, alert="Down", message="one")
+    again = open_audit()
+    again.append(Kind.NOTE, alert="Down", message="two")
+    assert [record["message"] for record in again.since(0)] == ["one", "two"]
+
+
+def test_line_cut_off_by_a_crash_costs_only_itself(open_audit):
+    """The next record starts on a line of its own."""
+    audit = open_audit()
+    audit.append(Kind.NOTE, alert="Down", message="one")
+    with audit.path.open("a") as file:
+        file.write('{"at": 17, "ki')
+    again = open_audit()
+    again.append(Kind.NOTE, alert="Down", message="two")
+    assert again.unreadable == 1
+    assert [record["message"] for record in open_audit().since(0)] == ["one", "two"]
+
+
+def test_record_that_cannot_be_written_is_an_error_and_not_kept(open_audit):
+    """Whoever asks for the audit must not see what is not on disk."""
+    audit = open_audit()
+    audit.close()
+    with pytest.raises(AuditError, match="cannot be written"):
+        audit.append(Kind.NOTE, alert="Down", message="lost")
+    assert audit.since(0) == []
+
+
+def test_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+    """A file stands in the way."""
+    (tmp_path / "audit").write_text("")
+    with pytest.raises(AuditError, match="cannot be opened"):
+        Audit(tmp_path / "audit" / "shop.jsonl")

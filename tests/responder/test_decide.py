@@ -1,0 +1,74 @@
+"""Every reason to refuse is a pure function of the situation."""
+
+import pytest
+
+from muster.release import Known
+from muster.responder.decide import REASONS, fault_began, misdirected, refusal
+from muster.responder.lock import Last
+
+LAST = Last(at=995.0, alert="A", from_revision=2, to_revision=1, verdict="PASS")
+REFUSED = {
+    "under way": {"lock_holder": "other/127.0.0.1:9"},
+    "cool-down": {"last": LAST},
+    "no way back": {"obstacle": "deployment web has no previous revision to roll back to", "previous": None},
+    "previous was bad": {"known": {"good": Known(1, frozenset(), rolled_back_at=5.0)}},
+    "older than the release": {"fault_began": 100.0},
+}
+
+
+def test_nothing_against_it_means_roll_back(situation):
+    """No reason applies."""
+    assert refusal(situation()) is None
+
+
+def test_every_reason_of_the_table_has_a_case_here():
+    """A reason that no test can trigger is not one."""
+    assert {reason.name for reason in REASONS} == set(REFUSED)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_reason_refuses_with_a_sentence(situation, release, name):
+    """Each alone is enough."""
+    no = refusal(situation(current=release(created=200.0), **{"fault_began": 300.0, **REFUSED[name]}))
+    assert no is not None
+    assert no.name == name
+    assert no.message
+
+
+def test_passing_reasons_leave_the_alert_open(situation):
+    """A lock and a cool-down end; the next repetition of the alert is decided anew."""
+    assert refusal(situation(lock_holder="other")).passing
+    assert refusal(situation(last=LAST)).passing
+    assert not refusal(situation(obstacle="no")).passing
+
+
+def test_cool_down_ends(situation):
+    """At ten seconds and not later."""
+    assert refusal(situation(last=LAST, now=1004.9)) is not None
+    assert refusal(situation(last=LAST, now=1005.0)) is None
+
+
+def test_fault_as_old_as_the_release_is_its_fault(situation, release):
+    """Pods' times are whole seconds: the same second is no alibi."""
+    assert refusal(situation(current=release(created=901.0))) is None
+    assert refusal(situation(current=release(created=901.5))) is not None
+
+
+def test_unknown_release_time_is_no_alibi(situation, release):
+    """0 means that it cannot be told."""
+    assert refusal(situation(current=release(created=0.0), fault_began=1.0)) is None
+
+
+def test_fault_began_before_the_alert_fired_by_its_waiting_time(system, make_env, alert):
+    """5 minutes, at time scale 60 five seconds."""
+    env = make_env()
+    assert alert().started - fault_began(alert(), system, env) == 5.0
+    assert fault_began(alert("Unheard"), system, env) is None
+
+
+def test_alert_of_another_system_or_environment_is_misdirected(system, make_env, alert):
+    """A shared Alertmanager may route it here; acting on it would roll back the wrong thing."""
+    env = make_env()
+    assert misdirected(alert(), system, env) == ""
+    assert "production" in misdirected(alert(environment="production"), system, env)
+    assert "bank" in misdirected(alert(system="bank"), system, env)
