@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lab.daemon import control, records, sweep
+from lab.daemon import control, discovery, records, sweep
 from lab.daemon.boot import boot, configure
 from lab.daemon.components import components
 from lab.daemon.folder import Folder, read_json, write_private
@@ -61,8 +61,10 @@ class Daemon:
         """From the first process to the last; returns the sentence of a failed boot, "" after a full life."""
         supervisor: Supervisor | None = None
         server: asyncio.Server | None = None
+        follower: asyncio.Task[None] | None = None
         try:
-            configure(self._folder, plan)
+            if not configure(self._folder, plan):
+                follower = asyncio.create_task(discovery.follow(world.client, discovery.targets_file(self._folder)))
             supervisor = Supervisor(self._folder, components(self._folder, plan, responder, world))
             server = await control.serve(self._folder.control_socket, Commands(supervisor, world))
             if failure := await self._boot(plan, supervisor, world, reader, writer):
@@ -78,6 +80,8 @@ class Daemon:
             self._folder.endpoints.unlink(missing_ok=True)
             if server is not None:
                 server.close()
+            if follower is not None:
+                follower.cancel()
             if supervisor is not None:
                 await supervisor.stop_all()
             await asyncio.to_thread(sweep.sweep, self._folder)

@@ -19,8 +19,11 @@ BOOT_TIMEOUT_S = 60.0
 MANIFESTS = Path(lab.__file__).parent / "manifests"
 
 
-def configure(folder: Folder, plan: dict[str, str]) -> None:
-    """Clear what an earlier lab in this folder stored, and write the configuration of the real programs."""
+def configure(folder: Folder, plan: dict[str, str]) -> bool:
+    """Clear what an earlier lab in this folder stored, and write the configuration of the real programs.
+
+    Returns whether Prometheus discovers pods by itself (otherwise :func:`lab.daemon.discovery.follow` must run).
+    """
     from lab.ingress import haproxy
 
     for old in (folder.data, folder.root / "pods"):
@@ -30,18 +33,24 @@ def configure(folder: Folder, plan: dict[str, str]) -> None:
             stale.unlink(missing_ok=True)
     for made in (folder.data, folder.logs, folder.config / "rules"):
         made.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_private(prometheus.configuration_file(folder), prometheus.configuration(folder, plan))
     write_private(components.haproxy_configuration(folder), haproxy.render(plan))
+    for empty in haproxy.map_files(plan):
+        write_private(empty, "")
     for path in haproxy.map_files(plan):
         write_private(path, "")
     if not alertmanager.configuration_file(folder).is_file():
         write_private(alertmanager.configuration_file(folder), alertmanager.NOBODY)
+    return prometheus.configure(folder, plan)
 
 
 async def boot(plan: dict[str, str], supervisor: Supervisor, world: World, say: Callable[[str], None]) -> None:
     """Start everything and return when the lab does all that it is for. Raises :class:`lab.errors.LabError`."""
     began = time.monotonic()
     objects = manifests.read(MANIFESTS, plan)
+    # Prometheus looks at what it has discovered every 5 s from its own start, not scaled and not configurable: first.
+    independent = [
+        name for name in ("prometheus", "api", "haproxy", "alertmanager", "sink") if name in supervisor.names
+    ]
 
     async def told(what: str, doing: Awaitable[None]) -> None:
         await doing
@@ -50,12 +59,22 @@ async def boot(plan: dict[str, str], supervisor: Supervisor, world: World, say: 
     async def holds(what: str, condition: Condition) -> None:
         await told(what, until(condition, what, BOOT_TIMEOUT_S))
 
-    await told("api answers", supervisor.start("api", BOOT_TIMEOUT_S))
+    async def runs(name: str) -> None:
+        await told(f"{name} runs", supervisor.start(name, BOOT_TIMEOUT_S))
+
+    async def populate() -> None:
+        await told("manifests applied", manifests.apply(world.client, objects))
+
     async with asyncio.TaskGroup() as together:
-        together.create_task(told("manifests applied", manifests.apply(world.client, objects)))
+        for name in independent:
+            started = together.create_task(runs(name))
+            if name == "api":
+                api = started
+        await api
+        together.create_task(populate())
         for name in supervisor.names:
-            if name != "api":
-                together.create_task(told(f"{name} runs", supervisor.start(name, BOOT_TIMEOUT_S)))
+            if name not in independent:
+                together.create_task(runs(name))
     async with asyncio.TaskGroup() as together:
         together.create_task(holds("deployments available", world.deployments_available))
         together.create_task(holds("users served through the ingress", world.users_are_served))

@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from lab.daemon.folder import Folder
+from lab.daemon import discovery
+from lab.daemon.folder import Folder, write_private
 
 SCRAPE_S = 15.0
 SCRAPE_TIMEOUT_S = 10.0
@@ -19,8 +20,8 @@ RESEND_S = 60.0  # how often a firing alert is repeated to Alertmanager
 KEPT = "2h"
 
 
-def configuration(folder: Folder, plan: dict[str, str]) -> str:
-    """The YAML of ``prometheus.yml``."""
+def configuration(folder: Folder, plan: dict[str, str], *, built_in: bool = True) -> str:
+    """The YAML of ``prometheus.yml``; not ``built_in``: for a Prometheus without ``kubernetes_sd_configs``."""
     scale = float(plan["time_scale"])
     config = {
         "global": {
@@ -35,12 +36,27 @@ def configuration(folder: Folder, plan: dict[str, str]) -> str:
         "scrape_configs": [
             {
                 "job_name": "pods",
-                "kubernetes_sd_configs": [{"role": "pod", "kubeconfig_file": plan["kubeconfig"]}],
+                **(
+                    {"kubernetes_sd_configs": [{"role": "pod", "kubeconfig_file": plan["kubeconfig"]}]}
+                    if built_in
+                    else {"file_sd_configs": [{"files": [str(discovery.targets_file(folder))]}]}
+                ),
                 "relabel_configs": _relabeling(),
             }
         ],
     }
     return yaml.safe_dump(config, sort_keys=False)
+
+
+def configure(folder: Folder, plan: dict[str, str]) -> bool:
+    """Write ``prometheus.yml``; return whether Prometheus discovers pods by itself."""
+    file = configuration_file(folder)
+    write_private(file, configuration(folder, plan))
+    if discovery.is_built_in(file):
+        return True
+    write_private(discovery.targets_file(folder), "[]")
+    write_private(file, configuration(folder, plan, built_in=False))
+    return False
 
 
 def _relabeling() -> list[dict[str, Any]]:
