@@ -1,0 +1,59 @@
+"""The scale subresource: a workload's replica count as an object of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lab.api import errors
+from lab.api.errors import Cause
+from lab.api.objects import Body, Objects, Options, Written, patched
+from lab.api.resources import Resource
+from lab.api.schema import Conformed, TypeProblem, conform
+from lab.api.selectors import labels_text, lookup
+from lab.api.store import Stored
+
+SCALE = Resource("autoscaling", "v1", "scales", "Scale")
+
+
+def read(stored: Stored) -> Body:
+    """The Scale of a workload."""
+    metadata = {
+        key: stored.metadata[key]
+        for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+        if key in stored.metadata
+    }
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": metadata,
+        "spec": {"replicas": lookup(stored.body, "spec.replicas") or 0},
+        "status": {
+            "replicas": lookup(stored.body, "status.replicas") or 0,
+            "selector": labels_text(lookup(stored.body, "spec.selector")),
+        },
+    }
+
+
+def patch(objects: Objects, row: Resource, old: Stored, media: str, sent: Any, options: Options) -> Written:
+    """Patch the Scale, and through it the workload. Raises 400, 409, 415, 422."""
+    return write(objects, row, old, patched(media, read(old), sent, SCALE), options)
+
+
+def write(objects: Objects, row: Resource, old: Stored, sent: Body, options: Options) -> Written:
+    """Set the workload's replicas from a Scale. Raises 400, 409, 422."""
+    try:
+        scale = conform(sent, SCALE.type, Conformed())
+    except TypeProblem as problem:
+        raise errors.bad_request(f'Scale in version "v1" cannot be handled as a Scale: {problem.go}') from None
+    replicas = lookup(scale, "spec.replicas") or 0
+    version = lookup(scale, "metadata.resourceVersion")
+    if version and version != str(old.revision):
+        raise errors.conflict(row.plural, row.group, old.key[1])
+    if replicas < 0:
+        why = f"Invalid value: {replicas}: must be greater than or equal to 0"
+        raise errors.invalid("Scale", "autoscaling", old.key[1], [Cause("spec.replicas", "FieldValueInvalid", why)])
+
+    def edit(body: Body) -> None:
+        body["spec"]["replicas"] = replicas
+
+    return Written(objects.change(row, old, edit, dry_run=options.dry_run))
