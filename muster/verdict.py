@@ -48,3 +48,6 @@ class Finding:
     runbook: str = ""
     alert: str = ""
     severity: str = ""
+    section: str = ""  # the runbook section's title: findings are grouped by it
+    step: int = 0  # of that section; 0 when the check is of the whole
+    next_step: str = ""  # what the runbook says to do about it

@@ -54,9 +54,17 @@ def view(snapshot: Snapshot, name: str, system: System) -> Any:
     try:
         if name in system.slo:
             return _indicator(snapshot, name, system)
-        return _VIEWS[name](reading.value)
+        return _VIEWS[name](_mine(snapshot, name, reading.value))
     except (KeyError, TypeError, AttributeError) as error:
         raise Unknown(f"{name}: the reading has not the shape it should have ({error!r})") from error
+
+
+def _mine(snapshot: Snapshot, name: str, value: Any) -> Any:
+    """Rules and alerts of this system and environment, where they say whose they are: one Prometheus serves many."""
+    if name not in {"rules", "alerts", "notified"}:
+        return value
+    own = {"system": snapshot.system, "environment": snapshot.environment}
+    return [entry for entry in value if all(entry["labels"].get(key, owner) == owner for key, owner in own.items())]
 
 
 def _indicator(snapshot: Snapshot, name: str, system: System) -> Indicator:
