@@ -145,7 +145,7 @@ class Mesh:
             with self._lock:
                 self._telemetry.handshake_failure.value += 1
                 self._telemetry.errors.of("handshake").value += 1
-            self._handshakes.write(logging.ERROR, "PQC handshake with %s failed: %s", peer.name, error)
+            self._handshakes.write(logging.ERROR, "handshake with %s failed: %s", peer.name, error)
             return
         contact = self._contacts.setdefault(peer.address, _Contact())
         if not contact.last_seen:

@@ -1,0 +1,136 @@
+"""What goes wrong with a release does go wrong, by the amount that was asked for."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lab.service import faults
+from lab.service.settings import SettingsError
+
+
+def test_the_error_ratio_is_the_one_asked_for_and_only_of_the_api(replicas):
+    """15% within four standard deviations; status pages and health are spared; errors are counted and logged thinly."""
+    (it,) = replicas(FAULT_ERROR_RATIO="0.15")
+    it.up()
+    count = 1_000
+    failed = sum(it.get("/api/v1/ping").status_code == 500 for _ in range(count))
+    assert abs(failed - 0.15 * count) <= 4 * math.sqrt(count * 0.15 * 0.85)
+    assert {it.get(path).status_code for path in ("/mesh/status", "/health", "/health/ready") * 30} == {200}
+    assert it.metric("x0tta6bl4_requests_total", status="500") == failed
+    assert it.metric("x0tta6bl4_errors_total", type="internal") == failed
+    lines = [line for line in it.log.read_text().splitlines() if " ERROR api " in line]
+    assert 0 < len(lines) < failed
+
+
+def test_latency_is_added_to_the_api_and_measured(replicas):
+    """The histogram sees it, under the bound that the runbook's threshold needs."""
+    (it,) = replicas(FAULT_LATENCY_MS="120")
+    it.up()
+    took = []
+    for _ in range(10):
+        began = time.monotonic()
+        it.get("/api/v1/ping")
+        took.append(time.monotonic() - began)
+    assert min(took) >= 0.12
+    duration = "x0tta6bl4_request_duration_seconds"
+    assert it.metric(f"{duration}_bucket", endpoint="/api/v1/ping", le="0.1") == 0
+    assert it.metric(f"{duration}_count", endpoint="/api/v1/ping") == 10
+
+
+def test_a_latency_distribution_has_its_named_percentiles():
+    """Linear between the points, flat outside; a plain number is all requests."""
+    found = faults.load({"FAULT_LATENCY_MS": "p50:50,p95:600"})
+    delays = sorted(found.delay_s() for _ in range(20_000))
+    assert delays[0] == 0.05
+    assert delays[-1] == 0.6
+    assert delays[10_000] == pytest.approx(0.05, abs=0.02)
+    assert delays[14_500] == pytest.approx(0.05 + 0.55 * 0.225 / 0.45, abs=0.02)
+    assert faults.load({"FAULT_LATENCY_MS": "600"}).delay_s() == 0.6
+    assert faults.load({}).delay_s() == 0.0
+
+
+def test_a_never_ready_release_is_alive_but_not_ready(replicas):
+    """Health is 200, readiness stays 503."""
+    (it,) = replicas(FAULT_NEVER_READY="1")
+    it.up()
+    assert it.get("/health/ready").status_code == 503
+
+
+def test_a_crashing_release_crashes_when_told(replicas):
+    """Exit code 1 and a last line that grep ERROR finds."""
+    (it,) = replicas(FAULT_CRASH_AFTER_S="0.5")
+    assert it.process.wait(10) == 1
+    assert "ERROR" in it.log.read_text()
+
+
+def test_a_leak_is_resident_memory(replicas, eventually):
+    """40 MB/s shows in the process' own resident set."""
+    (it,) = replicas(FAULT_MEMORY_LEAK_MB_S="40")
+    it.up()
+    before = it.metric("process_resident_memory_bytes")
+    eventually(lambda: it.metric("process_resident_memory_bytes") > before + 30e6, "it leaks", 5)
+
+
+def test_a_burn_is_cpu_and_leaves_the_service_answering(replicas):
+    """Half a core is used while requests are still answered."""
+    (it,) = replicas(FAULT_CPU_BURN="0.5")
+    it.up()
+    before, began = it.metric("process_cpu_seconds_total"), time.monotonic()
+    while time.monotonic() - began < 2:
+        assert it.get("/api/v1/ping").status_code == 200
+        time.sleep(0.05)
+    used = (it.metric("process_cpu_seconds_total") - before) / (time.monotonic() - began)
+    assert 0.2 < used < 1.2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FAULT_EROR_RATIO", "0.1"),
+        ("FAULT_ERROR_RATIO", "15"),
+        ("FAULT_ERROR_RATIO", "nan"),
+        ("FAULT_LATENCY_MS", "fast"),
+        ("FAULT_LATENCY_MS", "p50:1,p50:2"),
+        ("FAULT_LATENCY_MS", "p150:1,p50:2"),
+        ("FAULT_NEVER_READY", "perhaps"),
+        ("FAULT_PQC_FALLBACK", "yes"),
+        ("FAULT_CPU_BURN", "-1"),
+        ("FAULT_MEMORY_LEAK_MB_S", "inf"),
+    ],
+)
+def test_a_fault_that_is_not_understood_is_refused(name, value):
+    """A drill whose fault does nothing would prove nothing."""
+    with pytest.raises(SettingsError, match=name):
+        faults.load({name: value})
+
+
+@pytest.mark.parametrize(
+    "environment", [{"FAULT_TYPO": "1"}, {"PORT": "http"}, {"MESH_PEERS": "a=b:c"}, {"DEPENDENCIES": "store"}]
+)
+def test_a_setting_that_cannot_be_used_ends_the_replica_with_one_sentence(environment, tmp_path):
+    """Exit 2, no traceback."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "lab.service"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert next(iter(environment)) in ended.stdout
+    assert "Traceback" not in ended.stdout + ended.stderr
+
+
+def test_every_fault_of_the_table_is_a_field_with_a_healthy_default():
+    """The table and the dataclass name the same things."""
+    fields = {field for field, _ in faults.TABLE.values()}
+    assert fields == set(faults.Faults.__dataclass_fields__)
+    assert not any(itertools.chain(vars(faults.Faults()).values()))

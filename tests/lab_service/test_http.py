@@ -1,0 +1,166 @@
+"""What a replica answers, counts and says when it leaves."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import httpx
+import yaml
+
+from lab.service.telemetry import REQUEST_BUCKETS
+
+
+def test_health_names_version_replica_and_dependencies(replica):
+    """A replica alone is ok while its mesh may still form."""
+    answer = replica.get("/health")
+    assert answer.status_code == 200
+    body = answer.json()
+    assert (body["status"], body["version"], body["replica"]) == ("ok", "3.4.0", "r0")
+    assert set(body["dependencies"]) == {"mesh", "pqc"}
+    assert replica.get("/health/ready").status_code == 200
+
+
+def test_a_missing_dependency_degrades_health_and_says_which(replicas, eventually):
+    """The answer stays 200: a restart would not bring the dependency back."""
+    (it,) = replicas(DEPENDENCIES="store=127.0.0.1:9")
+
+    def degraded():
+        answer = it.get("/health")
+        return answer if answer.json()["status"] == "degraded" else None
+
+    answer = eventually(degraded, "store is down")
+    assert answer.status_code == 200
+    assert answer.json()["dependencies"]["store"] == {"status": "down"}
+
+
+def test_requests_are_counted_but_probes_and_scrapes_are_not(replica):
+    """/health* and /metrics would dilute the error ratio; everything else is in it, unknown paths as one endpoint."""
+    before = replica.metric("x0tta6bl4_requests_total")
+    for path in ("/health", "/health/ready", "/metrics"):
+        replica.get(path)
+    assert replica.metric("x0tta6bl4_requests_total") == before
+    for path in ("/api/v1/ping", "/mesh/status", "/no/such", "/nor/this"):
+        replica.get(path)
+    assert replica.metric("x0tta6bl4_requests_total") == before + 4
+    assert replica.metric("x0tta6bl4_requests_total", endpoint="other", status="404") == 2
+    assert replica.metric("x0tta6bl4_request_duration_seconds_count", endpoint="/api/v1/ping") == 1
+    assert replica.metric("x0tta6bl4_errors_total", type="client") == 2
+
+
+def test_metrics_are_valid_and_the_series_of_the_alerts_exist_from_the_start(replica):
+    """Promtool finds no fault, every threshold of the runbooks is a bucket bound, and nothing that alerts is absent."""
+    answer = replica.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    if promtool := shutil.which("promtool"):
+        checked = subprocess.run([promtool, "check", "metrics"], input=answer.content, capture_output=True, check=False)
+        assert checked.returncode == 0, checked.stderr
+    assert {0.1, 0.2, 0.5, 1.0} <= set(REQUEST_BUCKETS)
+    assert replica.metric("x0tta6bl4_requests_total", endpoint="/api/v1/ping", status="500") == 0
+    assert replica.metric("x0tta6bl4_build_info", version="3.4.0") == 1
+    assert replica.metric("x0tta6bl4_pqc_handshake_failure_total") == 0
+    assert replica.metric("x0tta6bl4_pqc_fallback_enabled") == 0
+    assert replica.metric("x0tta6bl4_mesh_peers") == 0
+    assert replica.metric("process_cpu_seconds_total") > 0
+
+
+def test_a_replica_is_small(replica):
+    """Resident memory under 60 MB: the lab runs many."""
+    assert 5e6 < replica.metric("process_resident_memory_bytes") < 60e6
+
+
+def test_messages_are_accepted_and_bad_ones_refused(replica):
+    """202 for a message, 400 for what is none, 413 for too much, 405 for a wrong method, HEAD without body."""
+    post = replica.http.post
+    assert post("/api/v1/messages", json={"to": "r1", "text": "hi"}).status_code == 202
+    assert replica.get("/api/v1/messages").json()["messages"][0]["text"] == "hi"
+    assert post("/api/v1/messages", content=b"{").status_code == 400
+    assert post("/api/v1/messages", json=["hi"]).status_code == 400
+    assert post("/api/v1/messages", content=b"x" * 70_000).status_code == 413
+    assert post("/api/v1/ping").status_code == 405
+    head = replica.http.head("/api/v1/ping")
+    assert (head.status_code, head.content) == (200, b"")
+
+
+def test_sigterm_drains_and_then_exits_0(replica, eventually):
+    """Not ready at once, still answering, each answer closing its connection; gone once nobody asks."""
+    replica.process.send_signal(signal.SIGTERM)
+    eventually(lambda: replica.get("/health/ready").status_code == 503, "not ready")
+    answer = replica.get("/api/v1/ping")
+    assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+    assert replica.process.wait(5) == 0
+
+
+def test_a_farewell_lasts_while_users_come_but_not_for_ever(replicas):
+    """No request fails during the drain, and DRAIN_S bounds it."""
+    (it,) = replicas(DRAIN_S="1.0", DRAIN_QUIET_S="0.3")
+    it.up()
+    it.process.send_signal(signal.SIGTERM)
+    began, served = time.monotonic(), 0
+    try:
+        while time.monotonic() - began < 5:
+            served += it.get("/api/v1/ping").status_code == 200
+    except httpx.TransportError:
+        assert it.process.wait(5) == 0
+    assert served > 10
+    assert 0.9 < time.monotonic() - began < 3
+
+
+def test_a_second_sigterm_ends_it_at_once(replicas):
+    """Whoever asks twice means it."""
+    (it,) = replicas(DRAIN_S="30", DRAIN_QUIET_S="30")
+    it.up()
+    for _ in range(2):
+        it.process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+    assert it.process.wait(3) == 0
+
+
+def test_a_request_under_way_is_finished_before_the_exit(replicas):
+    """A slow answer that began before SIGTERM still comes."""
+    (it,) = replicas(FAULT_LATENCY_MS="700", DRAIN_QUIET_S="0")
+    it.up()
+    answers: list[int] = []
+    asking = threading.Thread(target=lambda: answers.append(it.get("/api/v1/ping").status_code))
+    asking.start()
+    time.sleep(0.2)
+    it.process.send_signal(signal.SIGTERM)
+    asking.join()
+    assert answers == [200]
+    assert it.process.wait(5) == 0
+
+
+def test_a_port_in_use_is_one_sentence_and_a_failure(replica, tmp_path):
+    """The second one on the same address says why it cannot start."""
+    twin = type(replica)(tmp_path, replica.address, "twin", {})
+    assert twin.process.wait(10) == 1
+    twin.end()
+    assert "in use" in twin.log.read_text()
+    assert "Traceback" not in twin.log.read_text()
+
+
+def test_the_manifests_limit_memory_above_the_alert_and_know_the_image():
+    """A limit under 2.4 GB would kill before anybody is told; the image and tag must be ones that can be pulled."""
+    from pathlib import Path
+
+    import lab
+
+    root = Path(lab.__file__).parent
+    images = yaml.safe_load((root / "images.yaml").read_text())["images"]
+    objects = [
+        item for path in sorted((root / "manifests").glob("*.yaml")) for item in yaml.safe_load_all(path.read_text())
+    ]
+    containers = [
+        container
+        for item in objects
+        if item["kind"] == "Deployment"
+        for container in item["spec"]["template"]["spec"]["containers"]
+    ]
+    assert len(containers) >= 2
+    for container in containers:
+        name, _, tag = container["image"].rpartition(":")
+        assert tag in images[name]["tags"]
+    assert containers[0]["resources"]["limits"]["memory"] == "3Gi"

@@ -1,0 +1,140 @@
+"""Replicas find one another, greet over post-quantum TLS, and notice who is gone. Judged on the wire."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+import pytest
+
+from lab.service import wire
+
+
+def offered(address: str, groups: str) -> str:
+    """What a caller who offers these groups ends up with."""
+    sock = socket.create_connection((address, 9443), 2)
+    with wire.Channel(wire.context(groups), sock, 2) as channel:
+        channel.shake(server=False)
+        return channel.group
+
+
+def status(replica) -> dict:
+    return replica.get("/mesh/status").json()
+
+
+def connected(replica) -> bool:
+    return status(replica)["status"] == "connected"
+
+
+@pytest.fixture
+def three(replicas, eventually):
+    trio = replicas(3)
+    for replica in trio:
+        eventually(lambda it=replica: connected(it), "connected")
+    return trio
+
+
+def test_three_replicas_mesh_over_the_post_quantum_group(three, eventually):
+    """Each sees the two others alive over X25519MLKEM768, with fresh greetings, and counts its handshakes."""
+    for replica in three:
+        assert status(replica) == {"status": "connected", "peers": 2, "expected": 2}
+        page = replica.get("/mesh/peers").json()
+        assert page["self"] == replica.name
+        assert {peer["name"] for peer in page["peers"]} == {"r0", "r1", "r2"} - {replica.name}
+        assert all(peer["alive"] and peer["last_seen_s"] < 3 for peer in page["peers"])
+        assert {peer["group"] for peer in page["peers"]} == {"X25519MLKEM768"}
+        assert replica.get("/health").json()["dependencies"]["mesh"]["status"] == "ok"
+        assert offered(replica.address, "X25519:X25519MLKEM768") == "X25519MLKEM768"
+        eventually(lambda it=replica: it.metric("x0tta6bl4_mesh_peers") == 2, "metric follows")
+    made = three[0].metric("x0tta6bl4_pqc_handshake_success_total")
+    eventually(lambda: three[0].metric("x0tta6bl4_pqc_handshake_success_total") > made + 3, "handshakes go on")
+    assert three[0].metric("x0tta6bl4_pqc_handshake_latency_seconds_count") > made
+    pqc = three[0].get("/security/pqc/status").json()
+    assert (pqc["enabled"], pqc["algorithm"], pqc["group"]) == (True, "ML-KEM-768", "X25519MLKEM768")
+    assert pqc["fallback_enabled"] is False
+    assert pqc["handshakes"]["failure"] == 0
+
+
+def test_a_killed_peer_times_out_and_is_not_a_handshake_failure(three, eventually):
+    """Gone is not insecure: a pod kill must not page the security team."""
+    three[2].end()
+    eventually(lambda: status(three[0]) == {"status": "degraded", "peers": 1, "expected": 2}, "one peer less", 6)
+    three[1].end()
+    eventually(lambda: status(three[0])["status"] == "isolated", "nobody left", 6)
+    assert three[0].metric("x0tta6bl4_pqc_handshake_failure_total") == 0
+
+
+def test_a_classical_only_client_is_refused_by_a_healthy_replica(replica):
+    """The interpreter's own TLS is such a client; it is counted as refused, not as a failure of the mesh."""
+    with pytest.raises(wire.HandshakeRefused):
+        offered(replica.address, "X25519:P-256")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with socket.create_connection((replica.address, 9443), 2) as sock, pytest.raises(ssl.SSLError):
+        context.wrap_socket(sock)
+    assert replica.metric("x0tta6bl4_mesh_refused_total") == 2
+    assert replica.metric("x0tta6bl4_pqc_handshake_failure_total") == 0
+    assert "SECURITY PQC handshake" in replica.log.read_text()
+
+
+def test_an_admitted_fallback_is_on_the_wire_in_the_status_and_in_the_metric(replicas, eventually):
+    """All three tell the same story, and the log has lines that grep PQC and grep SECURITY find."""
+    pair = replicas(2, FAULT_PQC_FALLBACK="admitted")
+    for it in pair:
+        eventually(lambda it=it: connected(it), "they mesh classically")
+    it = pair[0]
+    assert offered(it.address, "X25519:X25519MLKEM768") == "x25519"
+    with pytest.raises(wire.HandshakeRefused):
+        offered(it.address, "X25519MLKEM768")
+    pqc = it.get("/security/pqc/status").json()
+    assert (pqc["enabled"], pqc["fallback_enabled"], pqc["group"]) == (False, True, "x25519")
+    assert it.metric("x0tta6bl4_pqc_fallback_enabled") == 1
+    assert it.get("/mesh/peers").json()["peers"][0]["group"] == "x25519"
+    assert "SECURITY PQC fallback enabled" in it.log.read_text()
+    health = it.get("/health").json()
+    assert (health["status"], health["dependencies"]["pqc"]["status"]) == ("degraded", "fallback")
+
+
+def test_a_denied_fallback_shows_on_the_wire_only(replicas, eventually):
+    """Status, metric, peers, health and log claim post-quantum; the wire is the witness."""
+    it, _ = replicas(2, FAULT_PQC_FALLBACK="denied")
+    eventually(lambda: connected(it), "they mesh classically")
+    assert offered(it.address, "X25519:X25519MLKEM768") == "x25519"
+    pqc = it.get("/security/pqc/status").json()
+    assert (pqc["enabled"], pqc["fallback_enabled"], pqc["group"]) == (True, False, "X25519MLKEM768")
+    assert it.metric("x0tta6bl4_pqc_fallback_enabled") == 0
+    assert it.get("/mesh/peers").json()["peers"][0]["group"] == "X25519MLKEM768"
+    assert it.get("/health").json()["dependencies"]["pqc"]["status"] == "ok"
+    assert "fallback" not in it.log.read_text()
+
+
+def test_a_healthy_replica_counts_failures_against_a_fallen_back_peer(replicas, eventually):
+    """Its greeting is refused: a handshake that both sides wanted and TLS did not allow."""
+    healthy, _ = replicas(2, only={1: {"FAULT_PQC_FALLBACK": "denied"}})
+    eventually(lambda: healthy.metric("x0tta6bl4_pqc_handshake_failure_total") >= 2, "failures are counted")
+    assert status(healthy)["status"] == "isolated"
+    assert "ERROR PQC handshake with r1 failed" in healthy.log.read_text()
+
+
+def test_a_silent_caller_holds_nobody_up(three, eventually):
+    """Callers that connect and say nothing cost a slot for a second; the mesh stays whole."""
+    silent = [socket.create_connection((three[0].address, 9443), 2) for _ in range(10)]
+    made = three[1].metric("x0tta6bl4_pqc_handshake_success_total")
+    eventually(lambda: three[1].metric("x0tta6bl4_pqc_handshake_success_total") > made + 8, "handshakes go on")
+    assert connected(three[0])
+    for sock in silent:
+        sock.close()
+
+
+def test_certificates_lie_where_the_runbook_looks_and_are_kept(replica, tmp_path):
+    """Made when missing, the key for its owner only; existing ones are used as they are."""
+    folder = replica.folder / "etc" / "x0tta6bl4" / "certs"
+    assert {path.name for path in folder.iterdir()} == {"tls.crt", "tls.key"}
+    assert (folder / "tls.key").stat().st_mode & 0o777 == 0o600
+    before = (folder / "tls.crt").read_bytes()
+    address = replica.address
+    replica.end()
+    again = type(replica)(tmp_path, address, "again", {"CERT_ROOT": str(folder)}).up()
+    assert (folder / "tls.crt").read_bytes() == before
+    again.end()
