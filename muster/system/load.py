@@ -101,7 +101,8 @@ def _validate(
         return model.model_validate(raw)
     except ValidationError as error:
         errors = error.errors(include_url=False)
-        first = errors[0]
+        # A key that is misspelt is both unknown and missing: the unknown one can be corrected.
+        first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
         inner = getattr(first.get("ctx", {}).get("error"), "path", ())
         path = (*first["loc"], *inner)
         sentence = _sentence(model, first, path)

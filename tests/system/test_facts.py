@@ -1,0 +1,93 @@
+"""The facts of x0tta6bl4 say what the documents say, and lead to sections that exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from muster.system import load_system
+from muster.system.model import LEVELS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def system():
+    return load_system("x0tta6bl4", ROOT)
+
+
+@pytest.mark.parametrize(
+    ("alert", "bound", "lasting"),
+    [
+        ("X0TTA6BL4ErrorRatioRollback", 0.10, 300),
+        ("X0TTA6BL4LatencyRollback", 0.5, 600),
+        ("X0TTA6BL4DownRollback", 0, 300),
+        ("X0TTA6BL4PQCFallback", 0, 0),
+    ],
+)
+def test_the_automatic_rollback_triggers(system, alert, bound, lasting):
+    """Error ratio over 10% for 5 min, P95 over 500 ms for 10 min, down for 5 min, PQC fallback at once."""
+    entry = system.alerts[alert]
+    assert (entry.level, entry.action) == ("rollback", "rollback")
+    assert system.limit_of(alert).above == pytest.approx(bound)
+    assert system.duration_of(alert) == lasting
+
+
+def test_only_rollback_triggers_roll_back(system):
+    """The label that the responder acts on is carried by exactly the alerts at the level of that name."""
+    rolling = {name for name, alert in system.alerts.items() if alert.action == "rollback"}
+    assert rolling == {name for name, alert in system.alerts.items() if alert.level == "rollback"}
+    assert len(rolling) == 4
+
+
+def test_both_alert_families_are_there(system):
+    """Each alert name of the documents is an alert or an alias of one; frequent restarts are a fact about pods."""
+    names = {*system.alerts, *(alias for alert in system.alerts.values() for alias in alert.aliases)}
+    named = ["HealthCheckFailed", "PQCHandshakeFailure", "HighErrorRate", "HighLatency", "HighCPUUsage"]
+    second = ["PQC_HANDSHAKE_FAILURE", "HIGH_ERROR_RATE", "HIGH_LATENCY", "MEMORY_EXHAUSTION", "SERVICE_DOWN"]
+    assert {*(f"X0TTA6BL4{name}" for name in named), *second} <= names
+    assert (system.pods.most_restarts, system.pods.restart_window_s) == (3, 900)
+
+
+def test_ladders_rise(system):
+    """No rung of a ladder is easier to reach than the one below it."""
+    for name, slo in system.slo.items():
+        bounds = [slo.limit(level).above for level in LEVELS[1:] if slo.limit(level)]
+        assert bounds == sorted(bounds), name
+        if slo.objective and slo.objective.below is not None:
+            worse = [limit.above for limit in (slo.critical, slo.rollback) if limit]
+            assert all(slo.objective.below <= bound for bound in worse), name
+
+
+def test_every_alert_and_indicator_leads_to_a_section_that_exists(system):
+    """Links from a page at night must lead somewhere."""
+    anchors = [alert.runbook for alert in system.alerts.values()]
+    anchors += [slo.runbook for slo in system.slo.values()] + [system.no_data.runbook]
+    for anchor in anchors:
+        page, _, section = system.runbook_url(anchor).partition("#")
+        headings = re.findall(r"^#+ (.+)$", (ROOT / page).read_text(), flags=re.MULTILINE)
+        assert section in {heading.lower().replace(" ", "-") for heading in headings}, anchor
+
+
+def test_the_runbook_page_names_every_alert_and_alias(system):
+    """Whoever searches the page for the name on the pager finds it."""
+    text = (ROOT / "docs/runbooks/x0tta6bl4.md").read_text()
+    for name, alert in system.alerts.items():
+        assert all(f"`{word}`" in text for word in (name, *alert.aliases)), name
+    assert f"`{system.no_data.alert}`" in text
+
+
+def test_decisions_named_as_sources_exist(system):
+    """A number whose source is a decision leads to that decision."""
+    text = (ROOT / "systems/x0tta6bl4.yaml").read_text()
+    sections = set(re.findall(r"decisions / ([a-z ]+?)[\"\],]", text))
+    headings = set(re.findall(r"^### (.+)$", (ROOT / "docs/decisions.md").read_text(), flags=re.MULTILINE))
+    assert sections
+    assert sections <= headings
+
+
+def test_no_secret_stands_in_the_file():
+    """Only names of files: every secret_file and token_file is a path or a key to one."""
+    text = (ROOT / "systems/x0tta6bl4.yaml").read_text()
+    assert not re.search(r"(?i)(password|api_?key|routing_key):", text)
+    assert all(value.startswith(("/", '"${', "${")) for value in re.findall(r"(?:secret|token)_file: (\S+)", text))

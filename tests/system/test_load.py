@@ -1,0 +1,146 @@
+"""Every mistake in a system's file is one sentence with its place and what was expected."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from muster.errors import UsageError
+from muster.system import load_system
+
+
+def test_an_unknown_system_offers_the_known_ones(small):
+    """A typo in the name is answered with the nearest name."""
+    with pytest.raises(UsageError, match=r"there is no system 'smal': did you mean 'small'\? known: small"):
+        load_system("smal", small())
+
+
+def test_a_name_cannot_leave_the_folder(small):
+    """A system is chosen by name: a path is only another unknown name."""
+    small()
+    with pytest.raises(UsageError, match="there is no system"):
+        load_system("../systems/small")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "critical: {above: 5%,", "critical: {above: 5,",
+            "systems/small.yaml:14: slo.errors.critical.above: 5 is not a quantity in ratio; write it like 5%",
+        ),
+        (
+            "critical: {above: 5%,", "critical: {above: 5GB,",
+            "systems/small.yaml:14: slo.errors.critical.above: '5GB' is not a quantity in ratio; write it like 5%",
+        ),
+        (
+            "critical: {above: 5%,", "critical: {above: 5%, below: 1%,",
+            "systems/small.yaml:14: slo.errors.critical: needs exactly one of 'above' and 'below'",
+        ),
+        (
+            "unit: ratio", "unit: percent",
+            "systems/small.yaml:11: slo.errors.unit: found 'percent', expected 'ratio', 'seconds', 'bytes', ",
+        ),
+        (
+            "tell: [on-call]\n    runbook", "tell: [cto]\n    runbook",
+            "systems/small.yaml:21: alerts.TooManyErrors.tell: 'cto' is not one of contacts",
+        ),
+        (
+            "slo: errors", "slo: error",
+            "systems/small.yaml:18: alerts.TooManyErrors.slo: there is no slo 'error'",
+        ),
+        (
+            "level: critical", "level: rollback",
+            "systems/small.yaml:19: alerts.TooManyErrors.level: slo 'errors' has no level 'rollback'",
+        ),
+        (
+            "    severity: critical\n", "    severty: critical\n",
+            "systems/small.yaml:20: alerts.TooManyErrors.severty: unknown key; did you mean 'severity'? known: ",
+        ),
+        (
+            "severity: critical", "severity: loud",
+            "systems/small.yaml:20: alerts.TooManyErrors.severity: found 'loud', expected 'critical', ",
+        ),
+        (
+            "    title: Errors\n", "    title: Errors\n    windw: 5m\n",
+            "systems/small.yaml:11: slo.errors.windw: unknown key; did you mean 'window'? known: ",
+        ),
+        (
+            "    title: Errors\n", "    title: Errors\n    window: 5\n",
+            "systems/small.yaml:11: slo.errors.window: 5 is not a quantity in seconds; write it like 200ms or 5m",
+        ),
+        (
+            "    title: Errors\n", "    title: Errors\n    title: Again\n",
+            "systems/small.yaml:11: slo.errors.title: written twice, expected once",
+        ),
+        (
+            "runbook: guide#silence", "runbook: book#silence",
+            "systems/small.yaml:28: no_data.runbook: there is no runbook 'book'",
+        ),
+        (
+            "    source: guide\nno_data", "no_data",
+            "systems/small.yaml:16: alerts.TooManyErrors.source: found nothing, expected this key",
+        ),
+        (
+            "name: small", "name: large",
+            "systems/small.yaml:2: name: found 'large', expected 'small', as the file is called",
+        ),
+        ("slo:\n", "slo: [\n", "systems/small.yaml:"),
+        ("title: A small system", "title: &x *y", "systems/small.yaml:3: not YAML: "),
+    ],
+)  # fmt: skip
+def test_a_mistake_names_file_line_key_and_what_was_expected(small, old, new, expected):
+    """One sentence: where it stands, what was found, what was expected."""
+    with pytest.raises(UsageError) as caught:
+        load_system("small", small((old, new)))
+    assert str(caught.value).startswith(expected)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 4
+
+
+def test_sources_must_name_a_declared_document(small):
+    """A source that begins with no declared document is a typo, and that is how facts lose their origin."""
+    root = small(("runbooks:\n", "documents:\n  guide: {title: G, version: '1', date: '2026-01-01'}\nrunbooks:\n"))
+    assert load_system("small", root).documents["guide"].version == "1"
+    root = small(
+        ("runbooks:\n", "documents:\n  guide: {title: G, version: '1', date: '2026-01-01'}\nrunbooks:\n"),
+        ("critical: {above: 5%, source: guide}", "critical: {above: 5%, source: gude / errors}"),
+    )
+    with pytest.raises(UsageError, match=r"slo.errors.critical.source: 'gude / errors' does not begin with one of the"):
+        load_system("small", root)
+
+
+@pytest.mark.parametrize("content", [b"", b"- a\n", b"\xff\xfe\x00", b"text"])
+def test_a_file_that_is_no_mapping_is_said_so(tmp_path, content):
+    """An empty, foreign or binary file ends in a sentence, not in a traceback."""
+    (tmp_path / "systems").mkdir()
+    (tmp_path / "systems" / "odd.yaml").write_bytes(content)
+    with pytest.raises(UsageError, match=r"odd\.yaml"):
+        load_system("odd", tmp_path)
+
+
+def test_facts_cannot_be_changed(small):
+    """What was validated stays as it was."""
+    system = load_system("small", small())
+    with pytest.raises(ValueError, match="frozen"):
+        system.title = "other"
+
+
+def test_the_working_folder_comes_before_the_checkout(small):
+    """A user's own systems are found where the user stands; Muster's own stay known."""
+    small()
+    assert load_system("small").title == "A small system"
+    assert load_system("x0tta6bl4").name == "x0tta6bl4"
+
+
+def test_loading_is_quick():
+    """Start-up is a feature: reading and validating the facts costs far less than importing pydantic."""
+    code = (
+        "import time; from muster.system import load_system as f\n"
+        "f('x0tta6bl4'); t = time.process_time(); f('x0tta6bl4'); print(time.process_time() - t)"
+    )
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert float(done.stdout) < 0.15
+    assert time.monotonic() - started < 30
