@@ -65,7 +65,7 @@ def load_access(kubeconfig: Path | str, context: str | None = None) -> Access:
         raise UsageError(f"kubeconfig {path} cannot be used: {error}") from None
     return Access(
         server=sink.host.rstrip("/"),
-        headers={"Authorization": sink.api_key["authorization"]} if "authorization" in sink.api_key else {},
+        headers={"Authorization": token for token in sink.api_key.values()},  # its key's name differs by client version
         verify=_verification(sink.verify_ssl, sink.ssl_ca_cert, sink.cert_file, sink.key_file),
     )
 
