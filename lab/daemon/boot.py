@@ -28,7 +28,7 @@ def configure(folder: Folder, plan: dict[str, str]) -> bool:
 
     for old in (folder.data, folder.root / "pods"):
         shutil.rmtree(old, ignore_errors=True)
-    for stale in (*folder.logs.glob("*.log"), folder.root / "inbox.jsonl"):
+    for stale in (*folder.logs.glob("*.log"), folder.root / "inbox.jsonl", folder.root / "api-store.json"):
         if stale.name != "daemon.log":
             stale.unlink(missing_ok=True)
     for made in (folder.data, folder.logs, folder.config / "rules"):
@@ -48,9 +48,7 @@ async def boot(plan: dict[str, str], supervisor: Supervisor, world: World, say: 
     began = time.monotonic()
     objects = manifests.read(MANIFESTS, plan)
     # Prometheus looks at what it has discovered every 5 s from its own start, not scaled and not configurable: first.
-    independent = [
-        name for name in ("prometheus", "api", "haproxy", "alertmanager", "sink") if name in supervisor.names
-    ]
+    independent = ["prometheus", "api", "haproxy", "alertmanager", "sink"]
 
     async def told(what: str, doing: Awaitable[None]) -> None:
         await doing
@@ -66,11 +64,8 @@ async def boot(plan: dict[str, str], supervisor: Supervisor, world: World, say: 
         await told("manifests applied", manifests.apply(world.client, objects))
 
     async with asyncio.TaskGroup() as together:
-        for name in independent:
-            started = together.create_task(runs(name))
-            if name == "api":
-                api = started
-        await api
+        started = {name: together.create_task(runs(name)) for name in independent}
+        await started["api"]
         together.create_task(populate())
         for name in supervisor.names:
             if name not in independent:

@@ -13,7 +13,7 @@ _FIRST = ("daemon", "agent", "controllers")  # whoever would replace what is end
 
 
 def sweep(folder: Folder) -> None:
-    """End every recorded process but this one, then remove endpoints, sockets and records.
+    """End every recorded process but this one, then remove endpoints, sockets and the records of what has ended.
 
     Raises :class:`LabError` when a process survives even SIGKILL.
     """
@@ -33,4 +33,6 @@ def sweep(folder: Folder) -> None:
         if path.is_socket():
             path.unlink(missing_ok=True)
     for path in folder.records.glob("*.json"):
-        path.unlink(missing_ok=True)
+        record = records.read(path)
+        if record is None or record.pid != os.getpid():  # ours stands until we are gone, for those who wait for that
+            path.unlink(missing_ok=True)

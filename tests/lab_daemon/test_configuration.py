@@ -25,8 +25,7 @@ def test_promtool_accepts_the_configuration(folder, scale):
     """Prometheus' own checker reads it at true time and at the lab's."""
     folder.kubeconfig.touch()
     folder.config.mkdir()
-    text = prometheus.configuration(folder, {**PLAN, "kubeconfig": str(folder.kubeconfig), "time_scale": scale})
-    prometheus.configuration_file(folder).write_text(text)
+    prometheus.configure(folder, {**PLAN, "kubeconfig": str(folder.kubeconfig), "time_scale": scale})
     argv = ["promtool", "check", "config", str(prometheus.configuration_file(folder))]
     checked = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
