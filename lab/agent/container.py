@@ -1,0 +1,300 @@
+"""One container: pulled, started, probed, restarted, as a kubelet does it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lab.agent import process as processes
+from lab.agent.backoff import Backoff, go_duration
+from lab.agent.context import Context
+from lab.agent.environment import ConfigError, PodFacts, expand, resolve
+from lab.agent.images import ROOT, Image
+from lab.agent.logs import Log
+from lab.agent.prober import Prober
+from lab.agent.process import Process
+from lab.agent.records import PodRecord, record_name
+from lab.agent.status import ContainerState
+from lab.errors import ApiError
+from lab.objects import now, quantity, timestamp
+
+Object = dict[str, Any]
+_CONFIG_RETRY_S = 0.5
+_KEPT_LOGS = 3
+_log = logging.getLogger(__name__)
+
+
+class Container:
+    """Runs one container of a pod until it is over; ``publish`` is called whenever ``state`` has changed."""
+
+    def __init__(
+        self, context: Context, facts: PodFacts, spec: Object, publish: Callable[[], None], *, policy: str
+    ) -> None:
+        self.context = context
+        self.spec = spec
+        self.name: str = spec["name"]
+        self.facts = facts
+        self.state = ContainerState(self.name, spec["image"], spec.get("resources") or {})
+        self.process: Process | None = None
+        self.log: Log | None = None
+        self.ended = asyncio.Event()  # of the present run; logs are followed until then
+        self.env: dict[str, str] = {}
+        self.pause = False
+        self.publish = publish
+        self._policy = policy
+        self._crashes = Backoff(context.time_scale, immediate_first=True)
+        self._pulls = Backoff(context.time_scale, immediate_first=False)
+        self._started_at = 0.0
+
+    @property
+    def folder(self) -> Path:
+        """The container's own folder: logs, and ``work`` for the program."""
+        return self.context.pod_folder(self.facts.pod) / self.name
+
+    @property
+    def where(self) -> str:
+        """The field path that events about this container carry."""
+        return f"spec.containers{{{self.name}}}"
+
+    def event(self, kind: str, reason: str, message: str) -> None:
+        """Record an event about this container."""
+        self.context.recorder.record(self.facts.pod, kind, reason, message, field_path=self.where)
+
+    async def run(self) -> None:
+        """Start, watch and restart until the restart policy says that it is over. Pause images never end."""
+        if self.process is not None:  # taken over: exec probes want its environment
+            await self._configure(await self._pull())
+        while True:
+            if self.process is None:
+                image = await self._pull()
+                if image.pause:
+                    self._start_pause(image)
+                    return
+                if not await self._configure(image):
+                    continue
+                self._start(image)
+            if self.process is not None:
+                await self._live(self.process)
+            if not self._restart_wanted():
+                return
+            await self._back_off()
+
+    # Before the start
+
+    async def _pull(self) -> Image:
+        """The image, once it is there; while it is not, the states and events of a failing pull."""
+        reference = self.spec["image"]
+        while True:
+            image = self.context.catalog.find(reference)
+            if image is not None:
+                self.state.image_id = image.digest_id(self.spec)
+                return image
+            text = (
+                f'failed to pull and unpack image "{reference}": failed to resolve reference "{reference}": '
+                f"{reference}: not found"
+            )
+            self.event("Normal", "Pulling", f'Pulling image "{reference}"')
+            self.event("Warning", "Failed", f'Failed to pull image "{reference}": {text}')
+            self.event("Warning", "Failed", "Error: ErrImagePull")
+            self._wait_state("ErrImagePull", text)
+            delay_s = self._pulls.next_s()
+            await asyncio.sleep(min(delay_s, 1.0) / 4)  # so that both states are to be seen
+            self.event("Normal", "BackOff", f'Back-off pulling image "{reference}"')
+            self.event("Warning", "Failed", "Error: ImagePullBackOff")
+            self._wait_state("ImagePullBackOff", f'Back-off pulling image "{reference}": ErrImagePull: {text}')
+            await asyncio.sleep(delay_s)
+
+    async def _configure(self, image: Image) -> bool:
+        """Resolve the environment; False after a wait, when it refers to something that is not there."""
+        try:
+            self.env = await resolve(self.context.client, self.facts, self.spec, self._base_environment(image))
+        except ConfigError as error:
+            self._wait_state("CreateContainerConfigError", str(error))
+            self.event("Warning", "Failed", f"Error: {error}")
+            await asyncio.sleep(max(10 / self.context.time_scale, _CONFIG_RETRY_S))
+            return False
+        except ApiError:
+            await asyncio.sleep(_CONFIG_RETRY_S)  # the API is away: the container waits as it is
+            return False
+        return True
+
+    def _base_environment(self, image: Image) -> dict[str, str]:
+        ports = self.spec.get("ports") or []
+        base = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self.folder / "work"), "LANG": "C.UTF-8"}
+        base |= {"HOSTNAME": self.facts.pod["metadata"]["name"], "POD_IP": self.facts.ip}
+        base |= {"PORT": str(ports[0]["containerPort"])} if ports else {}
+        base |= {"SERVICEACCOUNT_ROOT": str(self.context.pod_folder(self.facts.pod) / "serviceaccount")}
+        base |= {"PYTHONPATH": str(ROOT)} if image.files else {}
+        return base | self.context.service_environment() | image.env
+
+    def _wait_state(self, reason: str, message: str) -> None:
+        self.state.state = {"waiting": {"reason": reason, "message": message}}
+        self.state.ready = self.state.started = False
+        self.publish()
+
+    # The start
+
+    def _new_run(self) -> None:
+        identity = f"{self.facts.pod['metadata']['uid']}/{self.name}/{self.state.restarts}"
+        self.state.container_id = f"containerd://{hashlib.sha256(identity.encode()).hexdigest()}"
+        self.event(
+            "Normal",
+            "Pulled",
+            f'Container image "{self.spec["image"]}" already present on machine and can be accessed by the pod',
+        )
+        self.event("Normal", "Created", "Container created")
+
+    def _start_pause(self, image: Image) -> None:
+        self.pause = True
+        self._new_run()
+        self.event("Normal", "Started", "Container started")
+        self.state.state = {"running": {"startedAt": now()}}
+        self.state.ready = self.state.started = True
+        self.publish()
+
+    def _start(self, image: Image) -> None:
+        self._new_run()
+        work = self.folder / "work"
+        work.mkdir(parents=True, exist_ok=True)
+        argv = [expand(word, self.env) for word in image.argv(self.spec)]
+        self.log = Log(self.folder / f"{self.state.restarts}.log")
+        self._drop_old_logs()
+        descriptor = self.log.open()
+        self._started_at = time.time()
+        self.ended = asyncio.Event()
+        try:
+            self.process = processes.spawn(argv, self.env, work, descriptor)
+        except OSError as error:
+            self._start_failed(argv, error)
+            return
+        finally:
+            os.close(descriptor)
+        self._record(argv)
+        self.context.watcher.add(self.log)
+        self.event("Normal", "Started", "Container started")
+        self._running(now())
+
+    def _record(self, argv: list[str]) -> None:
+        if self.process is not None:
+            name = record_name(self.facts.pod, self.name)
+            uid = self.facts.pod["metadata"]["uid"]
+            pid, created = self.process.pid, self.process.create_time
+            self.context.records.write(PodRecord(name, pid, created, argv, uid, self.name, self.state.restarts))
+
+    def _running(self, since: str) -> None:
+        self.state.state = {"running": {"startedAt": since}}
+        self.state.started = "startupProbe" not in self.spec
+        self.state.ready = self.state.started and "readinessProbe" not in self.spec
+        limit = (self.state.resources.get("limits") or {}).get("memory")
+        if limit is not None and self.process is not None:
+            self.context.limited[self.process] = int(quantity(limit))
+        self.publish()
+
+    def _start_failed(self, argv: list[str], error: OSError) -> None:
+        text = f'failed to create task: exec: "{argv[0] if argv else ""}": {error.strerror or error}'
+        self.event("Warning", "Failed", f"Error: {text}")
+        self._terminated(128, "StartError", text)
+
+    def take_over(self, process: Process, known: Object, restart: int) -> None:
+        """Go on with a process that an earlier agent started, in the state which that agent last wrote."""
+        self.process = process
+        self._started_at = process.create_time
+        self.state.restarts = restart
+        self.state.image_id = known.get("imageID", "")
+        self.state.container_id = known.get("containerID", "")
+        self.state.last_state = known.get("lastState") or {}
+        self.log = Log(self.folder / f"{restart}.log")
+        self.context.watcher.add(self.log)
+        self._running(known.get("state", {}).get("running", {}).get("startedAt") or timestamp(process.create_time))
+        self.state.started = self.state.started or bool(known.get("started"))
+        self.state.ready = self.state.ready or bool(known.get("ready"))
+
+    def lost(self, known: Object) -> None:
+        """An earlier agent ran it, and it is gone: this run is a restart."""
+        self.state.restarts = int(known.get("restartCount", 0))
+        if "waiting" in known.get("state", {}):
+            self.state.last_state = known.get("lastState") or {}
+            return
+        ended = known.get("state", {}).get("terminated") or {
+            "exitCode": processes.UNKNOWN_EXIT,
+            "reason": "ContainerStatusUnknown",
+            "message": "The container could not be located when the pod was terminated",
+            "startedAt": known.get("state", {}).get("running", {}).get("startedAt"),
+            "finishedAt": now(),
+        }
+        self.state.restarts += 1
+        self.state.last_state = {"terminated": ended}
+
+    # Life and end
+
+    async def _live(self, process: Process) -> None:
+        """Probe the process until it ends, and note its end."""
+        prober = Prober(self)
+        probing = asyncio.ensure_future(prober.run())
+        probing.add_done_callback(_report)
+        try:
+            code = await process.wait()
+        finally:
+            probing.cancel()
+        self._note_end(process, code)
+
+    def _note_end(self, process: Process, code: int) -> None:
+        self.context.limited.pop(process, None)
+        self.context.records.erase(record_name(self.facts.pod, self.name))
+        reason = "OOMKilled" if process.out_of_memory else "Completed" if code == 0 else "Error"
+        self.process = None
+        self._terminated(code, reason, "")
+
+    def _terminated(self, code: int, reason: str, message: str) -> None:
+        if self.log is not None:
+            self.context.watcher.remove(self.log)
+        ended = {"exitCode": code, "reason": reason, "startedAt": timestamp(self._started_at), "finishedAt": now()}
+        ended |= {"containerID": self.state.container_id} | ({"message": message} if message else {})
+        self.state.state = {"terminated": ended}
+        self.state.ready = self.state.started = False
+        self.ended.set()
+        self.publish()
+
+    def _restart_wanted(self) -> bool:
+        return self._policy == "Always" or (self._policy == "OnFailure" and self.state.exit_code != 0)
+
+    async def _back_off(self) -> None:
+        """Wait as long as the number of crashes asks for, then make this the last state."""
+        delay_s = self._crashes.next_s(time.time() - self._started_at)
+        last = self.state.state
+        if delay_s > 0:
+            meta = self.facts.pod["metadata"]
+            pod = f"{meta['name']}_{meta['namespace']}({meta['uid']})"
+            text = f"restarting failed container={self.name} pod={pod}"
+            self.event("Warning", "BackOff", f"Back-off restarting failed container {self.name} in pod {pod}")
+            self.state.last_state = last
+            self._wait_state("CrashLoopBackOff", f"back-off {go_duration(self._crashes.nominal_s)} {text}")
+            await asyncio.sleep(delay_s)
+        self.state.last_state = last
+        self.state.restarts += 1
+
+    def _drop_old_logs(self) -> None:
+        old = self.state.restarts - _KEPT_LOGS
+        for path in (self.folder / f"{old}.log", self.folder / f"{old}.log.times"):
+            path.unlink(missing_ok=True)
+
+    async def stop(self, grace_s: float) -> None:
+        """End the process within ``grace_s``; a container without one just ends."""
+        process = self.process
+        if process is not None:
+            code = await process.stop(grace_s)
+            self._note_end(process, code)
+        elif self.pause:
+            self._started_at = time.time()
+            self._terminated(0, "Completed", "")
+
+
+def _report(probing: asyncio.Task[None]) -> None:
+    if not probing.cancelled() and (error := probing.exception()) is not None:
+        _log.error("probes ended: %s", error, exc_info=error)

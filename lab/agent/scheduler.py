@@ -1,0 +1,175 @@
+"""Binds pending pods to the one node there is, or says why it cannot, in the scheduler's words."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from lab.client import PODS, Client, Informer, Object
+from lab.errors import ApiError
+from lab.objects import condition, is_deleting, key_of, labels_of, now, pod_phase, quantity
+from lab.recorder import Recorder
+
+_RESOURCES = ("cpu", "memory")
+_log = logging.getLogger(__name__)
+
+
+class Scheduler:
+    """Looks at unbound pods whenever a pod or the node changes; ``run`` until cancelled."""
+
+    def __init__(self, client: Client, pods: Informer, nodes: Informer, recorder: Recorder, node: str) -> None:
+        self._client = client
+        self._pods = pods
+        self._nodes = nodes
+        self._recorder = recorder
+        self._node = node
+        self._wake = asyncio.Event()
+        self._queue: dict[str, None] = {}
+        self._unschedulable: dict[str, None] = {}
+        self._bound: dict[str, dict[str, float]] = {}
+        pods.on_change(self._pod_changed)
+        nodes.on_change(self._node_changed)
+
+    def _pod_changed(self, old: Object | None, new: Object | None) -> None:
+        key = key_of(new or old or {})
+        if new is None or pod_phase(new) in ("Succeeded", "Failed"):
+            self._queue.pop(key, None)
+            self._unschedulable.pop(key, None)
+            if self._bound.pop(key, None) is not None:
+                self._try_again()  # there is room now
+        elif new["spec"].get("nodeName"):
+            self._bound.setdefault(key, requests_of(new))
+            self._unschedulable.pop(key, None)
+        elif not is_deleting(new) and key not in self._unschedulable:
+            self._queue[key] = None
+            self._wake.set()
+
+    def _node_changed(self, old: Object | None, new: Object | None) -> None:
+        if old is None or new is None or _offers(old) != _offers(new):
+            self._try_again()
+
+    def _try_again(self) -> None:
+        self._queue |= self._unschedulable
+        self._unschedulable.clear()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Schedule what waits, in order of arrival."""
+        await asyncio.gather(self._pods.synced.wait(), self._nodes.synced.wait())
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                key = next(iter(self._queue))
+                del self._queue[key]
+                pod = self._pods.by_key(key)
+                if pod is None or pod["spec"].get("nodeName") or is_deleting(pod):
+                    continue
+                try:
+                    await self._schedule(key, pod)
+                except ApiError as error:
+                    if error.not_found or error.conflict:
+                        continue
+                    _log.warning("scheduling %s: %s", key, error)
+                    self._queue[key] = None
+                    await asyncio.sleep(0.2)
+
+    async def _schedule(self, key: str, pod: Object) -> None:
+        reason = self._obstacle(pod)
+        if reason:
+            self._unschedulable[key] = None
+            await self._refuse(pod, reason)
+            return
+        meta = pod["metadata"]
+        binding = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": self._node},
+        }
+        self._bound[key] = requests_of(pod)
+        try:
+            await self._client.request("POST", PODS.path(meta["namespace"], meta["name"], "binding"), body=binding)
+        except ApiError:
+            del self._bound[key]
+            raise
+        text = f"Successfully assigned {meta['namespace']}/{meta['name']} to {self._node}"
+        self._recorder.record_scheduling(pod, "Normal", "Scheduled", text, "Binding")
+
+    def _obstacle(self, pod: Object) -> str:
+        node = self._nodes.get(None, self._node)
+        if node is None:
+            return "no nodes available to schedule pods"
+        reasons = _mismatch(pod, node)
+        if not reasons:
+            allocatable = node["status"]["allocatable"]
+            wanted = requests_of(pod)
+            if len(self._bound) >= quantity(allocatable["pods"]):
+                reasons.append("1 Too many pods")
+            for name in _RESOURCES:
+                used = sum(requests[name] for requests in self._bound.values())
+                if wanted[name] and used + wanted[name] > quantity(allocatable[name]):
+                    reasons.append(f"1 Insufficient {name}")
+        if not reasons:
+            return ""
+        return (
+            f"0/1 nodes are available: {', '.join(reasons)}. no new claims to deallocate, "
+            "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+        )
+
+    async def _refuse(self, pod: Object, message: str) -> None:
+        self._recorder.record_scheduling(pod, "Warning", "FailedScheduling", message, "Scheduling")
+        known = condition(pod, "PodScheduled")
+        if known is not None and known.get("message") == message:
+            return
+        moment = known["lastTransitionTime"] if known and known["status"] == "False" else now()
+        entry = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+        entry["lastTransitionTime"] = moment
+        others = [c for c in pod.get("status", {}).get("conditions") or [] if c["type"] != "PodScheduled"]
+        meta = pod["metadata"]
+        body = {"metadata": {"uid": meta["uid"]}, "status": {"conditions": [*others, entry]}}
+        await self._client.patch(PODS, meta["namespace"], meta["name"], body, subresource="status")
+
+
+def requests_of(pod: Object) -> dict[str, float]:
+    """What the pod asks for, in cores and bytes; a limit without a request is a request."""
+    result = dict.fromkeys(_RESOURCES, 0.0)
+    for container in pod["spec"]["containers"]:
+        resources = container.get("resources") or {}
+        asked = (resources.get("limits") or {}) | (resources.get("requests") or {})
+        for name in _RESOURCES:
+            result[name] += quantity(asked.get(name, 0))
+    return result
+
+
+def _mismatch(pod: Object, node: Object) -> list[str]:
+    spec = node["spec"]
+    tolerations = pod["spec"].get("tolerations") or []
+    if spec.get("unschedulable") and not _tolerated(
+        {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}, tolerations
+    ):
+        return ["1 node(s) were unschedulable"]
+    for taint in spec.get("taints") or []:
+        if taint["effect"] in ("NoSchedule", "NoExecute") and not _tolerated(taint, tolerations):
+            return [f"1 node(s) had untolerated taint {{{taint['key']}: {taint.get('value', '')}}}"]
+    if not (pod["spec"].get("nodeSelector") or {}).items() <= labels_of(node).items():
+        return ["1 node(s) didn't match Pod's node affinity/selector"]
+    return []
+
+
+def _tolerated(taint: Object, tolerations: list[Object]) -> bool:
+    for toleration in tolerations:
+        if toleration.get("effect") not in (None, "", taint["effect"]):
+            continue
+        if toleration.get("operator") == "Exists":
+            if toleration.get("key") in (None, "", taint["key"]):
+                return True
+        elif toleration.get("key") == taint["key"] and toleration.get("value", "") == taint.get("value", ""):
+            return True
+    return False
+
+
+def _offers(node: Object) -> tuple[object, ...]:
+    spec = node.get("spec", {})
+    allocatable = node.get("status", {}).get("allocatable")
+    return spec.get("unschedulable"), spec.get("taints"), labels_of(node), allocatable
