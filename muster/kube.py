@@ -63,9 +63,10 @@ def load_access(kubeconfig: Path | str, context: str | None = None) -> Access:
         kube_config.load_kube_config(config_file=str(path), context=context, client_configuration=sink)
     except (ConfigException, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"kubeconfig {path} cannot be used: {error}") from None
+    token = next(iter(sink.api_key.values()), "")  # the only one; its key's name differs by client version
     return Access(
         server=sink.host.rstrip("/"),
-        headers={"Authorization": token for token in sink.api_key.values()},  # its key's name differs by client version
+        headers={"Authorization": token} if token else {},
         verify=_verification(sink.verify_ssl, sink.ssl_ca_cert, sink.cert_file, sink.key_file),
     )
 
