@@ -1,7 +1,15 @@
 """Judging: opinion, no I/O. Pure functions of what was read; AssertionError is FAIL, SLOWarning is WARN."""
 
-from muster.judge.indicator import Indicator, assert_every_replica_holds, assert_holds, assert_there_is_traffic
+from muster.judge.indicator import Breach, Indicator, assert_every_replica_holds, assert_holds, assert_there_is_traffic
 from muster.judge.undeclared import Undeclared
 from muster.judge.views import view
 
-__all__ = ["Indicator", "Undeclared", "assert_every_replica_holds", "assert_holds", "assert_there_is_traffic", "view"]
+__all__ = [
+    "Breach",
+    "Indicator",
+    "Undeclared",
+    "assert_every_replica_holds",
+    "assert_holds",
+    "assert_there_is_traffic",
+    "view",
+]

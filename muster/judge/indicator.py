@@ -15,6 +15,15 @@ from muster.verdict import SLOWarning
 FAILING: tuple[LevelName, ...] = ("rollback", "critical")
 
 
+class Breach(AssertionError):  # noqa: N818 - the field's word
+    """An SLO's limit is broken: the level says which alert and which action of the facts are due."""
+
+    def __init__(self, message: str, *, slo: str, level: LevelName) -> None:
+        super().__init__(message)
+        self.slo = slo
+        self.level = level
+
+
 @dataclass(frozen=True, kw_only=True)
 class Indicator:
     """What was measured of one SLO. Values are in the SLO's base unit; ``over`` is the window as people write it.
@@ -43,8 +52,9 @@ class Indicator:
 def assert_holds(indicator: Indicator) -> None:
     """The system's value against the ladder.
 
-    Raises AssertionError over the rollback or critical level, and :class:`~muster.errors.Unknown` when it holds but has
-    gaps; warns :class:`~muster.verdict.SLOWarning` over the warning level or when the objective is missed.
+    Raises :class:`Breach` (an AssertionError) over the rollback or critical level, and
+    :class:`~muster.errors.Unknown` when it holds but has gaps; warns :class:`~muster.verdict.SLOWarning` over the
+    warning level or when the objective is missed.
     """
     _assert_values(indicator, {"": indicator.value})
 
@@ -70,7 +80,7 @@ def _assert_values(indicator: Indicator, values: Mapping[str, float]) -> None:
         limit = indicator.slo.limit(level)
         for replica, value in values.items():
             if limit is not None and limit.holds(value):
-                raise AssertionError(_sentence(indicator, value, replica, level, limit))
+                raise Breach(_sentence(indicator, value, replica, level, limit), slo=indicator.name, level=level)
     _no_gaps(indicator)
     for replica, value in values.items():
         if message := _warning(indicator, value, replica):

@@ -85,11 +85,6 @@ class Answer:
         """Its dependencies with their state. Raises Unknown when it lists none at all."""
         return Body(self.where, self.body).get("dependencies", dict)
 
-    @property
-    def healthy(self) -> bool:
-        """A 200 whose body does not say otherwise."""
-        return self.status_code == 200 and self.status.lower() in {"ok", "healthy", "up", "pass"}
-
 
 def answer(where: str, raw: Mapping[str, Any]) -> Answer:
     """One :class:`Answer`."""

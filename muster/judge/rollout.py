@@ -79,7 +79,7 @@ def assert_ready(deployment: Deployment, facts: PodFacts | None) -> None:
     claim(wanted >= least, f"{deployment.name} wants {wanted} replicas; the runbook asks for {least}")
 
 
-def assert_rollback_would_change_the_build(deployment: Deployment, replicasets: tuple[ReplicaSet, ...]) -> None:
+def assert_an_earlier_revision_is_kept(deployment: Deployment, replicasets: tuple[ReplicaSet, ...]) -> None:
     """There is a previous revision to go back to. A first revision has none, and that is no fault."""
     others = [entry for entry in replicasets if entry.revision != deployment.revision]
     if deployment.revision <= 1 and not others:

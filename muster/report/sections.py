@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from muster.system.model import System
+from muster.system.model import LEVELS, System
 
 _SHOUTED = {"pqc": "PQC", "cpu": "CPU", "p95": "P95", "slo": "SLO", "tls": "TLS"}
 _DO = {
@@ -21,11 +21,20 @@ def section_title(anchor: str) -> str:
     return title[:1].upper() + title[1:]
 
 
-def next_step(system: System, anchor: str) -> str:
-    """What the section's most severe alert asks for: ``roll back at once, tell on-call, security``; "" without one."""
-    alerts = [alert for alert in system.alerts.values() if alert.runbook == anchor]
-    if not alerts:
+def alert_of(system: System, anchor: str, slo: str = "", level: str = "") -> str:
+    """The alert that a finding is about; "" without one.
+
+    That of the broken level where an SLO's limit was broken, else the section's lowest rung: what the runbook does
+    first. Nobody is told to roll back over less than what rolls back.
+    """
+    names = [name for name, alert in system.alerts.items() if anchor and alert.runbook == anchor]
+    exact = [name for name in names if (system.alerts[name].slo, system.alerts[name].level) == (slo, level)]
+    return min(exact or names, key=lambda name: LEVELS.index(system.alerts[name].level), default="")
+
+
+def next_step(system: System, alert: str) -> str:
+    """What the facts ask for when that alert is due: ``roll back at once, tell on-call, security``."""
+    if not alert:
         return ""
-    levels = ("rollback", "critical", "warning", "objective")
-    worst = min(alerts, key=lambda alert: levels.index(alert.level))
-    return ", ".join(part for part in (_DO[worst.action], f"tell {', '.join(worst.tell)}") if part)
+    entry = system.alerts[alert]
+    return ", ".join(part for part in (_DO[entry.action], f"tell {', '.join(entry.tell)}") if part)

@@ -1,0 +1,30 @@
+"""Every alert of the runbooks can be raised, and somebody hears it."""
+
+from muster.judge import alerting as judge
+from muster.pytest_plugin import runbook
+
+
+@runbook("x0tta6bl4#data-absent", step=3)
+def test_every_alert_is_a_rule_in_force(rules, facts):
+    judge.assert_every_alert_is_loaded(rules, facts)
+
+
+@runbook("x0tta6bl4#data-absent", step=3)
+def test_prometheus_tells_an_alertmanager(alertmanagers):
+    judge.assert_prometheus_has_an_alertmanager(alertmanagers)
+
+
+@runbook("x0tta6bl4#rollback")
+def test_every_alert_reaches_whom_it_should(rules, routes, facts):
+    """Asked of Alertmanager's own routing tree, with the labels that the rules really carry."""
+    judge.assert_every_alert_is_routed(rules, routes, facts)
+
+
+@runbook("x0tta6bl4#rollback")
+def test_no_alert_is_silenced(silences, rules, facts):
+    judge.assert_nothing_is_silenced(silences, rules, facts)
+
+
+@runbook("x0tta6bl4#service-down")
+def test_nothing_critical_is_firing(alerts):
+    judge.assert_nothing_critical_fires(alerts)

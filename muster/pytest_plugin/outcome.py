@@ -1,0 +1,87 @@
+"""From what happened to a check to its verdict and one sentence."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Any
+
+import pytest
+
+from muster.judge import Breach
+from muster.report.sections import alert_of, next_step, section_title
+from muster.system import System
+from muster.verdict import Finding, Verdict
+
+
+def classify(report: pytest.TestReport, call: pytest.CallInfo[Any], warned: str) -> tuple[Verdict | None, str]:
+    """The verdict of this phase and its sentence; None where the phase decides nothing.
+
+    AssertionError (and pytest.fail) is FAIL; any other exception, in any phase, is UNKNOWN: a check that broke has
+    shown nothing.
+    """
+    if report.skipped:
+        return None, _skip_reason(report)
+    if call.excinfo is not None and report.failed:
+        message = _sentence(call.excinfo.value)
+        if isinstance(call.excinfo.value, AssertionError | pytest.fail.Exception) and report.when == "call":
+            return Verdict.FAIL, message
+        return Verdict.UNKNOWN, message
+    if report.when != "call":
+        return None, ""
+    return (Verdict.WARN, warned) if warned else (Verdict.PASS, "")
+
+
+def finding_of(
+    item: pytest.Item, system: System, *, anchor: str, verdict: Verdict, message: str, breach: Breach | None = None
+) -> Finding:
+    """The finding of one check, with what the facts say about the runbook section that it encodes."""
+    marker = item.get_closest_marker("runbook")
+    alert = alert_of(system, anchor, breach.slo, breach.level) if breach else alert_of(system, anchor)
+    return Finding(
+        check=check_name(item),
+        verdict=verdict,
+        message=message,
+        runbook=anchor,
+        alert=alert,
+        severity=system.alerts[alert].severity if alert else "",
+        section=section_title(anchor),
+        step=int(marker.kwargs.get("step", 0)) if marker else 0,
+        next_step=next_step(system, alert) if verdict is Verdict.FAIL else "",
+    )
+
+
+def collection_finding(report: pytest.CollectReport) -> Finding:
+    """The finding of a file that cannot be loaded."""
+    lines = [line for line in report.longreprtext.splitlines() if line.startswith("E ")]
+    reason = lines[-1].removeprefix("E").strip() if lines else "it cannot be loaded"
+    return Finding(
+        check=_stem(report.nodeid),
+        verdict=Verdict.UNKNOWN,
+        message=f"{report.nodeid} cannot be loaded: {reason}",
+        section=section_title(""),
+    )
+
+
+def check_name(item: pytest.Item) -> str:
+    """``pqc.no_replica_falls_back`` of ``checks/test_pqc.py::test_no_replica_falls_back``."""
+    return f"{_stem(item.nodeid.partition('::')[0])}.{item.name.removeprefix('test_')}"
+
+
+def _stem(nodeid: str) -> str:
+    return PurePath(nodeid).stem.removeprefix("test_")
+
+
+def _sentence(error: BaseException) -> str:
+    """The first line: what follows it is pytest's explanation of an assert, for -v and the report."""
+    first = str(error).strip().split("\n", 1)[0]
+    if isinstance(error, AssertionError) and first:
+        return first
+    from muster.errors import MusterError
+
+    return first if isinstance(error, MusterError) and first else f"{type(error).__name__}: {first}".rstrip(": ")
+
+
+def _skip_reason(report: pytest.TestReport) -> str:
+    found = report.longrepr
+    text = str(found[2]) if isinstance(found, tuple) else getattr(report, "wasxfail", "")
+    return text.removeprefix("Skipped: ")

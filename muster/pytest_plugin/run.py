@@ -1,0 +1,267 @@
+"""One run of checks: reads once, gives every check its readings, gathers findings, leaves the outputs."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from muster.judge import Breach, Undeclared, view
+from muster.pytest_plugin.activate import Subject
+from muster.pytest_plugin.outcome import check_name, classify, collection_finding, finding_of
+from muster.pytest_plugin.terminal import ChecksReporter, progress
+from muster.read import catalogue, take
+from muster.report import Skip, Summary, allure, junit
+from muster.report.sections import section_title
+from muster.snapshot import Snapshot
+from muster.verdict import Finding, SLOWarning, Verdict, exit_code
+
+Status = tuple[str, str, tuple[str, dict[str, bool]]]  # category, letter, word with its colours
+
+
+class ChecksRun:
+    """The plugin object of an awake run. Hooks below are pytest's; see their names in its reference."""
+
+    def __init__(self, config: pytest.Config, folder: Path, subject: Subject, out: Path | None) -> None:
+        self.config = config
+        self.folder = folder
+        self.subject = subject
+        self.out = out
+        self.snapshot = subject.snapshot
+        self.readings = frozenset(catalogue(subject.system))
+        self.started = time.time()
+        self.interrupted = ""
+        self.deselected = 0
+        self.strict = bool(config.getoption("strict", default=False))
+        self._began = time.perf_counter()
+        self._findings: dict[str, Finding] = {}
+        self._skipped: dict[str, Skip] = {}
+        self._seconds: dict[str, float] = {}
+        self._warned: dict[str, str] = {}
+
+    # ---- what others ask
+
+    @property
+    def summary(self) -> Summary:
+        """The run as it stands."""
+        return Summary(
+            command="smoke",
+            system=self.subject.system.name,
+            environment=self.subject.environment_name,
+            started=self.started,
+            duration_s=time.perf_counter() - self._began,
+            findings=tuple(self._findings.values()),
+            skipped=tuple(self._skipped.values()),
+            interrupted=self.interrupted,
+            deselected=self.deselected,
+        )
+
+    def take_over_terminal(self) -> None:
+        """Show the findings in a table; pytest's own output stays for -v, --collect-only and -p no:terminal."""
+        plugins = self.config.pluginmanager
+        standard = plugins.getplugin("terminalreporter")
+        if standard is None or self.config.option.collectonly:
+            return
+        if self.config.option.verbose > 0 and self.config.getoption("findings") == "table":
+            return
+        writer = self.config.get_terminal_writer()
+        plugins.unregister(standard)
+        plugins.register(ChecksReporter(self, writer), "terminalreporter")
+
+    # ---- collection
+
+    def pytest_collectstart(self, collector: pytest.Collector) -> None:
+        """Register each reading, and the facts, as a fixture of the checks' folder."""
+        if isinstance(collector, pytest.Session | pytest.Directory) and collector.path == self.folder:
+            for name in sorted(self.readings):
+                pytest.register_fixture(name=name, func=self._reading(name), node=collector, scope="session")
+            pytest.register_fixture(name="facts", func=lambda: self.subject.system, node=collector, scope="session")
+            pytest.register_fixture(name="snapshot", func=self._taken, node=collector, scope="session")
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A file that cannot be loaded is a check whose verdict is UNKNOWN."""
+        if report.failed:
+            finding = collection_finding(report)
+            self._findings[finding.check] = finding
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Give each check its Allure labels, from the facts."""
+        if not self.config.pluginmanager.hasplugin("allure_pytest"):
+            return
+        system = self.subject.system
+        for item in items:
+            anchor = _anchor(item)
+            for kind, value in allure.labels(system, anchor, section_title(anchor)):
+                item.add_marker(pytest.mark.allure_label(value, label_type=kind))
+            if anchor and anchor.partition("#")[0] in system.runbooks:
+                item.add_marker(
+                    pytest.mark.allure_link(system.runbook_url(anchor), link_type="link", name=section_title(anchor))
+                )
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Count what -k and -m leave out."""
+        self.deselected += len(items)
+
+    # ---- running
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Take every reading that the selected checks name, once, before the first of them."""
+        if self.config.option.collectonly:
+            return
+        environment = self.subject.environment
+        if environment is not None:
+            names = {name for item in session.items for name in _fixtures(item)} & self.readings
+            with progress(self.config, len(names)) as on_reading:
+                self.snapshot = take(self.subject.system, environment, names, on_reading=on_reading)
+        if self.out is not None and self.snapshot is not None:
+            (self.out / "snapshot.json").write_text(self.snapshot.to_json(), encoding="utf-8")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """A check of a runbook that this system does not have is skipped, with that reason."""
+        anchor = _anchor(item)
+        runbook = anchor.partition("#")[0]
+        if anchor and runbook not in self.subject.system.runbooks:
+            pytest.skip(f"{self.subject.system.name} has no runbook {runbook!r}")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Hear SLO warnings; with --strict they fail. What the facts do not state is a skip."""
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always", SLOWarning)
+            try:
+                result = yield
+            except Undeclared as reason:
+                pytest.skip(str(reason))
+        for warning in heard:
+            if not issubclass(warning.category, SLOWarning):
+                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        said = [str(warning.message) for warning in heard if issubclass(warning.category, SLOWarning)]
+        if said and self.strict:
+            raise AssertionError(f"{said[0]} (strict)")
+        if said:
+            self._warned[item.nodeid] = "; ".join(said)
+        return result
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
+        """Attach the check's own readings as evidence."""
+        if self.snapshot is None or not self.config.pluginmanager.hasplugin("allure_listener"):
+            return
+        from allure_commons import plugin_manager
+        from allure_commons.types import AttachmentType
+
+        whole = json.loads(self.snapshot.to_json())["readings"]
+        used = {name: whole[name] for name in sorted(set(_fixtures(item)) & whole.keys())}
+        if used:
+            plugin_manager.hook.attach_data(
+                body=json.dumps(used, indent=1, ensure_ascii=False),
+                name="readings",
+                attachment_type=AttachmentType.JSON,
+                extension=None,
+            )
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """The finding of a check, made when its outcome is known."""
+        report = yield
+        name = check_name(item)
+        self._seconds[name] = self._seconds.get(name, 0.0) + call.duration
+        verdict, message = classify(report, call, self._warned.get(item.nodeid, ""))
+        report.user_properties.append(("verdict", verdict and verdict.value))
+        if report.skipped:
+            anchor = _anchor(item)
+            self._skipped[name] = Skip(check=name, reason=message, runbook=anchor, section=section_title(anchor))
+        elif verdict is not None:
+            breach = call.excinfo.value if call.excinfo and isinstance(call.excinfo.value, Breach) else None
+            self._findings[name] = finding_of(
+                item, self.subject.system, anchor=_anchor(item), verdict=verdict, message=message, breach=breach
+            )
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(
+        self, report: pytest.TestReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        """The letters and words of UNKNOWN and WARN, where pytest's own reporter is in use."""
+        verdict = dict(getattr(report, "user_properties", [])).get("verdict")
+        if verdict == Verdict.UNKNOWN:
+            return "unknown", "U", ("UNKNOWN", {"yellow": True})
+        if verdict == Verdict.WARN:
+            return "warned", "W", ("WARN", {"yellow": True})
+        return None
+
+    # ---- the end
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """What was not judged any more is unknown."""
+        self.interrupted = str(excinfo.value) or type(excinfo.value).__name__
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """A mistake of ours is never a pass."""
+        self.interrupted = f"internal error: {excinfo.value!r}"
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
+        """Write the outputs and turn the verdict into the exit code."""
+        if self.config.option.collectonly or exitstatus == pytest.ExitCode.USAGE_ERROR:
+            return
+        summary = self.summary
+        if exitstatus not in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR}:
+            session.exitstatus = exit_code(summary.verdict)
+        if self.out is None:
+            return
+        summary.write(self.out)
+        junit.write(self.out, summary, self._seconds)
+        if self.config.pluginmanager.hasplugin("allure_listener"):
+            self._write_allure(Path(self.config.option.allure_report_dir))
+
+    def _write_allure(self, folder: Path) -> None:
+        from allure_commons import plugin_manager
+        from allure_commons.types import AttachmentType
+
+        values = {"system": self.subject.system.name, "environment": self.subject.environment_name}
+        if self.subject.environment is not None:
+            chosen = self.subject.environment
+            values |= {"prometheus": chosen.prometheus, "alertmanager": chosen.alertmanager, "http": chosen.http}
+        allure.write_environment(folder, values)
+        if self.snapshot is not None and self.out is not None:
+            plugin_manager.hook.global_attach_file(
+                source=str(self.out / "snapshot.json"),
+                name="snapshot.json",
+                attachment_type=AttachmentType.JSON,
+                extension=None,
+            )
+
+    # ---- fixtures
+
+    def _reading(self, name: str) -> Any:
+        def fixture() -> Any:
+            try:
+                return view(self._taken(), name, self.subject.system)
+            except Undeclared as reason:
+                pytest.skip(str(reason))
+
+        fixture.__name__ = name
+        return fixture
+
+    def _taken(self) -> Snapshot:
+        assert self.snapshot is not None  # noqa: S101 - taken before the first check
+        return self.snapshot
+
+
+def _anchor(item: pytest.Item) -> str:
+    marker = item.get_closest_marker("runbook")
+    return str(marker.args[0]) if marker and marker.args else ""
+
+
+def _fixtures(item: pytest.Item) -> Iterator[str]:
+    yield from getattr(item, "fixturenames", ())
