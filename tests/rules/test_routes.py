@@ -1,0 +1,104 @@
+"""Who is told: asked of Alertmanager's own routing, for every alert."""
+
+import pytest
+import yaml
+
+from muster.errors import UsageError
+from muster.rules import render
+from muster.rules.alertmanager import config
+from muster.rules.names import absent_texts, series_of, texts
+from muster.system.environment import Channel
+
+
+@pytest.mark.parametrize("environment", ["staging", "lab"])
+def test_amtool_accepts_the_configuration(rendered, tool, environment):
+    """The real parser is the judge, routing keys by file included."""
+    assert "SUCCESS" in tool("amtool", "check-config", rendered[environment] / "alertmanager.yml").stdout
+
+
+def routed(tool, folder, alert, labels):
+    words = [f"{key}={value}" for key, value in {"alertname": alert, **labels}.items()]
+    file = folder / "alertmanager.yml"
+    return tool("amtool", "config", "routes", "test", f"--config.file={file}", *words).stdout.strip().split(",")
+
+
+def test_every_alert_reaches_exactly_whom_it_is_for(system, staging, rendered, tool):
+    """The contacts of the alert, and the responder when it is a rollback trigger."""
+    for name, alert in system.alerts.items():
+        expected = ["+".join(alert.tell)]
+        if alert.action == "rollback":
+            expected.insert(0, "responder")
+        assert routed(tool, rendered["staging"], name, texts(system, staging, name).labels) == expected
+
+
+def test_absent_data_reaches_on_call(system, lab, rendered, tool):
+    """Silence pages."""
+    for series, slos in series_of(system).items():
+        labels = absent_texts(system, lab, series, slos).labels
+        assert routed(tool, rendered["lab"], system.no_data.alert, labels) == ["on-call"]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {},
+        {"severity": "critical", "level": "critical"},
+        {"tell": "nobody"},
+        {"system": "another", "environment": "production", "action": "rollback", "tell": "on-call,team-lead"},
+    ],
+)
+def test_nothing_is_routed_to_nobody(rendered, tool, labels):
+    """What no route knows is told to the first level; another system's rollback is not this responder's."""
+    assert routed(tool, rendered["staging"], "Strange", labels) == ["on-call"]
+
+
+def test_rollback_and_critical_do_not_wait(system, lab):
+    """Waiting to be grouped is for warnings."""
+    routes = config(system, lab)["route"]["routes"]
+    responder, *people = routes
+    assert (responder["receiver"], responder["group_wait"], responder["continue"]) == ("responder", "0s", True)
+    assert all(route.get("group_wait", route.get("routes", [{}])[0].get("group_wait")) == "0s" for route in people)
+    assert config(system, lab)["route"]["group_wait"] == "500ms"
+
+
+def test_receivers_send_resolved_and_name_secrets_by_file(system, staging):
+    """The pager hears the end too, and no key stands in the file."""
+    for receiver in config(system, staging)["receivers"]:
+        for integrations in (value for key, value in receiver.items() if key.endswith("_configs")):
+            assert all(one["send_resolved"] for one in integrations)
+            assert not any(key in one for one in integrations for key in ("routing_key", "api_url", "auth_password"))
+
+
+def test_a_contact_that_cannot_be_reached_is_an_error(system, staging):
+    """A page to nobody is found when rules are rendered, not at night."""
+    contacts = {name: channel for name, channel in staging.contacts.items() if name != "security"}
+    with pytest.raises(
+        UsageError, match=r"environments.staging.contacts of x0tta6bl4: nothing says how to reach 'secur"
+    ):
+        render(system, staging.model_copy(update={"contacts": contacts}), "alertmanager")
+
+
+def test_every_kind_of_channel_is_accepted(system, staging, tool, tmp_path):
+    """Pager, chat, mail and a plain webhook, as Alertmanager 0.25 takes them."""
+    url, token, chat, mail = "http://127.0.0.1:1/hook", "/run/token", "/run/slack", "/run/mail"
+    channels = {
+        "on-call": Channel(kind="webhook", url=url, secret_file=token),
+        "senior": Channel(kind="webhook", url=url),
+        "team-lead": Channel(kind="slack", to="#incidents", secret_file=chat),
+        "security": Channel(kind="email", url="smtp://muster@mail.example:587", to="s@example", secret_file=mail),
+        "cto": Channel(kind="email", url="smtp://mail.example:25", to="cto@example", sender="muster@example"),
+    }
+    file = tmp_path / "alertmanager.yml"
+    file.write_text(render(system, staging.model_copy(update={"contacts": channels}), "alertmanager"))
+    assert "SUCCESS" in tool("amtool", "check-config", file).stdout
+    receivers = {one["name"]: one for one in yaml.safe_load(file.read_text())["receivers"]}
+    assert set(receivers["on-call+security+team-lead+cto"]) == {
+        "name", "webhook_configs", "slack_configs", "email_configs",
+    }  # fmt: skip
+
+
+def test_without_a_responder_nothing_is_sent_to_one(system, staging):
+    """An environment may only page."""
+    plain = config(system, staging.model_copy(update={"responder": ""}))
+    assert "responder" not in {one["name"] for one in plain["receivers"]}
+    assert "responder" not in {route.get("receiver") for route in plain["route"]["routes"]}
