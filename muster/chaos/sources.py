@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections import defaultdict
 from datetime import datetime
 from pathlib import Path
@@ -68,11 +70,30 @@ class Alerts(HttpWatcher):
                 at = self._first_firing(event)
                 if at is not None:
                     self.story.correct(event, at=at)
+            self._tell_visible()
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             message = f"firing times are as seen, to {EVERY_S:g} s: {type(error).__name__}"
             self.story.tell(Kind.NOTE, source=self.source, message=message)
         finally:
             super().close()
+
+    def _tell_visible(self) -> None:
+        """When every pod of a bad release had been scraped: Prometheus discovers pods seconds after they serve."""
+        confirmed = self.story.timeline().first(Kind.FAULT_CONFIRMED)
+        pods = set(confirmed.data.get("pods", [])) if confirmed else set()
+        if not pods:
+            return
+        span_s = math.ceil(time.time() - self._since) + 1
+        query = f'up{{pod=~"{"|".join(sorted(pods))}"}}[{span_s}s]'
+        result = self.get("/api/v1/query", query=query)["data"]["result"]
+        scraped = {
+            str(series["metric"].get("pod")): min(float(at) for at, up in series["values"] if up == "1")
+            for series in result
+            if any(up == "1" for _, up in series["values"])
+        }
+        if pods <= scraped.keys():
+            message = "Prometheus has scraped every pod of the bad release"
+            self.story.tell(Kind.FAULT_VISIBLE, source=self.source, at=max(scraped.values()), message=message)
 
     def _first_firing(self, event: Event) -> float | None:
         """The first sample of ALERTS in the firing state, at most a few seconds before it was seen."""

@@ -1,0 +1,61 @@
+"""What every action and probe works with: facts, environment, cluster and ledger."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from muster.errors import UsageError
+from muster.faults import Ledger
+from muster.kube import Kube, load_access
+from muster.system import Environment, System, load_environment, load_system
+
+SYSTEM, ENVIRONMENT = "x0tta6bl4", "lab"
+Configuration = Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """A system in one environment."""
+
+    system: System
+    env: Environment
+
+
+def place(configuration: Configuration) -> Place:
+    """The place that an experiment names (``configuration``: system, environment), else MUSTER_SYSTEM and MUSTER_ENV.
+
+    Raises :class:`~muster.errors.UsageError` when it does not exist or does not run.
+    """
+    given = configuration or {}
+    system = load_system(str(given.get("system") or os.environ.get("MUSTER_SYSTEM") or SYSTEM))
+    env = load_environment(system, str(given.get("environment") or os.environ.get("MUSTER_ENV") or ENVIRONMENT))
+    return Place(system, env)
+
+
+@dataclass(frozen=True)
+class Field:
+    """A place whose cluster may be touched, with the ledger of what was done to it."""
+
+    system: System
+    env: Environment
+    kube: Kube
+    ledger: Ledger
+
+
+@contextmanager
+def field(configuration: Configuration) -> Iterator[Field]:
+    """The place with a session to its cluster, for a while. Raises :class:`~muster.errors.UsageError`."""
+    where = place(configuration)
+    with open_kube(where.env) as kube:
+        yield Field(where.system, where.env, kube, Ledger())
+
+
+def open_kube(env: Environment) -> Kube:
+    """A session with the environment's cluster. Raises :class:`~muster.errors.UsageError` when it declares none."""
+    if env.kubernetes is None:
+        raise UsageError(f"environment {env.name} declares no kubernetes, so nothing can be broken there")
+    return Kube(load_access(env.kubernetes.kubeconfig, env.kubernetes.context))

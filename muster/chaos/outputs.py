@@ -1,0 +1,111 @@
+"""timeline.json: what an experiment's run leaves behind. Stable: people's tools depend on it.
+
+Each experiment writes ``experiments/<name>/timeline.json`` in the run folder; ``timeline.json`` beside them has the
+same shape for the whole drill (every event and objective says its experiment; ``measured`` is that of the first
+experiment that expects an alert, else the first's), so that a drill of one experiment and of many are read alike.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from muster.judge.objectives import Objectives
+from muster.judge.timeline import Judgement
+from muster.timeline import Event, Kind, Timeline
+from muster.verdict import Verdict, worst
+
+SCHEMA = "muster/timeline/v1"
+FILE = "timeline.json"
+FOLDER = "experiments"
+
+
+def run_folder(system: str, environment: str) -> Path:
+    """The run folder in force (MUSTER_RUN), or a new one below ``reports/`` for a plain ``chaos run``."""
+    given = os.environ.get("MUSTER_RUN")
+    stamp = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
+    return Path(given) if given else Path("reports") / f"{stamp}-chaos-{system}-{environment}"
+
+
+def document(
+    timeline: Timeline, objectives: Objectives, judgement: Judgement, *, title: str, interrupted: str = ""
+) -> dict[str, Any]:
+    """The JSON of one experiment."""
+    verdict = worst([judgement.verdict, Verdict.UNKNOWN]) if interrupted else judgement.verdict
+    return {
+        "schema": SCHEMA,
+        "experiment": timeline.experiment,
+        "title": title,
+        "system": timeline.system,
+        "environment": timeline.environment,
+        "verdict": verdict.value,
+        "broken": judgement.broken,
+        "interrupted": interrupted,
+        "measured": judgement.measured.as_dict(),
+        "objectives": [
+            {key: value for key, value in asdict(outcome).items() if value is not None}
+            for outcome in judgement.outcomes
+        ],
+        "expected": objectives.model_dump(exclude_none=True),
+        "events": [_event(event) for event in timeline.events],
+    }
+
+
+def _event(event: Event) -> dict[str, Any]:
+    found: dict[str, Any] = {"at": round(event.at, 4), "kind": event.kind.value, "source": event.source}
+    return {**found, "message": event.message, "data": event.data}
+
+
+def write(run: Path, body: dict[str, Any]) -> Path:
+    """Write one experiment's file and bring the drill's up to date."""
+    file = run / FOLDER / str(body["experiment"]) / FILE
+    _save(file, body)
+    _save(run / FILE, merge([json.loads(path.read_text("utf-8")) for path in sorted(run.glob(f"{FOLDER}/*/{FILE}"))]))
+    return file
+
+
+def merge(bodies: list[dict[str, Any]]) -> dict[str, Any]:
+    """One document for the drill of these experiments, in order of time."""
+    bodies = sorted(bodies, key=lambda body: min((event["at"] for event in body["events"]), default=0.0))
+    main = next((body for body in bodies if body["expected"].get("alert")), bodies[0])
+    tagged: dict[str, list[dict[str, Any]]] = {"events": [], "objectives": []}
+    for body in bodies:
+        for key, items in tagged.items():
+            items += [{"experiment": body["experiment"], **item} for item in body[key]]
+    return {
+        "schema": SCHEMA,
+        "experiment": main["experiment"],
+        "system": main["system"],
+        "environment": main["environment"],
+        "verdict": worst(Verdict(body["verdict"]) for body in bodies).value,
+        "broken": next((body["broken"] for body in bodies if body["broken"]), ""),
+        "interrupted": next((body["interrupted"] for body in bodies if body["interrupted"]), ""),
+        "measured": main["measured"],
+        "objectives": tagged["objectives"],
+        "experiments": [
+            {key: body[key] for key in ("experiment", "title", "verdict", "broken", "measured")} for body in bodies
+        ],
+        "events": sorted(tagged["events"], key=lambda event: event["at"]),
+    }
+
+
+def read(file: Path) -> Timeline:
+    """The timeline in one experiment's file, to be judged or drawn again."""
+    body = json.loads(file.read_text(encoding="utf-8"))
+    return Timeline(
+        experiment=body["experiment"],
+        system=body["system"],
+        environment=body["environment"],
+        events=tuple(Event(**{**event, "kind": Kind(event["kind"])}) for event in body["events"]),
+    )
+
+
+def _save(file: Path, body: dict[str, Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.replace(file)

@@ -1,0 +1,130 @@
+"""The Chaos Toolkit control that records an experiment and judges it: ``controls: [{provider: {module: this}}]``.
+
+Chaos Toolkit swallows what a control raises, except InterruptExecution; so everything that goes wrong here is turned
+into that, or into a failed journal. Its own SIGTERM handler raises an exception that it then takes for a failed
+activity, and carries on; ours ends the experiment as Ctrl-C does. While rollbacks run no signal may cut them short.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from chaoslib.exceptions import InterruptExecution, InvalidActivity
+
+from muster.chaos import story
+from muster.chaos.context import Configuration
+from muster.chaos.recording import Recording
+from muster.errors import MusterError
+from muster.judge.timeline import Judgement
+from muster.verdict import Verdict
+
+logger = logging.getLogger("chaostoolkit")
+
+
+class _State:
+    """Of the one experiment that Chaos Toolkit runs at a time."""
+
+    recording: Recording | None = None
+    interrupted: str = ""
+    handlers: dict[int, Any] = {}  # noqa: RUF012 - chaoslib's controls are modules; so is their state
+
+
+def validate_control(control: dict[str, Any]) -> None:
+    """The control needs the experiment's name, which is its file's: folders and reports are called so."""
+    if not control.get("provider", {}).get("arguments", {}).get("name"):
+        raise InvalidActivity("control muster.chaos.recorder needs arguments: {name: <the file's name without .yaml>}")
+
+
+def before_experiment_control(
+    context: dict[str, Any], name: str = "", configuration: Configuration = None, **_: Any
+) -> None:
+    """Bring users in and watch, before the hypothesis is looked at."""
+    _State.recording, _State.interrupted = None, ""
+    if context.get("dry"):
+        return
+    if threading.current_thread() is threading.main_thread():
+        _handle(signal.SIGTERM, _interrupt)
+    try:
+        _State.recording = Recording(name, context, configuration)
+        _State.recording.start()
+    except Exception as error:  # whatever it is: Chaos Toolkit would swallow it and break things unrecorded
+        _State.interrupted = f"the experiment could not begin: {error or type(error).__name__}"
+        raise InterruptExecution(_State.interrupted) from error
+
+
+def before_rollback_control(**_: Any) -> None:
+    """From here on everything is bounded and must not be cut short: healing, the last look, the verdict."""
+    if _State.recording is not None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            _handle(number, _patience)
+
+
+def after_experiment_control(state: dict[str, Any], **_: Any) -> None:
+    """Judge; a journal whose objectives were not met is a failed one. ``journal["muster"]`` says why."""
+    recording = _State.recording
+    if recording is None or not recording.begun:
+        if _State.interrupted:
+            state["muster"] = {"verdict": Verdict.UNKNOWN.value, "message": _State.interrupted}
+        return
+    interrupted = _State.interrupted or ("interrupted" if state["status"] == "interrupted" else "")
+    try:
+        judgement = recording.finish(interrupted=interrupted)
+    except (MusterError, OSError, ValueError, KeyError) as error:
+        logger.exception("the recording could not be judged")
+        state["status"] = "failed"
+        state["muster"] = {"verdict": Verdict.UNKNOWN.value, "message": f"could not be judged: {error}"}
+        return
+    state["muster"] = _in_short(recording, judgement, interrupted)
+    if state["muster"]["verdict"] not in (Verdict.PASS, Verdict.WARN) and state["status"] == "completed":
+        state["status"] = "failed"
+    for outcome in judgement.outcomes:
+        say = logger.info if outcome.verdict in (Verdict.PASS, Verdict.WARN) else logger.error
+        say(f"{outcome.verdict.value} {outcome.objective}: {outcome.message}")
+
+
+def _in_short(recording: Recording, judgement: Judgement, interrupted: str) -> dict[str, Any]:
+    verdict = judgement.verdict
+    if interrupted and verdict is not Verdict.FAIL:
+        verdict = Verdict.UNKNOWN
+    return {
+        "verdict": verdict.value,
+        "message": interrupted or judgement.sentence,
+        "folder": str(recording.folder),
+        "broken": judgement.broken,
+        "objectives": [
+            {"objective": outcome.objective, "verdict": outcome.verdict.value, "message": outcome.message}
+            for outcome in judgement.outcomes
+        ],
+    }
+
+
+def cleanup_control() -> None:
+    """Called whatever happened: nothing that was started here may outlive the experiment."""
+    try:
+        if _State.recording is not None:
+            _State.recording.stop()
+    finally:
+        _State.recording = None
+        story.end()
+        for number, handler in _State.handlers.items():
+            signal.signal(number, handler)
+        _State.handlers.clear()
+
+
+def _handle(number: int, handler: Callable[[int, Any], None]) -> None:
+    before = signal.signal(number, handler)
+    _State.handlers.setdefault(number, before)
+
+
+def _interrupt(number: int, _frame: Any) -> None:
+    _State.interrupted = f"interrupted by {signal.Signals(number).name}"
+    raise KeyboardInterrupt
+
+
+def _patience(number: int, _frame: Any) -> None:
+    _State.interrupted = _State.interrupted or f"interrupted by {signal.Signals(number).name}"
+    logger.warning("healing first; this takes a few seconds")

@@ -1,0 +1,100 @@
+"""One experiment's recording: users, watchers and story from before the hypothesis until everything is healed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chaoslib.extension import get_extension
+
+from muster.chaos import outputs, story
+from muster.chaos.context import Configuration, Place, open_kube, place
+from muster.chaos.sources import watchers
+from muster.chaos.story import Story
+from muster.chaos.watch import Watcher
+from muster.judge.objectives import Objectives, parse_objectives, window_s
+from muster.judge.timeline import Judgement, judge
+from muster.load import Load
+from muster.rules import predict
+from muster.timeline import Kind
+
+LOAD_LIMIT_S = 900.0
+
+
+class Recording:
+    """Begins with :meth:`start`; :meth:`finish` judges and writes; :meth:`stop` may be called any number of times."""
+
+    def __init__(self, name: str, experiment: Mapping[str, Any], configuration: Configuration) -> None:
+        self.name, self._title = name, str(experiment["title"])
+        self._where: Place = place(configuration)
+        extension = get_extension(experiment, "muster")
+        self.objectives: Objectives = parse_objectives(extension, where=name, system=self._where.system)
+        self.run = outputs.run_folder(self._where.system.name, self._where.env.name)
+        self.folder: Path = self.run / outputs.FOLDER / name
+        self._load: Load | None = None
+        self._watchers: list[Watcher] = []
+        self._story: Story | None = None
+
+    def start(self) -> None:
+        """Bring users in, then watch. Raises :class:`~muster.errors.MusterError` when that cannot be done."""
+        system, env = self._where.system, self._where.env
+        self.folder.mkdir(parents=True, exist_ok=True)
+        told = Story(self.name, system.name, env.name, self.folder / "events.jsonl")
+        self._story = told
+        story.begin(told)
+        told.tell(Kind.DRILL_STARTED, source="muster", message=self._title)
+        since = time.time()
+        order = self.objectives.load
+        if order is not None:
+            self._load = Load.start(env, rate=order.rate, users=order.users, folder=self.folder, limit_s=LOAD_LIMIT_S)
+            self._load.wait_flowing()
+            told.tell(Kind.NOTE, source="muster", message=f"{order.users} users send {order.rate} requests a second")
+        kube = open_kube(env) if env.kubernetes is not None else None
+        self._watchers = watchers(told, env, since=since, load=self._load, kube=kube)
+        for watcher in self._watchers:
+            watcher.start()
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything to judge."""
+        return self._story is not None
+
+    def stop(self) -> None:
+        """End watchers and users."""
+        for watcher in self._watchers:
+            watcher.stop()
+        for watcher in self._watchers:
+            watcher.finish()
+        self._watchers = []
+        if self._load is not None:
+            self._load.stop()
+            self._load = None
+
+    def finish(self, *, interrupted: str = "") -> Judgement:
+        """Take the last look at every source, judge, and write timeline.json."""
+        assert self._story is not None  # noqa: S101 - started
+        self._story.tell(Kind.DRILL_ENDED, source="muster", message=interrupted)
+        self.stop()
+        system, env = self._where.system, self._where.env
+        judgement = judge(
+            self._story.timeline(),
+            self.objectives,
+            window_s=window_s(self.objectives, system, env.time_scale),
+            predicted_s=self._predicted(),
+        )
+        body = outputs.document(
+            self._story.timeline(), self.objectives, judgement, title=self._title, interrupted=interrupted
+        )
+        outputs.write(self.run, body)
+        return judgement
+
+    def _predicted(self) -> tuple[float, float] | None:
+        alert = self.objectives.alert
+        if not alert or self._story is None:
+            return None
+        confirmed = self._story.timeline().first(Kind.FAULT_CONFIRMED)
+        new_pods = bool(confirmed and confirmed.data.get("hash"))
+        found = predict.detection(self._where.system, self._where.env, alert, new_targets=new_pods)
+        return found.lower_s, found.upper_s

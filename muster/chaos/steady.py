@@ -1,0 +1,103 @@
+"""One look at the steady state: the checks themselves, run by pytest in a process of their own on a fresh snapshot.
+
+The same checks as ``muster smoke``, not a copy of some: what is healthy is said in one place. A process of its own,
+because pytest cannot be nested, and because a look that hangs can then be given up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from muster.errors import UsageError
+from muster.verdict import Verdict
+
+TIMEOUT_S = 30.0
+_CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What the checks said of one snapshot, taken at ``at`` (seconds since the epoch)."""
+
+    at: float
+    verdict: Verdict
+    message: str
+
+
+def look(system: str, environment: str, select: str = "", folder: Path | None = None) -> Look:
+    """Take a snapshot and judge it by the checks that ``select`` (pytest's ``-k``) names; empty means all.
+
+    A run that ends without a verdict is UNKNOWN with pytest's last line, never a pass.
+    """
+    with tempfile.TemporaryDirectory(prefix="muster-steady-") as scratch:
+        run = folder or Path(scratch)
+        argv = [
+            sys.executable,
+            "-m",
+            "pytest",
+            str(find_checks()),
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:allure_pytest",
+        ]
+        argv += ["--system", system, "--env", environment, "--run-dir", str(run)]
+        argv += ["-k", select] if select else []
+        at = time.time()
+        try:
+            done = subprocess.run(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=TIMEOUT_S,
+                check=False,
+                env={**os.environ, "MUSTER_RUN": str(run)},
+            )
+        except subprocess.TimeoutExpired:
+            return Look(at=at, verdict=Verdict.UNKNOWN, message=f"the checks did not end within {TIMEOUT_S:g} s")
+        return _read(run, at, done)
+
+
+def _read(run: Path, at: float, done: subprocess.CompletedProcess[bytes]) -> Look:
+    try:
+        summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+        verdict = Verdict(summary["verdict"])
+        findings = summary["findings"]
+    except (OSError, ValueError, KeyError) as error:
+        lines = [line for line in done.stdout.decode("utf-8", "replace").splitlines() if line.strip()]
+        said = lines[-1].strip() if lines else f"nothing ({error})"
+        message = f"the checks gave no verdict (exit code {done.returncode}): {said}"
+        return Look(at=at, verdict=Verdict.UNKNOWN, message=message)
+    bad = [finding for finding in findings if finding["verdict"] in ("FAIL", "UNKNOWN")]
+    bad.sort(key=lambda finding: finding["verdict"])  # FAIL before UNKNOWN
+    counted = f"{len(findings)} checks"
+    if bad:
+        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        return Look(at=_taken(run, at), verdict=verdict, message=f"{bad[0]['check']}: {bad[0]['message']}{more}")
+    return Look(at=_taken(run, at), verdict=verdict, message=f"{counted} held")
+
+
+def _taken(run: Path, at: float) -> float:
+    """When the snapshot was taken, by its own word; the start of the run where it does not say."""
+    try:
+        taken = json.loads((run / "snapshot.json").read_text(encoding="utf-8"))["taken_at"]
+        return float(taken)
+    except (OSError, ValueError, KeyError, TypeError):
+        return at
+
+
+def find_checks() -> Path:
+    """``checks/`` of the working folder, else of Muster's own checkout."""
+    for base in (Path.cwd(), _CHECKOUT):
+        if (base / "checks").is_dir():
+            return base / "checks"
+    raise UsageError(f"there is no folder checks in {Path.cwd()}")

@@ -1,0 +1,277 @@
+"""One picture of the whole story: what users saw, second by second, with fault, alert, page, rollback and recovery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from muster.judge.timeline import Judgement
+from muster.system import System
+from muster.timeline import Event, Kind, Timeline
+from muster.verdict import Verdict
+
+INK, MUTED, GRID = "#1f2937", "#6b7280", "#e5e7eb"
+BLUE, RED, AMBER, GREEN, VIOLET = "#2563eb", "#dc2626", "#d97706", "#15803d", "#7c3aed"
+_VERDICTS = {Verdict.PASS: GREEN, Verdict.WARN: AMBER, Verdict.FAIL: RED, Verdict.UNKNOWN: AMBER}
+_LEAD_S, _TAIL_S = 6.0, 4.0  # of quiet before the fault and after the last mark
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The lines to hold the curves against: label -> value, error ratios as shares, latencies in seconds."""
+
+    error_ratio: Mapping[str, float]
+    latency_s: Mapping[str, float]
+
+
+def limits_of(system: System) -> Limits:
+    """The rungs above which it gets worse, by their level's name."""
+    found: dict[str, dict[str, float]] = {"error_ratio": {}, "latency_p95": {}}
+    for name, rungs in found.items():
+        slo = system.slo.get(name)
+        for level in ("warning", "critical", "rollback"):
+            limit = slo.limit(level) if slo else None
+            if limit is not None and limit.above is not None:
+                rungs[level] = limit.above
+    return Limits(error_ratio=found["error_ratio"], latency_s=found["latency_p95"])
+
+
+@dataclass(frozen=True)
+class _Mark:
+    at: float  # seconds after the fault
+    text: str
+    colour: str
+
+
+def marks(timeline: Timeline) -> list[_Mark]:
+    """The moments that tell the story, in order, each once."""
+    injected = timeline.first(Kind.FAULT_INJECTED)
+    if injected is None:
+        return []
+    zero, found = injected.at, [_Mark(0.0, "fault injected", RED)]
+
+    def add(kind: Kind, text: str, colour: str, **data: Any) -> None:
+        event = timeline.first(kind, after=zero, **data)
+        if event is not None:
+            found.append(_Mark(event.at - zero, f"{text} +{event.at - zero:.1f} s", colour))
+
+    add(Kind.FAULT_CONFIRMED, "in force", RED)
+    add(Kind.ALERT_FIRING, "alert firing", AMBER)
+    page = timeline.first(Kind.PAGE_RECEIVED, after=zero)
+    add(Kind.PAGE_RECEIVED, f"{page.data.get('contact', '')} paged" if page else "", AMBER)
+    add(Kind.ROLLBACK_STARTED, "rollback", BLUE)
+    add(Kind.TRAFFIC_OFF, "bad release off", BLUE)
+    add(Kind.ROLLBACK_PROVEN, "proven", VIOLET, verdict="PASS")
+    if not timeline.first(Kind.ROLLBACK_STARTED, after=zero):
+        add(Kind.POD_READY, "pod replaced", BLUE)
+    add(Kind.RECOVERED, "recovered", GREEN)
+    healed = timeline.first(Kind.HEALED, after=zero)
+    if healed and not timeline.first(Kind.RECOVERED, after=zero):
+        found.append(_Mark(healed.at - zero, f"healed by Muster +{healed.at - zero:.1f} s", VIOLET))
+    return sorted(found, key=lambda mark: mark.at)
+
+
+def draw(timeline: Timeline, judgement: Judgement, limits: Limits, *, title: str) -> Any:
+    """A matplotlib Figure: the story's marks above request rate, error ratio and P95, on one axis of time."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12.8, 8.4), dpi=150, facecolor="white")
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(
+        4, 1, height_ratios=(1.15, 1.6, 1.6, 1.6), left=0.075, right=0.975, top=0.865, bottom=0.075, hspace=0.13
+    )
+    story = figure.add_subplot(grid[0])
+    panels = [figure.add_subplot(grid[row], sharex=story) for row in (1, 2, 3)]
+    zero = _zero(timeline)
+    shown = marks(timeline)
+    seconds = list(timeline.of(Kind.TRAFFIC))
+    span = _span(seconds, shown, zero)
+    _heading(figure, timeline, judgement, title)
+    _requests(panels[0], seconds, zero)
+    _errors(panels[1], seconds, zero, limits)
+    _latency(panels[2], seconds, zero, limits)
+    for axes in (story, *panels):
+        axes.set_xlim(*span)
+        _dress(axes)
+        _shade(axes, timeline, zero, judgement)
+        for mark in shown:
+            axes.axvline(mark.at, color=mark.colour, linewidth=1.1, alpha=0.85, zorder=2)
+    for axes in (story, *panels[:2]):
+        axes.tick_params(labelbottom=False)
+    panels[2].set_xlabel("seconds after the fault", color=MUTED, fontsize=10)
+    _labels(figure, story, shown, span)
+    return figure
+
+
+def save(figure: Any, file: Path) -> Path:
+    """Write it as PNG."""
+    figure.savefig(file, format="png")
+    return file
+
+
+def _zero(timeline: Timeline) -> float:
+    first = timeline.first(Kind.FAULT_INJECTED) or timeline.first(Kind.DRILL_STARTED)
+    return first.at if first else (timeline.events[0].at if timeline.events else 0.0)
+
+
+def _span(seconds: Sequence[Event], shown: Sequence[_Mark], zero: float) -> tuple[float, float]:
+    last = max((mark.at for mark in shown), default=0.0)
+    end = last + _TAIL_S if shown else max((event.at - zero for event in seconds), default=10.0)
+    return -_LEAD_S, max(end, last + 0.18 * (last + _LEAD_S))
+
+
+def _heading(figure: Any, timeline: Timeline, judgement: Judgement, title: str) -> None:
+    verdict = judgement.verdict
+    figure.text(0.022, 0.955, title, fontsize=15, fontweight="bold", color=INK, va="center")
+    figure.text(
+        0.975,
+        0.955,
+        verdict.value,
+        fontsize=13,
+        fontweight="bold",
+        color="white",
+        va="center",
+        ha="right",
+        bbox={"boxstyle": "round,pad=0.45", "facecolor": _VERDICTS[verdict], "edgecolor": "none"},
+    )
+    place = f"{timeline.system}/{timeline.environment}"
+    said = _in_numbers(judgement) if verdict is Verdict.PASS else judgement.sentence
+    figure.text(0.022, 0.912, _shortened(f"{place}   {said}", 165), fontsize=10, color=MUTED, va="center")
+
+
+def _in_numbers(judgement: Judgement) -> str:
+    found = judgement.measured
+    rows = (
+        ("detected", found.detect_s),
+        ("paged", found.page_s),
+        ("webhook to proven rollback", found.rollback_s),
+        ("recovered", found.total_s),
+    )
+    parts = [f"{name} {value:.1f} s" for name, value in rows if value is not None]
+    if found.user_error_ratio is not None:
+        parts.append(f"users' errors {found.user_error_ratio:.2%} of {found.user_requests:,}")
+    return "   ".join(parts)
+
+
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def _requests(axes: Any, seconds: Sequence[Event], zero: float) -> None:
+    at, requests = _steps(seconds, zero, "requests")
+    _, errors = _steps(seconds, zero, "errors")
+    axes.fill_between(at, requests, step="post", color=BLUE, alpha=0.14, linewidth=0, zorder=1)
+    axes.step(at, requests, where="post", color=BLUE, linewidth=1.6, zorder=3, label="requests")
+    axes.fill_between(at, errors, step="post", color=RED, alpha=0.55, linewidth=0, zorder=3, label="failed")
+    axes.set_ylabel("requests/s", color=INK, fontsize=10)
+    axes.set_ylim(0, max(requests, default=1) * 1.18 or 1)
+    if not at:
+        axes.text(0.5, 0.5, "no users in this experiment", transform=axes.transAxes, ha="center", color=MUTED)
+    else:
+        axes.legend(loc="upper right", ncols=2, frameon=False, fontsize=8.5, labelcolor=INK)
+
+
+def _errors(axes: Any, seconds: Sequence[Event], zero: float, limits: Limits) -> None:
+    at = [event.at - zero for event in seconds]
+    ratio = [
+        100 * event.data["errors"] / event.data["requests"] if event.data["requests"] else 0.0 for event in seconds
+    ]
+    at, ratio = _closed(at, ratio)
+    axes.fill_between(at, ratio, step="post", color=RED, alpha=0.15, linewidth=0, zorder=1)
+    axes.step(at, ratio, where="post", color=RED, linewidth=1.6, zorder=3)
+    top = max([*ratio, *(100 * limit for limit in limits.error_ratio.values())], default=1.0) * 1.3 or 1.0
+    axes.set_ylim(0, top)
+    axes.set_ylabel("error ratio, %", color=INK, fontsize=10)
+    _lines(axes, {name: 100 * value for name, value in limits.error_ratio.items()}, "%", top)
+
+
+def _latency(axes: Any, seconds: Sequence[Event], zero: float, limits: Limits) -> None:
+    known = [event for event in seconds if event.data.get("p95_ms") is not None]
+    at, p95 = _closed([event.at - zero for event in known], [float(event.data["p95_ms"]) for event in known])
+    axes.step(at, p95, where="post", color=INK, linewidth=1.6, zorder=3)
+    axes.fill_between(at, p95, step="post", color=INK, alpha=0.08, linewidth=0, zorder=1)
+    highest = max(p95, default=1.0)
+    near = {name: 1000 * value for name, value in limits.latency_s.items() if 1000 * value <= 8 * highest}
+    top = max([highest, *near.values()]) * 1.3
+    axes.set_ylim(0, top)
+    axes.set_ylabel("P95, ms", color=INK, fontsize=10)
+    _lines(axes, near, " ms", top)
+
+
+def _lines(axes: Any, limits: Mapping[str, float], unit: str, top: float) -> None:
+    """Each limit as a dashed line with its name at the right edge, the region above it shaded; names do not collide."""
+    lowest = min(limits.values(), default=None)
+    if lowest is not None:
+        axes.axhspan(lowest, top, color=RED, alpha=0.035, zorder=0)
+    last = float("-inf")
+    for name, value in sorted(limits.items(), key=lambda item: item[1]):
+        axes.axhline(value, color=RED, linewidth=0.9, linestyle=(0, (5, 4)), alpha=0.7, zorder=2)
+        y = max(value + 0.02 * top, last + 0.11 * top)
+        axes.text(
+            0.995, y / top, f"{name} {value:g}{unit}", transform=axes.transAxes,
+            ha="right", va="bottom", fontsize=8.5, color=RED,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.75}, zorder=4,
+        )  # fmt: skip
+        last = y
+
+
+def _shade(axes: Any, timeline: Timeline, zero: float, judgement: Judgement) -> None:
+    """The time in which the fault was in force, and the alert's own window before it fired."""
+    start = timeline.first(Kind.FAULT_INJECTED)
+    if start is None:
+        return
+    end = timeline.first(Kind.TRAFFIC_OFF, after=start.at) or timeline.first(Kind.HEALED, after=start.at)
+    if timeline.first(Kind.ALERT_FIRING, after=start.at) and end is not None:
+        axes.axvspan(start.at - zero, end.at - zero, color=RED, alpha=0.045, linewidth=0, zorder=0)
+    firing = timeline.first(Kind.ALERT_FIRING, after=start.at)
+    if firing is not None and judgement.measured.window_s:
+        axes.axvspan(
+            firing.at - zero - judgement.measured.window_s, firing.at - zero,
+            facecolor=AMBER, alpha=0.13, linewidth=0, zorder=0,
+        )  # fmt: skip
+
+
+def _dress(axes: Any) -> None:
+    axes.grid(axis="both", color=GRID, linewidth=0.7, zorder=0)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(GRID)
+    axes.tick_params(colors=MUTED, labelsize=9, length=0)
+
+
+def _labels(figure: Any, axes: Any, shown: Sequence[_Mark], span: tuple[float, float]) -> None:
+    """Write each mark's words beside its line, in the first row where they meet no others."""
+    axes.set_yticks([])
+    axes.grid(visible=False)
+    axes.spines["left"].set_visible(False)
+    axes.spines["bottom"].set_visible(False)
+    axes.set_ylim(0, 1)
+    renderer = figure.canvas.get_renderer()
+    width = span[1] - span[0]
+    pad, rows = 0.006 * width, []  # type: float, list[float]
+    placed: list[tuple[Any, int]] = []
+    for mark in shown:
+        text = axes.text(
+            mark.at + pad, 0.5, mark.text, color=mark.colour, fontsize=9.5, fontweight="bold", va="center", zorder=5,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.2, "alpha": 0.9},
+        )  # fmt: skip
+        box = text.get_window_extent(renderer).transformed(axes.transData.inverted())
+        row = next((number for number, end in enumerate(rows) if end <= mark.at), len(rows))
+        rows[row : row + 1] = [box.x1 + 2 * pad]
+        placed.append((text, row))
+    for text, row in placed:
+        text.set_y(1 - (row + 0.5) / max(len(rows), 1))
+
+
+def _steps(seconds: Sequence[Event], zero: float, key: str) -> tuple[list[float], list[float]]:
+    return _closed([event.at - zero for event in seconds], [float(event.data[key]) for event in seconds])
+
+
+def _closed(at: list[float], values: list[float]) -> tuple[list[float], list[float]]:
+    """A last point one second on, so that the last second is drawn too."""
+    return ([*at, at[-1] + 1], [*values, values[-1]]) if at else (at, values)

@@ -1,0 +1,122 @@
+"""One pytest run of experiments: findings from results, and the outputs that every command leaves."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from muster.chaos.context import ENVIRONMENT, SYSTEM
+from muster.drill.collect import Experiment
+from muster.report import RUN_VARIABLE, Summary, allure, junit, run_folder
+from muster.verdict import Finding, Verdict, exit_code
+
+Result = Callable[[Experiment, Finding], None]
+
+
+PLUGIN = "muster-drill"
+
+
+def begin(config: pytest.Config, *, on_result: Result | None = None) -> None:
+    """Register the run, once, unless nothing is going to be run."""
+    if not config.option.collectonly and not config.pluginmanager.hasplugin(PLUGIN):
+        config.pluginmanager.register(DrillRun(config, on_result=on_result), PLUGIN)
+
+
+class DrillRun:
+    """The plugin object. It gives experiments their place and run folder, and turns results into findings."""
+
+    def __init__(self, config: pytest.Config, *, on_result: Result | None = None) -> None:
+        self._config, self._on_result = config, on_result
+        self.system = config.getoption("system") or os.environ.get("MUSTER_SYSTEM") or SYSTEM
+        self.environment = config.getoption("env") or os.environ.get("MUSTER_ENV") or ENVIRONMENT
+        self.folder = self._make_folder()
+        self.started, self._began = time.time(), time.perf_counter()
+        self.interrupted = ""
+        self._findings: dict[str, Finding] = {}
+        self._seconds: dict[str, float] = {}
+        self._environ = {
+            "MUSTER_SYSTEM": self.system,
+            "MUSTER_ENV": self.environment,
+            RUN_VARIABLE: str(self.folder),
+        }
+        self._before = {name: os.environ.get(name) for name in self._environ}
+        os.environ.update(self._environ)
+        if config.pluginmanager.hasplugin("allure_pytest") and not config.option.allure_report_dir:
+            config.option.allure_report_dir = str(self.folder / allure.FOLDER)
+
+    def _make_folder(self) -> Path:
+        given = self._config.getoption("run_dir") or os.environ.get(RUN_VARIABLE)
+        folder = Path(given).resolve() if given else run_folder("drill", self.system, self.environment)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @property
+    def summary(self) -> Summary:
+        """The run as it stands."""
+        return Summary(
+            command="drill",
+            system=self.system,
+            environment=self.environment,
+            started=self.started,
+            duration_s=time.perf_counter() - self._began,
+            findings=tuple(self._findings.values()),
+            interrupted=self.interrupted,
+        )
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """One finding for each experiment."""
+        report = yield
+        if isinstance(item, Experiment) and (report.when == "call" or report.failed):
+            self._seconds[item.name] = call.duration
+            finding = _finding(item, call)
+            self._findings[item.name] = finding
+            if self._on_result is not None:
+                self._on_result(item, finding)
+        return report
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """What was not run any more is unknown."""
+        self.interrupted = str(excinfo.value) or "interrupted"
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """A mistake of ours is never a pass."""
+        self.interrupted = f"internal error: {excinfo.value!r}"
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
+        """Write the outputs and turn the verdict into the exit code."""
+        if exitstatus == pytest.ExitCode.USAGE_ERROR:
+            return
+        summary = self.summary
+        if exitstatus not in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR}:
+            session.exitstatus = exit_code(summary.verdict)
+        summary.write(self.folder)
+        junit.write(self.folder, summary, self._seconds)
+        if self._config.pluginmanager.hasplugin("allure_listener"):
+            values = {"system": self.system, "environment": self.environment}
+            allure.write_environment(Path(self._config.option.allure_report_dir), values)
+
+    def pytest_unconfigure(self) -> None:
+        """Give the process its environment back."""
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _finding(item: Experiment, call: pytest.CallInfo[Any]) -> Finding:
+    if item.result is not None:
+        verdict, message = Verdict(item.result["verdict"]), str(item.result["message"])
+    else:
+        error = call.excinfo.value if call.excinfo is not None else None
+        verdict, message = Verdict.UNKNOWN, str(error or "it did not run").split("\n", 1)[0]
+    return Finding(check=f"experiment.{item.name}", verdict=verdict, message=message, section="Drill")
