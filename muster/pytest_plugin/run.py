@@ -80,8 +80,8 @@ class ChecksRun:
         if isinstance(collector, pytest.Session | pytest.Directory) and collector.path == self.folder:
             for name in sorted(self.readings):
                 pytest.register_fixture(name=name, func=self._reading(name), node=collector, scope="session")
-            pytest.register_fixture(name="facts", func=lambda: self.subject.system, node=collector, scope="session")
-            pytest.register_fixture(name="snapshot", func=self._taken, node=collector, scope="session")
+            for name, func in (("facts", lambda: self.subject.system), ("snapshot", lambda: self._taken())):
+                pytest.register_fixture(name=name, func=func, node=collector, scope="session")
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A file that cannot be loaded is a check whose verdict is UNKNOWN."""
@@ -181,9 +181,14 @@ class ChecksRun:
             anchor = _anchor(item)
             self._skipped[name] = Skip(check=name, reason=message, runbook=anchor, section=section_title(anchor))
         elif verdict is not None:
-            breach = call.excinfo.value if call.excinfo and isinstance(call.excinfo.value, Breach) else None
+            error = call.excinfo.value if call.excinfo else None
             self._findings[name] = finding_of(
-                item, self.subject.system, anchor=_anchor(item), verdict=verdict, message=message, breach=breach
+                item,
+                self.subject.system,
+                anchor=_anchor(item),
+                verdict=verdict,
+                message=message,
+                breach=error if isinstance(error, Breach) else None,
             )
         return report
 
