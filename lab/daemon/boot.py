@@ -62,6 +62,11 @@ async def boot(plan: dict[str, str], supervisor: Supervisor, world: World, say: 
 
     async def populate() -> None:
         await told("manifests applied", manifests.apply(world.client, objects))
+        await holds("deployments available", world.deployments_available)  # before it there are no pods to look for
+        async with asyncio.TaskGroup() as conditions:
+            conditions.create_task(holds("users served through the ingress", world.users_are_served))
+            conditions.create_task(holds("every pod scraped by Prometheus", world.targets_are_scraped))
+            conditions.create_task(holds("every rule evaluated", world.rules_are_evaluated))
 
     async with asyncio.TaskGroup() as together:
         started = {name: together.create_task(runs(name)) for name in independent}
@@ -70,8 +75,3 @@ async def boot(plan: dict[str, str], supervisor: Supervisor, world: World, say: 
         for name in supervisor.names:
             if name not in independent:
                 together.create_task(runs(name))
-    async with asyncio.TaskGroup() as together:
-        together.create_task(holds("deployments available", world.deployments_available))
-        together.create_task(holds("users served through the ingress", world.users_are_served))
-        together.create_task(holds("every pod scraped by Prometheus", world.targets_are_scraped))
-        together.create_task(holds("every rule evaluated", world.rules_are_evaluated))

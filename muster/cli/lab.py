@@ -151,7 +151,8 @@ def status(state: Path, as_json: bool) -> int:
     elif not now.components:
         click.echo(f"no lab runs in {state.absolute()}; `muster lab up` starts one")
     else:
-        Console().print(lab_table.render(now, lab_table.Traffic()))
+        console = Console() if sys.stdout.isatty() else Console(width=160)
+        console.print(lab_table.render(now, lab_table.observe_once(now.endpoints)))
     return 0 if now.healthy else 1
 
 

@@ -32,6 +32,16 @@ class Traffic:
     alerts: list[str] | None = field(default=None)
 
 
+def observe_once(endpoints: dict[str, str]) -> Traffic:
+    """As :func:`observe`; without endpoints nothing is known."""
+    import httpx
+
+    if not endpoints:
+        return Traffic()
+    with httpx.Client(timeout=1.0, trust_env=False) as http:
+        return observe(http, endpoints)
+
+
 def observe(http: httpx.Client, endpoints: dict[str, str]) -> Traffic:
     """Ask Prometheus once. What it does not answer is unknown, not zero."""
     window = f"{max(1, round(120 / float(endpoints['time_scale'])))}s"  # eight scrapes
