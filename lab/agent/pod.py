@@ -39,6 +39,7 @@ class Pod:
         self._stopping: asyncio.Task[None] | None = None
         self._exists = True
         self._dirty = False
+        self._written: Object = {}
         self._writer: asyncio.Task[None] | None = None
         self._finished = False
         self._running: asyncio.Task[None] | None = None
@@ -184,7 +185,7 @@ class Pod:
             if not self._finished:
                 state.phase = phase_of(self.pod["spec"], state.containers)
             body = state.body(self.pod)
-            if body == self.pod.get("status"):
+            if body == self._written:
                 return
             meta = self.pod["metadata"]
             patch = {"metadata": {"uid": meta["uid"]}, "status": body}
@@ -193,7 +194,7 @@ class Pod:
                     answer = await self.context.client.patch(
                         PODS, meta["namespace"], meta["name"], patch, subresource="status"
                     )
-                self.pod = answer
+                self.pod, self._written = answer, body
                 delay_s = 0.05
             except ApiError as error:
                 if error.not_found or error.conflict:  # gone, or another pod of that name
