@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections import Counter
 from contextlib import asynccontextmanager
@@ -18,6 +20,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from lab.api import pki
+from lab.client import NAMESPACES, ApiError, Client
 from lab.ingress import haproxy as template
 from lab.ingress.runtime import Runtime, RuntimeApiError
 
@@ -185,3 +189,45 @@ def users(proxy):
 @pytest.fixture(name="ask")
 def _ask():
     return ask
+
+
+class Api:
+    """The lab's Kubernetes API stand-in, as a process on the proxy's own state folder."""
+
+    def __init__(self, state: Path) -> None:
+        self.state, self.port = state, _free_port()
+        self.process: subprocess.Popen | None = None
+
+    async def start(self) -> Client:
+        """Start it; returns a client that has been answered. Close the client yourself."""
+        pki.make(self.state, self.port)
+        with (self.state / "api.log").open("ab") as log:
+            self.process = subprocess.Popen(  # noqa: ASYNC220 - outlives this function; stop() waits for it
+                [sys.executable, "-m", "lab.api", "--state", str(self.state), "--port", str(self.port)],
+                stdout=log,
+                stderr=log,
+            )
+        client = Client.from_kubeconfig(self.state / "kubeconfig")
+
+        async def answers() -> bool:
+            try:
+                return bool(await client.list(NAMESPACES))
+            except ApiError:
+                return False
+
+        await eventually(answers, "the API answers")
+        return client
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.wait(5)
+            self.process = None
+
+
+@pytest.fixture
+def api(proxy):
+    (proxy.folder / "plan.json").write_text(json.dumps(proxy.plan))
+    made = Api(proxy.folder)
+    yield made
+    made.stop()
