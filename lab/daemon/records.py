@@ -9,6 +9,7 @@ A process is ours only if its id *and* its time of creation match, so a reused i
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from lab.daemon.folder import read_json, write_private
 
 # Creation times count kernel ticks from a boot time that clock corrections may move a little between two readers.
 _SAME_TIME_S = 1.5
+_KILL_S = 1.0  # SIGKILL takes effect within it, or never
+_POLL_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,27 @@ def end(processes: Iterable[psutil.Process], grace_s: float) -> list[psutil.Proc
     """SIGTERM these and all their descendants, after ``grace_s`` SIGKILL; returns what still runs after that."""
     family = {member.pid: member for process in processes for member in (process, *_descendants(process))}
     _signal(family.values(), "terminate")
-    _, alive = psutil.wait_procs([*family.values()], timeout=grace_s)
+    alive = _outlasting(family.values(), grace_s)
     _signal(alive, "kill")
-    _, alive = psutil.wait_procs(alive, timeout=1.0)
-    return [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    return _outlasting(alive, _KILL_S)
+
+
+def _outlasting(processes: Iterable[psutil.Process], timeout_s: float) -> list[psutil.Process]:
+    """Those that still run when none is left or time is over.
+
+    Not psutil's own wait: it takes a zombie for alive, and orphans may stay zombies where process 1 is no real init.
+    """
+    deadline = time.monotonic() + timeout_s
+    while (alive := [process for process in processes if _lives(process)]) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    return alive
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _descendants(process: psutil.Process) -> list[psutil.Process]:

@@ -61,16 +61,15 @@ class World:
         return ""
 
     async def node_is_ready(self) -> str:
-        """The node agent has registered its node, and says that it is ready."""
+        """The node agent has registered its node as ready, and answers at the port that it registered."""
         from lab.client import NODES
 
         try:
             nodes = (await self.client.list(NODES))["items"]
         except LabError as error:
             return str(error)
-        conditions = [condition for node in nodes for condition in node.get("status", {}).get("conditions", ())]
-        ready = any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
-        return "" if ready else "no node is Ready"
+        ready = [address for node in nodes if (address := _kubelet(node))]
+        return await self.listens(ready[0])() if ready else "no node is Ready"
 
     def answers(self, url: str) -> Condition:
         """A GET of ``url`` is answered with 200."""
@@ -163,6 +162,15 @@ class World:
                 return response.status, body if isinstance(body, dict) else {}
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
             return 0, {}
+
+
+def _kubelet(node: dict[str, Any]) -> str:
+    """Where the agent of a ready node listens; "" when the node is not ready."""
+    status = node.get("status", {})
+    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions", ()))
+    hosts = [each["address"] for each in status.get("addresses", ()) if each["type"] == "InternalIP"]
+    port = status.get("daemonEndpoints", {}).get("kubeletEndpoint", {}).get("Port")
+    return f"http://{hosts[0]}:{port}" if ready and hosts and port else ""
 
 
 def _rolled_out(deployment: dict[str, Any], wanted: int) -> bool:
