@@ -1,0 +1,263 @@
+"""A small real world for tests: API stand-in, controllers and node agent as processes, with images of tiny programs.
+
+Loaded by path from the conftest of each room that needs it (test helpers are not importable by name here).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from muster.kube import JSON_PATCH, MERGE, Kube, KubeError, load_access
+
+PROGRAM = """
+import json, os, signal, socket, subprocess, sys, time
+born = time.monotonic()
+if os.environ.get("IGNORE_TERM"):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+else:
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+if os.environ.get("CHILD"):
+    subprocess.Popen(["sleep", "600"])
+print("born", os.environ.get("VERSION", ""), flush=True)
+hog = bytearray(int(os.environ.get("HOG_BYTES", "0")))
+server = socket.socket()
+server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+server.bind((os.environ["POD_IP"], int(os.environ["PORT"])))
+server.listen(64)
+switch = {}
+while True:
+    peer, _ = server.accept()
+    path = (peer.recv(4096).split() or [b"", b"/"])[1].decode()
+    status, body = 200, "ok"
+    if path.startswith("/set/"):
+        name, _, value = path[5:].partition("=")
+        switch[name] = value
+    elif path == "/ready":
+        late = time.monotonic() - born < float(os.environ.get("READY_AFTER_S", "0"))
+        status = 503 if late or os.environ.get("NEVER_READY") or switch.get("ready") == "no" else 200
+    elif path == "/live":
+        status = 500 if switch.get("live") == "no" else 200
+    elif path == "/env":
+        body = json.dumps(dict(os.environ) | {"argv": sys.argv[1:], "pid": os.getpid()})
+    elif path == "/say":
+        print("said", flush=True)
+    peer.sendall(f"HTTP/1.1 {status} X\\r\\nContent-Length: {len(body)}\\r\\n\\r\\n{body}".encode())
+    peer.close()
+"""
+
+_numbers = itertools.count()
+
+
+class World:
+    """Components in a state folder; ``kube`` is an administrator's session."""
+
+    def __init__(self, state: Path, *, controllers: str = "deployment,replicaset,endpoints,gc") -> None:
+        self.state = state
+        self.images = state / "images.yaml"
+        self.port = free_port()
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._controllers = controllers
+        (state / "server.py").write_text(PROGRAM)
+        self.write_images()
+
+    def write_images(self, **more: Any) -> None:
+        """(Re)write images.yaml."""
+        python = [sys.executable, "-S", "-E"]
+        server = {"tags": ["1", "2", "3"], "command": [*python, str(self.state / "server.py")]}
+        images = {
+            "lab.test/web": server | {"env": {"VERSION": "{tag}"}, "files": [str(self.state / "server.py")]},
+            "lab.test/pause": {"tags": ["1", "2", "3", "4"], "pause": True},
+            "lab.test/sh": {"tags": ["1"], "command": ["sh", "-c"]},
+        }
+        half = self.images.with_suffix(".new")
+        half.write_text(yaml.safe_dump({"images": images | more}))
+        half.replace(self.images)
+
+    def up(self) -> None:
+        """Start everything and wait until the node is registered."""
+        self.start("api")
+        self.start("controllers")
+        self.start("agent")
+        wait_until(lambda: self.kube.get("/api/v1/nodes/lab-node"), "the node to be registered")
+
+    def start(self, name: str) -> None:
+        """Start one component."""
+        more = {
+            "api": ["--port", str(self.port)],
+            "controllers": ["--only", self._controllers],
+            "agent": ["--images", str(self.images)],
+        }[name]
+        with (self.state / f"{name}.out").open("ab") as log:
+            argv = [sys.executable, "-m", f"lab.{name}", "--state", str(self.state), *more]
+            self._processes[name] = subprocess.Popen(argv, stdout=log, stderr=log)
+        if name == "api":
+            config = self.state / "kubeconfig"
+            wait_until(config.exists, "the kubeconfig")
+            self.kube = Kube(load_access(config))
+            wait_until(lambda: self.kube.get("/api/v1/namespaces"), "the API to answer")
+
+    def stop(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
+        """End one component."""
+        process = self._processes.pop(name)
+        process.send_signal(number)
+        process.wait(10)
+        if name == "api":
+            self.kube.close()
+
+    def down(self) -> None:
+        """End everything, pods' processes too, by their records."""
+        for name in [name for name in ("agent", "controllers", "api") if name in self._processes]:
+            self.stop(name)
+        for path in (self.state / "records").glob("pod-*.json"):
+            pid = json.loads(path.read_text())["pid"]
+            if psutil.pid_exists(pid):
+                os.killpg(pid, signal.SIGKILL)
+
+    def log(self, name: str) -> str:
+        """What a component has said."""
+        return (self.state / f"{name}.out").read_text()
+
+    # Objects
+
+    def namespace(self) -> str:
+        """A fresh namespace."""
+        name = f"test-{os.getpid()}-{next(_numbers)}"
+        self.kube.post("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        return name
+
+    def deployment(self, namespace: str, name: str = "web", **spec: Any) -> dict[str, Any]:
+        """Create a deployment; keywords are spec fields, and ``container`` and ``pod`` add to those."""
+        container = {"name": "main", "image": "lab.test/pause:1"} | spec.pop("container", {})
+        pod = {"terminationGracePeriodSeconds": 1, "containers": [container]} | spec.pop("pod", {})
+        template = {"metadata": {"labels": {"app": name}}, "spec": pod}
+        body = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"replicas": 3, "selector": {"matchLabels": {"app": name}}, "template": template} | spec,
+        }
+        return self.kube.post(f"/apis/apps/v1/namespaces/{namespace}/deployments", body)
+
+    def pod(self, namespace: str, name: str, *, pod: dict[str, Any] | None = None, **container: Any) -> dict[str, Any]:
+        """Create a bare pod; keywords are container fields."""
+        spec = {"terminationGracePeriodSeconds": 1, "containers": [{"name": "main"} | container]} | (pod or {})
+        meta = {"name": name, "namespace": namespace, "labels": {"app": name}}
+        body = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
+        return self.kube.post(f"/api/v1/namespaces/{namespace}/pods", body)
+
+    def service(self, namespace: str, name: str = "web", **spec: Any) -> dict[str, Any]:
+        """Create a service on the pods with label app=name."""
+        ports = [{"name": "http", "port": 80, "targetPort": "http"}]
+        body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace}}
+        return self.kube.post(
+            f"/api/v1/namespaces/{namespace}/services",
+            body | {"spec": {"selector": {"app": name}, "ports": ports} | spec},
+        )
+
+    def get(self, namespace: str, kind: str, name: str) -> dict[str, Any]:
+        """One object by plural."""
+        return self.kube.get(f"{root(kind)}/namespaces/{namespace}/{kind}/{name}")
+
+    def items(self, namespace: str, kind: str, selector: str = "") -> list[dict[str, Any]]:
+        """Objects by plural."""
+        query = {"labelSelector": selector} if selector else {}
+        return list(self.kube.get(f"{root(kind)}/namespaces/{namespace}/{kind}", **query)["items"])
+
+    def patch(self, namespace: str, kind: str, name: str, body: Any) -> dict[str, Any]:
+        """Merge patch, or JSON patch when the body is a list."""
+        path = f"{root(kind)}/namespaces/{namespace}/{kind}/{name}"
+        return self.kube.patch(path, body, kind=JSON_PATCH if isinstance(body, list) else MERGE)
+
+    def set_image(self, namespace: str, image: str, name: str = "web") -> None:
+        """What ``kubectl set image`` does."""
+        change = {"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": image}
+        self.patch(namespace, "deployments", name, [change])
+
+    def delete(self, namespace: str, kind: str, name: str, **options: Any) -> None:
+        """Delete with DeleteOptions fields as keywords."""
+        self.kube.delete(f"{root(kind)}/namespaces/{namespace}/{kind}/{name}", options)
+
+    def wait_rolled_out(self, namespace: str, name: str = "web", timeout_s: float = 10) -> dict[str, Any]:
+        """Wait as ``kubectl rollout status`` does, and return the deployment."""
+
+        def done() -> dict[str, Any] | None:
+            found = self.get(namespace, "deployments", name)
+            status, wanted = found.get("status", {}), found["spec"]["replicas"]
+            counts = [status.get(key, 0) for key in ("updatedReplicas", "replicas", "availableReplicas")]
+            current = status.get("observedGeneration", 0) >= found["metadata"]["generation"]
+            return found if current and counts == [wanted] * 3 else None
+
+        return wait_until(done, f"{name} to be rolled out", timeout_s)
+
+    def wait_ready(self, namespace: str, name: str, timeout_s: float = 10) -> dict[str, Any]:
+        """Wait for a pod's Ready condition, and return the pod."""
+        return wait_until(
+            lambda: (
+                (pod := self.get(namespace, "pods", name))
+                if condition(self.get(namespace, "pods", name), "Ready") == "True"
+                else None
+            ),
+            f"pod {name} to be ready",
+            timeout_s,
+        )
+
+    def events(self, namespace: str, name: str) -> list[tuple[str, str]]:
+        """``(reason, message)`` of the events about an object."""
+        found = self.items(namespace, "events")
+        return [(e["reason"], e["message"]) for e in found if e["involvedObject"]["name"] == name]
+
+    def asks(self, pod: dict[str, Any], path: str) -> str:
+        """The body that a pod's program answers."""
+        with socket.create_connection((pod["status"]["podIP"], 8080), timeout=5) as peer:
+            peer.sendall(f"GET {path} HTTP/1.1\r\n\r\n".encode())
+            answer = b""
+            while data := peer.recv(65536):
+                answer += data
+        return answer.partition(b"\r\n\r\n")[2].decode()
+
+
+def root(kind: str) -> str:
+    """The API path of a plural's group."""
+    groups = {"deployments": "/apis/apps/v1", "replicasets": "/apis/apps/v1"}
+    return groups.get(kind, "/apis/discovery.k8s.io/v1" if kind == "endpointslices" else "/api/v1")
+
+
+def condition(item: dict[str, Any], kind: str) -> str | None:
+    """The status of a condition."""
+    found = [c for c in item.get("status", {}).get("conditions") or [] if c["type"] == kind]
+    return found[0]["status"] if found else None
+
+
+def wait_until(ready: Any, what: str, timeout_s: float = 10.0) -> Any:
+    """Ask until the answer is true; an API error counts as not yet, the last answer is in the failure."""
+    deadline = time.monotonic() + timeout_s
+    last: Any = None
+    while time.monotonic() < deadline:
+        try:
+            last = ready()
+        except KubeError as error:
+            last = error
+        else:
+            if last:
+                return last
+        time.sleep(0.02)
+    raise AssertionError(f"waited {timeout_s} s for {what}; last: {last!r}")
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
