@@ -15,7 +15,7 @@ class Kind(StrEnum):
     STEADY = "steady"  # steady state held: {"verdict", "message"}
     FAULT_INJECTED = "fault.injected"  # the request that changes the world was accepted
     FAULT_CONFIRMED = "fault.confirmed"  # the fault itself was seen to be in force
-    FAULT_VISIBLE = "fault.visible"  # Prometheus has scraped all that the fault touches: new pods are discovered late
+    FAULT_VISIBLE = "fault.visible"  # Prometheus first scraped a pod of the bad release: {"pod"}
     ALERT_PENDING = "alert.pending"  # Prometheus' activeAt: {"alert", "labels"}
     ALERT_FIRING = "alert.firing"  # Prometheus first seen firing: {"alert", "labels"}
     ALERT_RESOLVED = "alert.resolved"

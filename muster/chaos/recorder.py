@@ -18,7 +18,6 @@ from chaoslib.exceptions import InterruptExecution, InvalidActivity
 from muster.chaos import story
 from muster.chaos.context import Configuration
 from muster.chaos.recording import Recording
-from muster.errors import MusterError
 from muster.judge.timeline import Judgement
 from muster.verdict import Verdict
 
@@ -73,7 +72,7 @@ def after_experiment_control(state: dict[str, Any], **_: Any) -> None:
     interrupted = _State.interrupted or ("interrupted" if state["status"] == "interrupted" else "")
     try:
         judgement = recording.finish(interrupted=interrupted)
-    except (MusterError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # a judge that crashes has proven nothing, and Chaos Toolkit would not even say so
         logger.exception("the recording could not be judged")
         state["status"] = "failed"
         state["muster"] = {"verdict": Verdict.UNKNOWN.value, "message": f"could not be judged: {error}"}

@@ -78,7 +78,7 @@ class Alerts(HttpWatcher):
             super().close()
 
     def _tell_visible(self) -> None:
-        """When every pod of a bad release had been scraped: Prometheus discovers pods seconds after they serve."""
+        """When each pod of a bad release was first scraped: Prometheus discovers pods seconds after they serve."""
         confirmed = self.story.timeline().first(Kind.FAULT_CONFIRMED)
         pods = set(confirmed.data.get("pods", [])) if confirmed else set()
         if not pods:
@@ -91,9 +91,9 @@ class Alerts(HttpWatcher):
             for series in result
             if any(up == "1" for _, up in series["values"])
         }
-        if pods <= scraped.keys():
-            message = "Prometheus has scraped every pod of the bad release"
-            self.story.tell(Kind.FAULT_VISIBLE, source=self.source, at=max(scraped.values()), message=message)
+        for pod, at in scraped.items():
+            message = f"Prometheus first scraped {pod}"
+            self.story.tell(Kind.FAULT_VISIBLE, source=self.source, at=at, message=message, pod=pod)
 
     def _first_firing(self, event: Event) -> float | None:
         """The first sample of ALERTS in the firing state, at most a few seconds before it was seen."""

@@ -84,10 +84,16 @@ def start(timeline: Timeline) -> float:
     return event.at if event else float("inf")
 
 
-def visible(timeline: Timeline) -> float:
-    """When the fault could first be measured: in force, and scraped by Prometheus where that came later."""
-    seen = timeline.first(Kind.FAULT_VISIBLE)
-    return max(start(timeline), seen.at) if seen else start(timeline)
+def visible(timeline: Timeline, objectives: Objectives) -> float:
+    """When the fault could be measured: in force, and scraped by Prometheus as far as the alert had to wait for that.
+
+    New pods are discovered seconds after they serve, whatever the intervals. Of the first scrapes of bad pods, the last
+    one before the alert became pending is the one that it waited for.
+    """
+    pending = timeline.first(Kind.ALERT_PENDING, after=since_injection(timeline), alert=objectives.alert)
+    until = pending.at if pending else float("inf")
+    scrapes = [event.at for event in timeline.of(Kind.FAULT_VISIBLE) if event.at <= until]
+    return max([start(timeline), *scrapes])
 
 
 def since_injection(timeline: Timeline) -> float:

@@ -14,7 +14,7 @@ from muster.timeline import Kind, Timeline
 class Measured:
     """Durations in seconds; None where an end of the interval was not seen."""
 
-    visible_s: float | None = None  # fault in force -> Prometheus has scraped all that it touches (new pods: discovery)
+    visible_s: float | None = None  # fault in force -> scraped by Prometheus, where the alert had to wait for that
     detect_s: float | None = None  # fault in force -> alert firing
     detect_from_injection_s: float | None = None  # fault injected -> alert firing
     page_s: float | None = None  # alert firing -> the pager's receipt
@@ -32,11 +32,9 @@ class Measured:
     user_error_ratio: float | None = None
     worst_p95_ms: float | None = None
 
-    def as_dict(self) -> dict[str, float | int | None]:
+    def as_dict(self) -> dict[str, Any]:
         """For timeline.json: milliseconds are enough."""
-        return {
-            k: round(v, 5 if k.endswith("ratio") else 3) if v is not None else None for k, v in asdict(self).items()
-        }
+        return {name: _rounded(value, 5 if name.endswith("ratio") else 3) for name, value in asdict(self).items()}
 
 
 def _rounded(value: Any, digits: int) -> Any:
@@ -60,12 +58,12 @@ def measure(
     webhook_s = _between(fault, at.get("webhook"))
     total = _Users.of(timeline, injected)
     return Measured(
-        visible_s=_between(fault, visible(timeline)),
+        visible_s=_between(fault, visible(timeline, objectives)),
         detect_s=_between(fault, at.get("alert")),
         detect_from_injection_s=_between(injected, at.get("alert")),
         page_s=_between(at.get("alert"), at.get("page")),
         webhook_s=webhook_s,
-        overhead_s=None if webhook_s is None else at["webhook"] - visible(timeline) - window_s,
+        overhead_s=None if webhook_s is None else at["webhook"] - visible(timeline, objectives) - window_s,
         decide_s=_between(at.get("webhook"), at.get("decision")),
         traffic_off_s=_between(at.get("webhook"), off.at if off else None),
         rollback_s=_between(at.get("webhook"), at.get("proof")),

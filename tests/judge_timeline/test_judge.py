@@ -32,6 +32,7 @@ def test_durations_count_from_where_the_promise_says(make, rollback):
     assert measured.recover_s == pytest.approx(3.5)
     assert measured.total_s == pytest.approx(10.0)
     assert measured.predicted_s == (5.2, 6.4)
+    assert measured.as_dict()["predicted_s"] == [5.2, 6.4]
     assert (measured.user_requests, measured.user_errors) == (10_000, 40)
 
 
@@ -179,8 +180,9 @@ def test_a_detection_that_no_window_explains_fails(make, rollback, outcome_of):
 
 
 def test_time_that_prometheus_needs_to_discover_new_pods_is_told_apart(make, rollback, outcome_of):
-    """Overhead counts from the first scrape of everything bad; the whole time stays in webhook_s and detect_s."""
-    judgement = judge(make(extra=[(1.3, Kind.FAULT_VISIBLE, {})]), rollback, window_s=5.0)
+    """Overhead counts from the scrape that the alert waited for; the whole time stays in webhook_s and detect_s."""
+    scrapes = [(at, Kind.FAULT_VISIBLE, {"pod": str(at)}) for at in (0.2, 1.3, 3.0)]  # the last after the alert
+    judgement = judge(make(extra=scrapes), rollback, window_s=5.0)
     assert judgement.measured.visible_s == pytest.approx(0.3)
     assert judgement.measured.webhook_s == pytest.approx(5.5)
     assert judgement.measured.overhead_s == pytest.approx(0.2)
