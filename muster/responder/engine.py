@@ -204,6 +204,9 @@ class Responder:
         )
         try:
             self._strategy.remember(intent.bad, intent.decided_at)
+        except KubeError as error:
+            self._journal.note(intent, f"{intent.bad} is not remembered as rolled back: {error}")
+        try:
             self._lock.release(last)
         except (KubeError, LockLostError) as error:
             self._journal.note(intent, f"the lock could not be given up yet: {error}")

@@ -84,9 +84,7 @@ class Lock:
                 return LockState(holder="", intent=None, last=None, lease=None)
             raise
         spec, notes = lease.get("spec") or {}, lease["metadata"].get("annotations") or {}
-        holder = str(spec.get("holderIdentity") or "")
-        if epoch(spec.get("renewTime")) + float(spec.get("leaseDurationSeconds") or 0) < time.time():
-            holder = ""
+        holder = str(spec.get("holderIdentity") or "") if _expires_at(spec) >= time.time() else ""
         return LockState(holder=holder, intent=_intent(notes.get(INTENT)), last=_last(notes.get(LAST)), lease=lease)
 
     def others(self, state: LockState) -> str:
@@ -158,6 +156,13 @@ class Lock:
                 raise LockLostError(f"somebody else has taken the lock {self._name}") from error
             raise
         self._renewed_at = time.monotonic()
+
+
+def _expires_at(spec: Json) -> float:
+    """Seconds since the epoch; 0 for a Lease whose times cannot be read."""
+    with contextlib.suppress(ValueError, TypeError):
+        return epoch(spec.get("renewTime")) + float(spec.get("leaseDurationSeconds") or 0)
+    return 0.0
 
 
 def _now() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import json
 import logging
@@ -22,7 +23,7 @@ _LOG = logging.getLogger("muster.responder")
 BODY_LIMIT = 1024 * 1024  # bytes
 _PENDING_LIMIT = 64  # alerts being decided; beyond it Alertmanager is told to come again
 _RESUME_EVERY_S = 2.0
-_OBSERVE_EVERY_S = 30.0
+_OBSERVE_EVERY_S = 10.0
 _CATCH_UP_S = 900.0  # alerts received but not decided before a crash are taken up when they are younger
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -118,8 +119,11 @@ class Server:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            _LOG.error("work has failed", exc_info=task.exception())
+        error = None if task.cancelled() else task.exception()
+        if error is not None:  # a mistake of ours: the log has the trace, and the audit must not be silent
+            _LOG.error("work has failed", exc_info=error)
+            with contextlib.suppress(AuditError):
+                self._responder.audit.append(Kind.NOTE, alert="", message=f"work has failed: {error!r}")
 
     async def _in(self, pool: ThreadPoolExecutor, work: Callable[..., Any], *given: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(pool, work, *given)

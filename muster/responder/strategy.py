@@ -10,7 +10,7 @@ from muster import release
 from muster.kube import Kube
 from muster.release import Known, Proof, Release, Stage
 from muster.system import Environment
-from muster.workload import Workload
+from muster.workload import Workload, hash_of
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class KubernetesUndo:
     def observe(self) -> bool:
         """See :class:`Strategy`."""
         seen = release.look(self._kube, self._env)
-        return bool(release.observe(self._kube, seen, self._container))
+        known = release.observe(self._kube, seen, self._container)
+        return seen.current is not None and hash_of(seen.current) in known
 
     def roll_back(self, bad: Release, target: Release) -> None:
         """See :class:`Strategy`. Uses the look just taken; the API server notices a change since then."""

@@ -59,7 +59,7 @@ def api(tmp_path_factory):
                 lambda: kube.get("/api/v1/namespaces"),
                 lambda answer: bool(answer["items"]),
                 what="the API did not answer",
-                timeout_s=20,
+                timeout_s=60,
                 tolerate=(KubeError,),
             )
         only = ["--only", "deployment,replicaset,gc"]
@@ -182,7 +182,7 @@ class Shop:
                 "description": "a test's own",
                 "time_scale": 60,
                 "kubernetes": kubernetes,
-                "rollback": {"timeout": "20s", "cool_down": "2m"},
+                "rollback": {"timeout": "60s", "cool_down": "20m"},
                 "guard": {"namespaces": [self.namespace], "max_pods": 3},
                 **changes,
             }
@@ -226,7 +226,7 @@ class Shop:
     def settle(self):
         """Wait until the rollout is complete."""
         return wait_until(
-            self.look, lambda seen: not seen.shortfall(), what="web did not settle", timeout_s=20, show=Shop.words
+            self.look, lambda seen: not seen.shortfall(), what="web did not settle", timeout_s=60, show=Shop.words
         )
 
     @staticmethod

@@ -35,7 +35,7 @@ def test_bad_release_reaches_every_pod_and_heals(shop, ledger):
     before = shop.look().template
     entry = _inject(shop, ledger)
     assert ledger.get(entry.id).state == "injected"
-    confirmed_at = bad_release.confirm(shop.kube, shop.env, entry, timeout_s=20)
+    confirmed_at = bad_release.confirm(shop.kube, shop.env, entry, timeout_s=60)
     assert confirmed_at >= entry.injected_at
     assert len(bad_release.pods_of(shop.kube, entry)) == 3
     (result,) = heal(ledger, shop.kube, shop.env)
@@ -47,7 +47,7 @@ def test_bad_release_reaches_every_pod_and_heals(shop, ledger):
 def test_heal_after_a_rollback_has_nothing_to_do(shop, ledger):
     """The responder was faster: the good release must not be touched."""
     entry = _inject(shop, ledger)
-    bad_release.confirm(shop.kube, shop.env, entry, timeout_s=20)
+    bad_release.confirm(shop.kube, shop.env, entry, timeout_s=60)
     shop.kube.patch(
         shop.path,
         [{"op": "replace", "path": "/spec/template", "value": entry.undo["good"]}],

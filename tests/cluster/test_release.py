@@ -26,7 +26,7 @@ def test_rollback_is_proven_by_the_recorded_build(shop):
     assert (target.template_hash, bad.revision) == (good.template_hash, 2)
     stages = []
     roll_back(shop.kube, shop.env, target, bad=bad)
-    proof = prove(shop.kube, shop.env, bad=bad, target=target, timeout_s=20, tick=stages.append)
+    proof = prove(shop.kube, shop.env, bad=bad, target=target, timeout_s=60, tick=stages.append)
     assert proof.verdict is Verdict.PASS, proof.message
     assert (proof.revision, proof.digests) == (3, tuple(good.digests))
     assert "as recorded" in proof.message
@@ -41,7 +41,7 @@ def test_same_build_under_another_tag_is_refuted(shop):
     shop.release("shop/web:3")
     bad, target = current(shop.kube, shop.env), previous(shop.kube, shop.env)
     roll_back(shop.kube, shop.env, target)
-    proof = prove(shop.kube, shop.env, bad=bad, target=target, timeout_s=20)
+    proof = prove(shop.kube, shop.env, bad=bad, target=target, timeout_s=60)
     assert proof.verdict is Verdict.FAIL
     assert "changed nothing" in proof.message
 
