@@ -1,1 +1,3 @@
-"""Nothing is configured here: checks get their fixtures from the installed plugin, tests from their own folder."""
+"""Checks get their fixtures from the installed plugin and tests from their own folder; pytester tests that plugin."""
+
+pytest_plugins = ["pytester"]

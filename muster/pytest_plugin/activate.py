@@ -43,6 +43,7 @@ def activate(config: pytest.Config, folder: Path) -> None:
         raise pytest.UsageError(str(error)) from None
     if out is not None and config.pluginmanager.hasplugin("allure_pytest") and not config.option.allure_report_dir:
         config.option.allure_report_dir = str(out / FOLDER)
+        config.option.clean_alluredir = True  # a folder that is used again holds this run only
     config.option.continue_on_collection_errors = True  # what cannot be loaded is UNKNOWN; the others are judged
     config.pluginmanager.register(ChecksRun(config, folder, subject, out), "muster-run")
     _end_politely(config)

@@ -80,7 +80,7 @@ class ChecksRun:
         if isinstance(collector, pytest.Session | pytest.Directory) and collector.path == self.folder:
             for name in sorted(self.readings):
                 pytest.register_fixture(name=name, func=self._reading(name), node=collector, scope="session")
-            for name, func in (("facts", lambda: self.subject.system), ("snapshot", lambda: self._taken())):
+            for name, func in (("facts", lambda: self.subject.system), ("snapshot", self._snapshot_fixture())):
                 pytest.register_fixture(name=name, func=func, node=collector, scope="session")
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -90,12 +90,14 @@ class ChecksRun:
             self._findings[finding.check] = finding
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Give each check its Allure labels, from the facts."""
+        """Give each check its Allure title and labels, from its name and the facts."""
         if not self.config.pluginmanager.hasplugin("allure_pytest"):
             return
         system = self.subject.system
         for item in items:
             anchor = _anchor(item)
+            if isinstance(item, pytest.Function):
+                item.function.__allure_display_name__ = item.name.removeprefix("test_").replace("_", " ")
             for kind, value in allure.labels(system, anchor, section_title(anchor)):
                 item.add_marker(pytest.mark.allure_label(value, label_type=kind))
             if anchor and anchor.partition("#")[0] in system.runbooks:
@@ -257,6 +259,12 @@ class ChecksRun:
 
         fixture.__name__ = name
         return fixture
+
+    def _snapshot_fixture(self) -> Any:
+        def snapshot() -> Snapshot:  # not the method itself: pytest wants session fixtures to be functions
+            return self._taken()
+
+        return snapshot
 
     def _taken(self) -> Snapshot:
         assert self.snapshot is not None  # noqa: S101 - taken before the first check
