@@ -6,8 +6,10 @@ import asyncio
 import json
 import logging
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from lab.client import ENDPOINTSLICES, INGRESSES, SERVICES, Client, Informer
+from lab.ingress.address import keep_published
 from lab.ingress.routes import wanted
 from lab.ingress.runtime import Runtime, RuntimeApiError
 from lab.ingress.sync import synchronise
@@ -17,12 +19,12 @@ log = logging.getLogger(__name__)
 
 
 async def run(client: Client, state: Path) -> None:
-    """Keep the HAProxy of ``state`` (its ``plan.json`` names the socket) in step with the API, until cancelled.
+    """Keep the HAProxy of ``state`` (``plan.json`` there names its addresses) in step with the API, until cancelled.
 
     Nothing is changed before everything has been listed, and while the API is away HAProxy keeps what it has: an
     incomplete view must never empty a pool. Raises OSError or ValueError when the plan cannot be read.
     """
-    socket = Path(json.loads((state / "plan.json").read_text())["haproxy_socket"])
+    plan = json.loads((state / "plan.json").read_text())
     informers = [Informer(client, resource) for resource in (INGRESSES, SERVICES, ENDPOINTSLICES)]
     changed = asyncio.Event()
     for informer in informers:
@@ -32,7 +34,8 @@ async def run(client: Client, state: Path) -> None:
             group.create_task(informer.run())
         for informer in informers:
             await informer.synced.wait()
-        await _keep(socket, informers, changed)
+        group.create_task(keep_published(client, informers[0], urlsplit(plan["ingress"]).hostname or ""))
+        await _keep(Path(plan["haproxy_socket"]), informers, changed)
 
 
 async def _keep(socket: Path, informers: list[Informer], changed: asyncio.Event) -> None:

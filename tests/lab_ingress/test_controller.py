@@ -40,6 +40,11 @@ def endpoints(backends):
     return [{"addresses": [it.address], "conditions": {"ready": True}} for it in backends]
 
 
+async def addressed(client) -> bool:
+    status = (await client.get(INGRESSES, "shop", "main")).get("status") or {}
+    return (status.get("loadBalancer") or {}).get("ingress") == [{"ip": "127.0.0.1"}]
+
+
 @contextlib.asynccontextmanager
 async def controlling(client, state):
     task = asyncio.create_task(run(client, state))
@@ -87,6 +92,7 @@ def test_what_is_written_to_the_api_reaches_users_within_a_second_and_costs_none
                 await eventually(lambda: served(*names), what, timeout_s=1.0)
 
             await eventually(lambda: served("one", "two"), "both endpoints are served")
+            await eventually(lambda: addressed(client), "the ingress has its address")
             asking = await stack.enter_async_context(users())
             await client.patch(ENDPOINTSLICES, "shop", "main", {"endpoints": endpoints([one])}, kind=MERGE)
             await within_a_second("one endpoint left", "one")
