@@ -183,12 +183,12 @@ def test_a_finished_program_is_restarted_only_if_the_policy_says_so(world, names
 
 def test_init_containers_run_first_and_one_after_the_other(world, namespace, serving):
     """The program starts after both, in order."""
-    note = {"name": "first", "image": "lab.test/sh:1", "args": ["sleep 0.2; date +%s%N > ../../first"]}
-    then = {"name": "then", "image": "lab.test/sh:1", "args": ["date +%s%N > ../../then"]}
+    note = {"name": "first", "image": "lab.test/sh:1", "args": ["sleep 0.2; date +%s%N > ../../first.done"]}
+    then = {"name": "then", "image": "lab.test/sh:1", "args": ["date +%s%N > ../../then.done"]}
     world.pod(namespace, "prepared", pod={"initContainers": [note, then]}, **serving)
     pod = world.wait_ready(namespace, "prepared")
     folder = next((world.state / "pods").glob(f"{namespace}_prepared_*"))
-    assert int((folder / "first").read_text()) < int((folder / "then").read_text())
+    assert int((folder / "first.done").read_text()) < int((folder / "then.done").read_text())
     assert [c["state"]["terminated"]["exitCode"] for c in pod["status"]["initContainerStatuses"]] == [0, 0]
 
 
