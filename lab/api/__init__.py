@@ -1,1 +1,1 @@
-"""A Kubernetes API stand-in: a generic store, a table of resources, and the REST semantics that stock clients rely on."""
+"""A Kubernetes API stand-in: a generic store, a table of resources, the REST semantics that clients rely on."""

@@ -1,4 +1,4 @@
-"""Addresses and node ports of Services. Nothing listens on them in the lab; they are there because clients show them."""
+"""Addresses and node ports of Services. Nothing listens on them in the lab: they are there to be shown."""
 
 from __future__ import annotations
 

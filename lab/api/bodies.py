@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lab.api import errors
+from lab.api.errors import ApiError
 from lab.api.resources import Resource
 from lab.api.schema import Conformed, TypeProblem, conform
 
@@ -18,13 +19,17 @@ def _json(raw: bytes, kind: str) -> Any:
         return json.loads(raw)
     except (ValueError, RecursionError) as error:
         text = raw.decode("utf-8", "replace")
-        raise errors.bad_request(
-            f"the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error:"
-            f" {error} ({text[:100]})"
-        ) from None
+        raise _unrecognized(kind, f"{error} ({text[:100]})") from None
 
 
-def _yaml(raw: bytes, kind: str) -> Any:
+def _unrecognized(kind: str, why: str) -> ApiError:
+    return errors.bad_request(
+        f"the object provided is unrecognized (must be of type {kind}):"
+        f" couldn't get version/kind; json parse error: {why}"
+    )
+
+
+def _yaml(raw: bytes, _kind: str) -> Any:
     import yaml
 
     try:
@@ -53,15 +58,22 @@ def decode(raw: bytes, content_type: str | None, kind: str) -> Any:
     return decoder(raw, kind)
 
 
+def decode_patch(raw: bytes) -> Any:
+    """A patch as plain data. Raises 400; what is no JSON is, as in Go, reported as the string that it is not."""
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        raise errors.bad_request(
+            "json: cannot unmarshal string into Go value of type map[string]interface {}"
+        ) from None
+
+
 def decode_object(raw: bytes, content_type: str | None, kind: str) -> dict[str, Any]:
     """A body that must be one object; an empty one is an empty object (as a DELETE's may be)."""
     value = decode(raw, content_type, kind) if raw.strip() else {}
     if not isinstance(value, dict):
         name = {list: "array", str: "string", int: "number", float: "number", bool: "bool"}.get(type(value), "null")
-        raise errors.bad_request(
-            f"the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error:"
-            f" json: cannot unmarshal {name} into Go value of type struct"
-        )
+        raise _unrecognized(kind, f"json: cannot unmarshal {name} into Go value of type struct")
     return value
 
 

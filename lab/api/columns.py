@@ -39,7 +39,7 @@ class Column:
 def at(path: str, absent: Any = "") -> Cell:
     """A cell with the value at a path."""
 
-    def cell(body: dict[str, Any], now: datetime) -> Any:
+    def cell(body: dict[str, Any], _now: datetime) -> Any:
         value = lookup(body, path)
         return absent if value is None or value == "" else value
 
@@ -48,12 +48,12 @@ def at(path: str, absent: Any = "") -> Cell:
 
 def size(*paths: str) -> Cell:
     """A cell with the number of entries at some paths."""
-    return lambda body, now: sum(len(lookup(body, path) or ()) for path in paths)
+    return lambda body, _now: sum(len(lookup(body, path) or ()) for path in paths)
 
 
 def of(function: Callable[[dict[str, Any]], Any]) -> Cell:
     """A cell that does not depend on the time."""
-    return lambda body, now: function(body)
+    return lambda body, _now: function(body)
 
 
 def wide(name: str, cell: Cell, kind: str = "string") -> Column:
@@ -75,13 +75,12 @@ def _shorten(items: Iterable[str], limit: int = 3) -> str:
 
 
 def _containers(key: str) -> Cell:
-    return lambda body, now: ",".join(
-        str(one.get(key, "")) for one in lookup(body, "spec.template.spec.containers") or ()
-    )
+    path = "spec.template.spec.containers"
+    return lambda body, _now: ",".join(str(one.get(key, "")) for one in lookup(body, path) or ())
 
 
 def _selector(path: str) -> Cell:
-    return lambda body, now: labels_text(lookup(body, path)) or NONE
+    return lambda body, _now: labels_text(lookup(body, path)) or NONE
 
 
 TEMPLATE = (
@@ -99,7 +98,7 @@ PODS = (
     wide("IP", at("status.podIP", NONE)),
     wide("Node", at("spec.nodeName", NONE)),
     wide("Nominated Node", at("status.nominatedNodeName", NONE)),
-    wide("Readiness Gates", of(lambda body: NONE)),
+    wide("Readiness Gates", of(lambda _body: NONE)),
 )
 
 DEPLOYMENTS = (
@@ -209,7 +208,7 @@ def _node_roles(body: dict[str, Any]) -> str:
 
 
 def _node_address(kind: str) -> Cell:
-    def cell(body: dict[str, Any], now: datetime) -> str:
+    def cell(body: dict[str, Any], _now: datetime) -> str:
         found = [one["address"] for one in lookup(body, "status.addresses") or () if one.get("type") == kind]
         return str(found[0]) if found else NONE
 

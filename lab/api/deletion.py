@@ -57,7 +57,7 @@ def delete(objects: Objects, row: Resource, old: Stored, options: DeleteOptions)
     _preconditions(row, old, options)
     grace = _grace(row, old, options)
     finalizers = _finalizers(old, options)
-    if not grace and not finalizers and not (row.kind == "Namespace"):
+    if not grace and not finalizers and row.kind != "Namespace":
         return _last(objects, row, old, options), True
     marked = old.metadata.get("deletionTimestamp")
     held = old.metadata.get("deletionGracePeriodSeconds") or 0

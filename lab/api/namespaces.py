@@ -6,7 +6,8 @@ import asyncio
 
 from lab.api import errors
 from lab.api.deletion import DeleteOptions, delete
-from lab.api.objects import Objects
+from lab.api.objects import Objects, Options
+from lab.api.paths import Target
 from lab.api.store import Event, Stored
 
 INITIAL = ("default", "kube-node-lease", "kube-public", "kube-system")
@@ -70,11 +71,9 @@ class NamespaceReaper:
 
 def create_initial(objects: Objects) -> None:
     """The namespaces that every cluster has."""
-    from lab.api.objects import Options
-
     row = objects.registry.find("", "v1", "namespaces")
     if row is None:
         raise errors.resource_not_found()
     for name in INITIAL:
         if objects.store.get("namespaces", "", name) is None:
-            objects.create(row, "", {"metadata": {"name": name}}, Options())
+            objects.create(Target(row), {"metadata": {"name": name}}, Options())

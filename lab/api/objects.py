@@ -12,9 +12,10 @@ from typing import Any
 from lab.api import clock, errors, patches, rules
 from lab.api.bodies import typed
 from lab.api.errors import Cause, Causes
+from lab.api.paths import Target
 from lab.api.resources import Registry, Resource
 from lab.api.schema import Conformed, TypeProblem, conform
-from lab.api.store import Store, Stored
+from lab.api.store import Event, Store, Stored
 
 Body = dict[str, Any]
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # no vowels and no look-alikes, so that generated names spell nothing
@@ -45,15 +46,20 @@ class Objects:
     def __init__(self, store: Store, registry: Registry) -> None:
         self.store = store
         self.registry = registry
-        self._applied: dict[tuple[str, str], Body] = {}
+        self._applied: dict[str, dict[str, Body]] = {}  # by uid and manager
+        store.listeners.append(self._forget)
+
+    def _forget(self, _kind: str, event: Event) -> None:
+        if event.type == "DELETED":
+            self._applied.pop(event.after.metadata["uid"], None)
 
     # -- reading one
 
-    def get(self, row: Resource, namespace: str, name: str) -> Stored:
+    def get(self, at: Target) -> Stored:
         """One object. Raises 404."""
-        found = self.store.get(row.stored_as, namespace, name)
+        found = self.store.get(at.row.stored_as, at.namespace, at.name)
         if found is None:
-            raise errors.not_found(row.plural, row.group, name)
+            raise errors.not_found(at.row.plural, at.row.group, at.name)
         return found
 
     def face(self, row: Resource, stored: Stored) -> Body:
@@ -63,8 +69,9 @@ class Objects:
 
     # -- create
 
-    def create(self, row: Resource, namespace: str, sent: Body, options: Options) -> Written:
+    def create(self, at: Target, sent: Body, options: Options) -> Written:
         """Admit, default, check and store a new object. Raises 400, 403, 404, 409, 422."""
+        row, namespace = at.row, at.namespace
         body, warnings = typed(sent, row, options.validation)
         self._place(row, namespace, body)
         metadata = body["metadata"]
@@ -133,18 +140,16 @@ class Objects:
 
     # -- update
 
-    def update(
-        self, row: Resource, namespace: str, name: str, sent: Body, options: Options, subresource: str = ""
-    ) -> Written:
+    def update(self, at: Target, sent: Body, options: Options) -> Written:
         """Replace an object, or its status. Raises 400, 404, 409, 422."""
-        old = self.get(row, namespace, name)
-        body, warnings = typed(sent, row, options.validation)
-        if body["metadata"].get("name", name) != name:
+        old = self.get(at)
+        body, warnings = typed(sent, at.row, options.validation)
+        if body["metadata"].get("name", at.name) != at.name:
             raise errors.bad_request(
-                f"the name of the object ({body['metadata']['name']}) does not match the name on the URL ({name})"
+                f"the name of the object ({body['metadata']['name']}) does not match the name on the URL ({at.name})"
             )
-        self._place(row, namespace, body)
-        return Written(self._write(row, old, body, options, subresource), warnings=warnings)
+        self._place(at.row, at.namespace, body)
+        return Written(self._write(at, old, body, options), warnings=warnings)
 
     def change(self, row: Resource, old: Stored, edit: Callable[[Body], None], *, dry_run: bool = False) -> Stored:
         """Change an object by a function over a copy of its stored body, for subresources that are verbs."""
@@ -153,7 +158,8 @@ class Objects:
         body["metadata"].pop("resourceVersion", None)
         return self._settle(row, old, body, dry_run=dry_run)
 
-    def _write(self, row: Resource, old: Stored, body: Body, options: Options, subresource: str) -> Stored:
+    def _write(self, at: Target, old: Stored, body: Body, options: Options) -> Stored:
+        row = at.row
         metadata, before = body["metadata"], old.metadata
         version, uid = metadata.pop("resourceVersion", None), metadata.get("uid")
         if version and version != str(old.revision):
@@ -163,10 +169,10 @@ class Objects:
             raise errors.conflict(row.plural, row.group, old.key[1], why)
         if row.inward:
             body = row.inward(body)
-        if subresource == "status":
+        if at.subresource == "status":
             body = {**old.body, "metadata": {**before}, "status": body.get("status") or {}}
             body["metadata"].pop("resourceVersion", None)
-        elif subresource == "finalize":
+        elif at.subresource == "finalize":
             body = {**old.body, "metadata": {**before}, "spec": body.get("spec") or {}}
             body["metadata"].pop("resourceVersion", None)
         else:
@@ -219,38 +225,30 @@ class Objects:
 
     # -- patch
 
-    def patch(
-        self, row: Resource, namespace: str, name: str, media: str, sent: Any, options: Options, subresource: str = ""
-    ) -> Written:
+    def patch(self, at: Target, media: str, sent: Any, options: Options) -> Written:
         """Patch an object or its status. Raises 400, 404, 409, 415, 422."""
         if media == "application/apply-patch+yaml":
-            return self._apply(row, namespace, name, sent, options, subresource)
-        old = self.get(row, namespace, name)
-        face = self.face(row, old)
-        return self._patched(row, old, face, patched(media, face, sent, row), sent, options, subresource)
+            return self._apply(at, sent, options)
+        old = self.get(at)
+        return self._patched(at, old, patched(media, self.face(at.row, old), sent, at.row), sent, options)
 
-    def _patched(
-        self, row: Resource, old: Stored, face: Body, result: Body, sent: Any, options: Options, subresource: str
-    ) -> Written:
-        for key in ("kind", "apiVersion"):
-            if result.get(key, face[key]) != face[key]:
-                raise errors.bad_request(f"the {key} of an object cannot be changed by a patch")
+    def _patched(self, at: Target, old: Stored, result: Body, sent: Any, options: Options) -> Written:
+        row = at.row
+        if (result.get("kind"), result.get("apiVersion")) != (row.kind, row.api_version):
+            raise errors.bad_request("the kind and apiVersion of an object cannot be changed by a patch")
         try:
             conform(result, row.type, Conformed())
         except TypeProblem as problem:
-            short = isinstance(sent, dict)
             shown = patches.shown(sent).replace('"', '\\"')
-            raise errors.invalid_patch(shown, problem.short if short else problem.go) from None
+            raise errors.invalid_patch(shown, problem.short if isinstance(sent, dict) else problem.go) from None
         body, warnings = typed(result, row, options.validation)
         metadata = body["metadata"]
         if metadata.get("name") != old.key[1] or (row.namespaced and metadata.get("namespace") != old.key[0]):
             cause = Cause("metadata.name", "FieldValueInvalid", f'Invalid value: "{old.key[1]}": field is immutable')
             raise errors.invalid(row.kind, row.group, old.key[1], [cause])
-        return Written(self._write(row, old, body, options, subresource), warnings=warnings)
+        return Written(self._write(at, old, body, options), warnings=warnings)
 
-    def _apply(
-        self, row: Resource, namespace: str, name: str, sent: Any, options: Options, subresource: str
-    ) -> Written:
+    def _apply(self, at: Target, sent: Any, options: Options) -> Written:
         """Server-side apply as an upsert: what this manager applied before and no longer applies is removed.
 
         Ownership between managers is not tracked: the last one to apply a field wins, without a conflict.
@@ -260,18 +258,17 @@ class Objects:
         if not options.manager:
             cause = Cause("fieldManager", "FieldValueRequired", "Required value: is required for apply patch")
             raise errors.invalid("PatchOptions", "meta.k8s.io", "", [cause])
-        old = self.store.get(row.stored_as, namespace, name)
+        old = self.store.get(at.row.stored_as, at.namespace, at.name)
         if old is None:
-            metadata = {**(sent.get("metadata") or {}), "name": name}
-            written = self.create(row, namespace, {**sent, "metadata": metadata}, options)
+            metadata = {**(sent.get("metadata") or {}), "name": at.name}
+            written = self.create(at, {**sent, "metadata": metadata}, options)
         else:
-            face = self.face(row, old)
-            earlier = self._applied.get((old.metadata["uid"], options.manager))
-            trimmed = patches.removed_fields(face, earlier, sent, row.type)
-            result = patches.apply_merge(trimmed, sent, row.type)
-            written = self._patched(row, old, face, result, sent, options, subresource)
+            earlier = self._applied.get(old.metadata["uid"], {}).get(options.manager)
+            trimmed = patches.removed_fields(self.face(at.row, old), earlier, sent, at.row.type)
+            result = patches.apply_merge(trimmed, sent, at.row.type)
+            written = self._patched(at, old, result, sent, options)
         if not options.dry_run:
-            self._applied[written.stored.metadata["uid"], options.manager] = sent
+            self._applied.setdefault(written.stored.metadata["uid"], {})[options.manager] = sent
         return written
 
 
@@ -282,7 +279,7 @@ def patched(media: str, face: Body, sent: Any, row: Resource) -> Body:
     if media not in {"application/merge-patch+json", "application/strategic-merge-patch+json"}:
         raise errors.unsupported_media_type()
     if not isinstance(sent, dict):
-        name = {list: "array", str: "string"}.get(type(sent), "value")
+        name = "array" if isinstance(sent, list) else "string"
         raise errors.bad_request(f"json: cannot unmarshal {name} into Go value of type map[string]interface {{}}")
     if media == "application/merge-patch+json":
         result: Body = patches.merge_patch(face, sent)

@@ -196,11 +196,10 @@ def _removed_items(held: list[Any], earlier: list[Any], applied: list[Any], know
 def go_text(value: Any) -> str:
     """A value as Go's %v prints it, for messages about patches."""
     if isinstance(value, Mapping):
-        inner = " ".join(
+        return " ".join(
             f"{key}:{f'map[{go_text(one)}]' if isinstance(one, Mapping) else go_text(one)}"
             for key, one in sorted(value.items())
         )
-        return inner
     if isinstance(value, list):
         return (
             "[" + " ".join(f"map[{go_text(one)}]" if isinstance(one, Mapping) else go_text(one) for one in value) + "]"

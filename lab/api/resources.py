@@ -50,7 +50,7 @@ class Resource:
 
     @property
     def api_version(self) -> str:
-        """ "apps/v1", or "v1" for the core group."""
+        """Such as apps/v1, or v1 for the core group."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
@@ -60,7 +60,7 @@ class Resource:
 
     @property
     def singular_name(self) -> str:
-        """ "deployment"."""
+        """The kind in lower case, unless the row says otherwise."""
         return self.singular or self.kind.lower()
 
     @property
@@ -110,7 +110,8 @@ TABLE: tuple[Resource, ...] = (
     Resource(
         "", "v1", "services", "Service", short=("svc",), categories=("all",), subresources=("status",),
         selectable=_same("spec.clusterIP", "spec.type"), columns=columns.SERVICES, defaults=defaults.service,
-        prepare=preparation.service, allocate=addresses.allocate, validate=validation.service, name_rule="dns1035", returns_deleted=True,
+        prepare=preparation.service, allocate=addresses.allocate, validate=validation.service,
+        name_rule="dns1035", returns_deleted=True,
     ),
     Resource(
         "", "v1", "endpoints", "Endpoints", singular="endpoints", short=("ep",), columns=columns.ENDPOINTS,

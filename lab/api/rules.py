@@ -14,26 +14,23 @@ _DNS1035 = r"[a-z]([-a-z0-9]*[a-z0-9])?"
 _LABEL_VALUE = r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?"
 _QUALIFIED = r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 
+_SUBDOMAIN_RULE = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start"
+    f" and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '{_SUBDOMAIN}')"
+)
+_LABEL_RULE = (
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with"
+    f" an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '{_LABEL_NAME}')"
+)
+_DNS1035_RULE = (
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character,"
+    " and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is"
+    f" '{_DNS1035}')"
+)
 _WORDS = {
-    "subdomain": (
-        _SUBDOMAIN,
-        253,
-        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start"
-        f" and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '{_SUBDOMAIN}')",
-    ),
-    "label": (
-        _LABEL_NAME,
-        63,
-        "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end"
-        f" with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '{_LABEL_NAME}')",
-    ),
-    "dns1035": (
-        _DNS1035,
-        63,
-        "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic"
-        " character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation"
-        f" is '{_DNS1035}')",
-    ),
+    "subdomain": (_SUBDOMAIN, 253, _SUBDOMAIN_RULE),
+    "label": (_LABEL_NAME, 63, _LABEL_RULE),
+    "dns1035": (_DNS1035, 63, _DNS1035_RULE),
 }
 
 
@@ -71,7 +68,7 @@ def check_key(key: str, path: str, causes: Causes) -> None:
     """A key of labels or annotations."""
     prefix, slash, name = key.rpartition("/")
     if slash and not re.fullmatch(_SUBDOMAIN, prefix):
-        causes.invalid(path, shown(key), f"prefix part {_WORDS['subdomain'][2]}")
+        causes.invalid(path, shown(key), f"prefix part {_SUBDOMAIN_RULE}")
     if len(name) > 63:
         causes.invalid(path, shown(key), "name part must be no more than 63 characters")
     if not re.fullmatch(_QUALIFIED, name):

@@ -34,9 +34,9 @@ def read(stored: Stored) -> Body:
     }
 
 
-def patch(objects: Objects, row: Resource, old: Stored, media: str, sent: Any, options: Options) -> Written:
-    """Patch the Scale, and through it the workload. Raises 400, 409, 415, 422."""
-    return write(objects, row, old, patched(media, read(old), sent, SCALE), options)
+def patched_scale(old: Stored, media: str, sent: Any) -> Body:
+    """The Scale of a workload after a patch. Raises 400, 415, 422."""
+    return patched(media, read(old), sent, SCALE)
 
 
 def write(objects: Objects, row: Resource, old: Stored, sent: Body, options: Options) -> Written:

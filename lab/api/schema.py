@@ -1,4 +1,4 @@
-"""The types of the API, read from ``types.txt``: decoding, OpenAPI, strategic merge and apply are all driven by them."""
+"""The types of the API, read from ``types.txt``: decoding, OpenAPI, patches and apply are driven by them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TypeProblem(Exception):  # noqa: N818 - carries Go's words; the caller cho
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """``kind`` is a scalar's name, "list", "map" or "struct"; ``item`` what a list or map holds; ``name`` of a struct."""
+    """``kind`` is a scalar's name, "list", "map" or "struct"; ``item`` is what a list or map holds."""
 
     kind: str
     item: Type | None = None
@@ -242,7 +242,7 @@ def _time(value: Any, owner: str, path: str) -> str:
     return text
 
 
-def _any(value: Any, owner: str, path: str) -> Any:
+def _any(value: Any, _owner: str, _path: str) -> Any:
     return value
 
 

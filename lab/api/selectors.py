@@ -116,7 +116,7 @@ _GENERIC = ("metadata.name", "metadata.namespace")
 
 
 def field_predicate(text: str | None, fields: Mapping[str, str]) -> Predicate | None:
-    """The predicate of a ``fieldSelector``. ``fields`` maps the names of this kind to paths (beside name and namespace).
+    """The predicate of a ``fieldSelector``. ``fields`` maps this kind's names (beside name and namespace) to paths.
 
     Raises 400 for an unknown field, in the words of kinds with and without fields of their own.
     """

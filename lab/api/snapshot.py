@@ -6,9 +6,10 @@ import asyncio
 import json
 import logging
 from pathlib import Path
+from typing import NoReturn
 
 from lab.api.pki import write_private
-from lab.api.store import Event, Store, dumps
+from lab.api.store import Store, dumps
 
 SCHEMA = "lab/api-store/v1"
 _SETTLE_S = 2.0
@@ -24,15 +25,19 @@ def load(path: Path) -> Store:
         return Store()
     try:
         content = json.loads(path.read_bytes())
-        if content.get("schema") != SCHEMA:
-            raise ValueError(f"schema is {content.get('schema')!r}, not {SCHEMA!r}")
+        if content["schema"] != SCHEMA:
+            return _reject(path, f"its schema is {content['schema']!r}, not {SCHEMA!r}")
         store = Store(revision=int(content["revision"]) + _GAP)
         for kind, bodies in content["objects"].items():
             for body in bodies:
                 store.load(kind, body["metadata"].get("namespace", ""), body)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is not a snapshot of the API's store: {error}") from error
+        return _reject(path, str(error))
     return store
+
+
+def _reject(path: Path, why: str) -> NoReturn:
+    raise ValueError(f"{path} is not a snapshot of the API's store: {why}")
 
 
 def dump(store: Store) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal
@@ -58,7 +58,7 @@ class Stored:
 
 @dataclass(slots=True, eq=False)
 class Event:
-    """One change. ``before`` is what it replaced; for DELETED ``after`` is the last state at the deletion's revision."""
+    """One change. ``before`` is what it replaced; of a deletion, ``after`` is the last state at its revision."""
 
     type: EventType
     after: Stored
@@ -68,6 +68,9 @@ class Event:
     def revision(self) -> int:
         """The revision that this change made."""
         return self.after.revision
+
+
+Batch = list[Event]
 
 
 @dataclass(eq=False)
@@ -173,7 +176,7 @@ class Store:
         finally:
             self._any.discard(wake)
 
-    async def changes(self, kind: str, since: int, *, idle_s: float | None = None) -> AsyncIterator[list[Event]]:
+    async def changes(self, kind: str, since: int, *, idle_s: float | None = None) -> AsyncGenerator[Batch]:
         """Batches of events after revision ``since``, for ever. Raises :class:`Expired`.
 
         An empty batch says that nothing happened for ``idle_s``: all up to the store's revision has been seen.

@@ -17,7 +17,7 @@ def nothing(new: Body, old: Body | None, causes: Causes) -> None:
     """For kinds without rules of their own."""
 
 
-def _selector(new: Body, old: Body | None, causes: Causes) -> None:
+def _selector(new: Body, causes: Causes) -> None:
     """The selector is there, selects the template, and never changes."""
     selector = lookup(new, "spec.selector")
     labels = lookup(new, "spec.template.metadata.labels")
@@ -83,7 +83,7 @@ def deployment(new: Body, old: Body | None, causes: Causes) -> None:
     spec = new.get("spec") or {}
     for name in ("replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"):
         check_non_negative(spec.get(name), f"spec.{name}", causes)
-    _selector(new, old, causes)
+    _selector(new, causes)
     _template(new, causes)
     _surge(new, causes)
     deadline, ready = spec.get("progressDeadlineSeconds"), spec.get("minReadySeconds") or 0
@@ -97,7 +97,7 @@ def replicaset(new: Body, old: Body | None, causes: Causes) -> None:
     spec = new.get("spec") or {}
     for name in ("replicas", "minReadySeconds"):
         check_non_negative(spec.get(name), f"spec.{name}", causes)
-    _selector(new, old, causes)
+    _selector(new, causes)
     _template(new, causes)
     _immutable_selector(new, old, causes)
 
@@ -162,7 +162,7 @@ def service(new: Body, old: Body | None, causes: Causes) -> None:
         causes.invalid("spec.clusterIPs[0]", shown([spec.get("clusterIP")]), "may not change once set")
 
 
-def ingress(new: Body, old: Body | None, causes: Causes) -> None:
+def ingress(new: Body, _old: Body | None, causes: Causes) -> None:
     """An Ingress."""
     spec = new.get("spec") or {}
     if not spec.get("rules") and not spec.get("defaultBackend"):
@@ -195,7 +195,7 @@ def _backend(backend: Body, where: str, causes: Causes) -> None:
         causes.required(where, "port name or number is required")
 
 
-def event(new: Body, old: Body | None, causes: Causes) -> None:
+def event(new: Body, _old: Body | None, causes: Causes) -> None:
     """An Event lives in the namespace of what it is about."""
     about = lookup(new, "involvedObject.namespace") or "default"
     if new["metadata"].get("namespace") != about:
@@ -222,7 +222,7 @@ def keyed(new: Body, old: Body | None, causes: Causes) -> None:
                 causes.forbidden(field, "field is immutable when `immutable` is set")
 
 
-def lease(new: Body, old: Body | None, causes: Causes) -> None:
+def lease(new: Body, _old: Body | None, causes: Causes) -> None:
     """A Lease."""
     duration = lookup(new, "spec.leaseDurationSeconds")
     if duration is not None and duration <= 0:

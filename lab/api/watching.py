@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -69,7 +69,7 @@ def _lines(events: Iterable[Event], chosen: Selection, writer: _Writer) -> bytes
     return b"".join(writer.line(*one) for one in seen if one is not None)
 
 
-async def chunks(store: Store, chosen: Selection, query: Mapping[str, str], wanted: Wanted) -> AsyncIterator[bytes]:
+async def chunks(store: Store, chosen: Selection, query: Mapping[str, str], wanted: Wanted) -> AsyncGenerator[bytes]:
     """The body of a watch, for ever. An expired version is one ERROR event, after which the stream ends."""
     writer = _Writer(chosen, wanted)
     since, initial = version(query), query.get("sendInitialEvents")
