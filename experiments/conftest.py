@@ -2,10 +2,7 @@
 
 import pytest
 
-from muster.drill.collect import pytest_collect_file
 from muster.drill.session import begin
-
-__all__ = ["pytest_collect_file", "pytest_configure"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -44,7 +44,13 @@ class Recording:
         told = Story(self.name, system.name, env.name, self.folder / "events.jsonl")
         self._story = told
         story.begin(told)
-        told.tell(Kind.DRILL_STARTED, source="muster", message=self._title)
+        told.tell(
+            Kind.DRILL_STARTED,
+            source="muster",
+            message=self._title,
+            expected=self.objectives.model_dump(exclude_none=True),
+            window_s=window_s(self.objectives, system, env.time_scale),
+        )
         since = time.time()
         order = self.objectives.load
         if order is not None:

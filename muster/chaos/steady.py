@@ -19,6 +19,8 @@ from muster.errors import UsageError
 from muster.verdict import Verdict
 
 TIMEOUT_S = 30.0
+# Only what the checks need: every other installed plugin costs start-up time, twice a recovery.
+PLUGINS = ("--disable-plugin-autoload", "-p", "muster.pytest_plugin", "-p", "no:cacheprovider")
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -31,26 +33,21 @@ class Look:
     message: str
 
 
-def look(system: str, environment: str, select: str = "", folder: Path | None = None) -> Look:
+def look(
+    system: str, environment: str, select: str = "", *, folder: Path | None = None, allure: Path | None = None
+) -> Look:
     """Take a snapshot and judge it by the checks that ``select`` (pytest's ``-k``) names; empty means all.
 
+    Outputs go to ``folder`` (default: nowhere that lasts), Allure results to ``allure`` (default: none).
     A run that ends without a verdict is UNKNOWN with pytest's last line, never a pass.
     """
     with tempfile.TemporaryDirectory(prefix="muster-steady-") as scratch:
         run = folder or Path(scratch)
-        argv = [
-            sys.executable,
-            "-m",
-            "pytest",
-            str(find_checks()),
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:allure_pytest",
-        ]
+        checks = find_checks()
+        argv = [sys.executable, "-m", "pytest", *PLUGINS, "--rootdir", str(checks.parent), str(checks)]
         argv += ["--system", system, "--env", environment, "--run-dir", str(run)]
         argv += ["-k", select] if select else []
+        argv += ["-p", "allure_pytest", "--alluredir", str(allure)] if allure else []
         at = time.time()
         try:
             done = subprocess.run(

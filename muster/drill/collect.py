@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from muster.chaos import run as chaos
+from muster.drill import evidence
 from muster.errors import MusterError, Unknown
 from muster.verdict import Verdict
 
@@ -41,6 +42,7 @@ class Experiment(pytest.Item):
             "verdict": Verdict.UNKNOWN.value,
             "message": f"it ended {journal['status']} without being judged",
         }
+        evidence.attach(self.config, self.result)
         if journal["status"] == "interrupted" and "could not begin" not in self.result["message"]:
             raise KeyboardInterrupt(self.result["message"])
         verdict = Verdict(self.result["verdict"])

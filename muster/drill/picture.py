@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from muster.judge.timeline import Judgement
 from muster.system import System
 from muster.timeline import Event, Kind, Timeline
 from muster.verdict import Verdict
@@ -36,6 +35,16 @@ def limits_of(system: System) -> Limits:
             if limit is not None and limit.above is not None:
                 rungs[level] = limit.above
     return Limits(error_ratio=found["error_ratio"], latency_s=found["latency_p95"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caption:
+    """What stands above the picture: an experiment's title and verdict, the sentence of it, and what was measured."""
+
+    title: str
+    verdict: Verdict
+    message: str
+    measured: Mapping[str, Any]  # as in timeline.json
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,7 @@ def marks(timeline: Timeline) -> list[_Mark]:
     return sorted(found, key=lambda mark: mark.at)
 
 
-def draw(timeline: Timeline, judgement: Judgement, limits: Limits, *, title: str) -> Any:
+def draw(timeline: Timeline, caption: Caption, limits: Limits) -> Any:
     """A matplotlib Figure: the story's marks above request rate, error ratio and P95, on one axis of time."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -89,14 +98,14 @@ def draw(timeline: Timeline, judgement: Judgement, limits: Limits, *, title: str
     shown = marks(timeline)
     seconds = list(timeline.of(Kind.TRAFFIC))
     span = _span(seconds, shown, zero)
-    _heading(figure, timeline, judgement, title)
+    _heading(figure, timeline, caption)
     _requests(panels[0], seconds, zero)
     _errors(panels[1], seconds, zero, limits)
     _latency(panels[2], seconds, zero, limits)
     for axes in (story, *panels):
         axes.set_xlim(*span)
         _dress(axes)
-        _shade(axes, timeline, zero, judgement)
+        _shade(axes, timeline, zero, float(caption.measured.get("window_s") or 0.0))
         for mark in shown:
             axes.axvline(mark.at, color=mark.colour, linewidth=1.1, alpha=0.85, zorder=2)
     for axes in (story, *panels[:2]):
@@ -123,9 +132,9 @@ def _span(seconds: Sequence[Event], shown: Sequence[_Mark], zero: float) -> tupl
     return -_LEAD_S, max(end, last + 0.18 * (last + _LEAD_S))
 
 
-def _heading(figure: Any, timeline: Timeline, judgement: Judgement, title: str) -> None:
-    verdict = judgement.verdict
-    figure.text(0.022, 0.955, title, fontsize=15, fontweight="bold", color=INK, va="center")
+def _heading(figure: Any, timeline: Timeline, caption: Caption) -> None:
+    verdict = caption.verdict
+    figure.text(0.022, 0.955, caption.title, fontsize=15, fontweight="bold", color=INK, va="center")
     figure.text(
         0.975,
         0.955,
@@ -138,21 +147,20 @@ def _heading(figure: Any, timeline: Timeline, judgement: Judgement, title: str) 
         bbox={"boxstyle": "round,pad=0.45", "facecolor": _VERDICTS[verdict], "edgecolor": "none"},
     )
     place = f"{timeline.system}/{timeline.environment}"
-    said = _in_numbers(judgement) if verdict is Verdict.PASS else judgement.sentence
+    said = _in_numbers(caption.measured) if verdict is Verdict.PASS else caption.message
     figure.text(0.022, 0.912, _shortened(f"{place}   {said}", 165), fontsize=10, color=MUTED, va="center")
 
 
-def _in_numbers(judgement: Judgement) -> str:
-    found = judgement.measured
+def _in_numbers(found: Mapping[str, Any]) -> str:
     rows = (
-        ("detected", found.detect_s),
-        ("paged", found.page_s),
-        ("webhook to proven rollback", found.rollback_s),
-        ("recovered", found.total_s),
+        ("detected", found.get("detect_s")),
+        ("paged", found.get("page_s")),
+        ("webhook to proven rollback", found.get("rollback_s")),
+        ("recovered", found.get("total_s")),
     )
     parts = [f"{name} {value:.1f} s" for name, value in rows if value is not None]
-    if found.user_error_ratio is not None:
-        parts.append(f"users' errors {found.user_error_ratio:.2%} of {found.user_requests:,}")
+    if found.get("user_error_ratio") is not None:
+        parts.append(f"users' errors {found['user_error_ratio']:.2%} of {found['user_requests']:,}")
     return "   ".join(parts)
 
 
@@ -218,7 +226,7 @@ def _lines(axes: Any, limits: Mapping[str, float], unit: str, top: float) -> Non
         last = y
 
 
-def _shade(axes: Any, timeline: Timeline, zero: float, judgement: Judgement) -> None:
+def _shade(axes: Any, timeline: Timeline, zero: float, window_s: float) -> None:
     """The time in which the fault was in force, and the alert's own window before it fired."""
     start = timeline.first(Kind.FAULT_INJECTED)
     if start is None:
@@ -227,9 +235,9 @@ def _shade(axes: Any, timeline: Timeline, zero: float, judgement: Judgement) -> 
     if timeline.first(Kind.ALERT_FIRING, after=start.at) and end is not None:
         axes.axvspan(start.at - zero, end.at - zero, color=RED, alpha=0.045, linewidth=0, zorder=0)
     firing = timeline.first(Kind.ALERT_FIRING, after=start.at)
-    if firing is not None and judgement.measured.window_s:
+    if firing is not None and window_s:
         axes.axvspan(
-            firing.at - zero - judgement.measured.window_s, firing.at - zero,
+            firing.at - zero - window_s, firing.at - zero,
             facecolor=AMBER, alpha=0.13, linewidth=0, zorder=0,
         )  # fmt: skip
 

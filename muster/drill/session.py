@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from muster.chaos.context import ENVIRONMENT, SYSTEM
+from muster.drill import collect
 from muster.drill.collect import Experiment
 from muster.report import RUN_VARIABLE, Summary, allure, junit, run_folder
 from muster.verdict import Finding, Verdict, exit_code
@@ -18,13 +19,17 @@ from muster.verdict import Finding, Verdict, exit_code
 Result = Callable[[Experiment, Finding], None]
 
 
-PLUGIN = "muster-drill"
+PLUGIN, COLLECTOR = "muster-drill", "muster-experiments"
 
 
-def begin(config: pytest.Config, *, on_result: Result | None = None) -> None:
-    """Register the run, once, unless nothing is going to be run."""
+def begin(config: pytest.Config, *, on_result: Result | None = None) -> DrillRun | None:
+    """Make experiments collectable and register their run, once; None when nothing is going to be run."""
+    if not config.pluginmanager.hasplugin(COLLECTOR):
+        config.pluginmanager.register(collect, COLLECTOR)
     if not config.option.collectonly and not config.pluginmanager.hasplugin(PLUGIN):
         config.pluginmanager.register(DrillRun(config, on_result=on_result), PLUGIN)
+    found: DrillRun | None = config.pluginmanager.getplugin(PLUGIN)
+    return found
 
 
 class DrillRun:

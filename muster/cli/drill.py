@@ -1,0 +1,184 @@
+"""``muster drill``: break it on purpose; prove detection, page and rollback. The embedded world is booted for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from muster.errors import EXIT_UNKNOWN, MusterError, UsageError
+
+if TYPE_CHECKING:
+    import pytest
+
+    from muster.drill.collect import Experiment
+    from muster.drill.progress import Progress
+    from muster.drill.session import DrillRun
+    from muster.system import Environment, System
+    from muster.verdict import Finding
+
+FOLDER = "experiments"
+_CHECKOUT = Path(__file__).resolve().parents[2]
+# An installed plugin that is not needed costs start-up time; Locust's would be fatal.
+_PLUGINS = ("--disable-plugin-autoload", "-p", "allure_pytest", "-p", "no:cacheprovider", "-p", "no:terminal")
+
+
+@click.command()
+@click.argument("experiments", nargs=-1, metavar="[EXPERIMENTS]...")
+@click.option("--system", "system_name", envvar="MUSTER_SYSTEM", default="x0tta6bl4", show_default=True)
+@click.option("--env", "env_name", envvar="MUSTER_ENV", default="lab", show_default=True)
+@click.option("--run-dir", type=click.Path(path_type=Path, file_okay=False), help="Write the outputs here.")
+def command(experiments: tuple[str, ...], system_name: str, env_name: str, run_dir: Path | None) -> int:
+    """Run EXPERIMENTS (names or files; default: all of experiments/) and show the story while it happens.
+
+    Exit code 0: every objective was met; 1: one was not; 6: nothing failed, but something is unknown; 130 and 143: it
+    was interrupted, and everything was healed and stopped.
+    """
+    with _signals() as received:
+        try:
+            return _drill(experiments, system_name, env_name, run_dir)
+        except KeyboardInterrupt as error:
+            number = signal.SIGTERM if signal.SIGTERM in received or "SIGTERM" in str(error) else signal.SIGINT
+            print(f"muster: the drill was interrupted by {number.name}; it was healed and stopped", file=sys.stderr)
+            return 128 + number
+
+
+def _drill(experiments: tuple[str, ...], system_name: str, env_name: str, run_dir: Path | None) -> int:
+    from rich.console import Console
+
+    from muster.drill.progress import Progress
+    from muster.report import RUN_VARIABLE, run_folder
+    from muster.system import load_system
+
+    began = time.monotonic()
+    files = _files(experiments)
+    system = load_system(system_name)
+    # pytest captures standard output while experiments run; the story is told through a duplicate of it
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1, encoding="utf-8") as stream, ExitStack() as stack:
+        progress = Progress(Console(file=stream, highlight=False))
+        with progress.shown():
+            env = stack.enter_context(_world(system, env_name, progress))
+            run = run_dir.resolve() if run_dir else run_folder("drill", system.name, env.name)
+            run.mkdir(parents=True, exist_ok=True)
+            os.environ[RUN_VARIABLE] = str(run)
+            stack.callback(_heal, system, env, progress)
+            _baseline(system.name, env.name, run, progress)
+            code = _experiments(files, system.name, env.name, run, progress)
+            stack.close()
+        progress.say(f"\noutputs: {_shown(run)}   {time.monotonic() - began:.0f} s in all", "dim")
+    return code
+
+
+def _files(names: tuple[str, ...]) -> list[Path]:
+    """The experiments of these names or paths; all of the folder when none is named."""
+    folder = next((base / FOLDER for base in (Path.cwd(), _CHECKOUT) if (base / FOLDER).is_dir()), None)
+    if folder is None:
+        raise UsageError(f"there is no folder {FOLDER}/ here: run this where your experiments are")
+    known = {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+    if not names:
+        return list(known.values())
+    unknown = [name for name in names if name not in known and not Path(name).is_file()]
+    if unknown:
+        raise UsageError(f"there is no experiment {unknown[0]!r}: {FOLDER}/ has {', '.join(known)}")
+    return [known.get(name, Path(name)) for name in names]
+
+
+@contextmanager
+def _world(system: System, env_name: str, progress: Progress) -> Iterator[Environment]:
+    """The environment, running: an embedded one is brought up for the drill if it has to be, and then taken down."""
+    from muster.system import load_environment
+
+    embedded = bool(system.environments.get(env_name, {}).get("embedded"))
+    if not embedded:
+        yield load_environment(system, env_name)
+        return
+    from muster.cli import lab
+
+    progress.phase("booting the lab")
+    with lab.running(system.name, say=lambda words: progress.say(f"  {words}", "dim")):
+        yield load_environment(system, env_name)
+
+
+def _heal(system: System, env: Environment, progress: Progress) -> None:
+    """Whatever happened, nothing of ours stays broken: what an experiment could not heal is healed here."""
+    from muster.faults import Ledger, heal
+    from muster.kube import Kube, load_access
+
+    left = [entry for entry in Ledger().left() if entry.environment == env.name]
+    if not left or env.kubernetes is None:
+        return
+    with Kube(load_access(env.kubernetes.kubeconfig, env.kubernetes.context)) as kube:
+        for result in heal(Ledger(), kube, env, system=system.name):
+            progress.say(f"  {'healed' if result.ok else 'NOT HEALED'}: {result.message}", "" if result.ok else "red")
+
+
+def _baseline(system: str, env: str, run: Path, progress: Progress) -> None:
+    """The checks, once, before anything is broken. Raises :class:`MusterError` when they do not hold."""
+    from muster.chaos import steady
+    from muster.verdict import Verdict
+
+    progress.phase("healthy baseline")
+    look = steady.look(system, env, folder=run / "baseline", allure=run / "allure-results")
+    if look.verdict in (Verdict.PASS, Verdict.WARN):
+        progress.say(f"  healthy baseline: {look.message}", "green")
+        return
+    error = MusterError(f"{system}/{env} is not healthy, so nothing was broken: {look.message}")
+    error.exit_code = error.exit_code if look.verdict is Verdict.FAIL else EXIT_UNKNOWN
+    raise error
+
+
+def _experiments(files: list[Path], system: str, env: str, run: Path, progress: Progress) -> int:
+    import pytest
+
+    from muster import pytest_plugin
+
+    class Plugin:
+        """Registers the run before experiments/conftest.py would, with somebody to tell the verdicts to."""
+
+        run: DrillRun | None = None
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_configure(self, config: pytest.Config) -> None:
+            from muster.drill.session import begin
+
+            self.run = begin(config, on_result=told)
+
+    def told(item: Experiment, finding: Finding) -> None:
+        result: dict[str, Any] = item.result or {"verdict": finding.verdict.value, "message": finding.message}
+        progress.verdict(item.name, result)
+
+    arguments = [*_PLUGINS, "--rootdir", str(files[0].parent.parent), "--system", system, "--env", env]
+    arguments += ["--run-dir", str(run), *map(str, files)]
+    plugin = Plugin()
+    code = pytest.main(arguments, [pytest_plugin, plugin])
+    if code == pytest.ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt(plugin.run.interrupted if plugin.run else "")
+    return int(code)
+
+
+def _shown(run: Path) -> str:
+    return str(run.relative_to(Path.cwd())) if run.is_relative_to(Path.cwd()) else str(run)
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """SIGTERM ends the drill as Ctrl-C does; which of them it was is remembered for the exit code."""
+    received: list[int] = []
+
+    def interrupt(number: int, _frame: Any) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
