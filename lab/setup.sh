@@ -54,7 +54,7 @@ forbid_daemons='
   chmod 755 "$policy"
   export DEBIAN_FRONTEND=noninteractive
   install() { apt-get install -qq -y --no-install-recommends "$@"; }
-  install "$@" || { apt-get update -qq && install "$@"; }
+  install "$@" || { apt-get update -qq && install "$@"; } || exit 1
   # Enabled units would start at the next boot.
   if command -v systemctl >/dev/null 2>&1; then systemctl disable --quiet "$@" 2>/dev/null || true; fi
 '

@@ -48,7 +48,7 @@ async def boot(plan: dict[str, str], supervisor: Supervisor, world: World, say: 
     began = time.monotonic()
     objects = manifests.read(MANIFESTS, plan)
     # Prometheus looks at what it has discovered every 5 s from its own start, not scaled and not configurable: first.
-    independent = ["prometheus", "api", "haproxy", "alertmanager", "sink"]
+    independent = ("prometheus", "api", "haproxy", "sink")
 
     async def told(what: str, doing: Awaitable[None]) -> None:
         await doing
@@ -67,11 +67,14 @@ async def boot(plan: dict[str, str], supervisor: Supervisor, world: World, say: 
             conditions.create_task(holds("users served through the ingress", world.users_are_served))
             conditions.create_task(holds("every pod scraped by Prometheus", world.targets_are_scraped))
             conditions.create_task(holds("every rule evaluated", world.rules_are_evaluated))
+        # Last: until pods are scraped the system is down for the rules, and on a slow machine somebody would be paged.
+        await runs("alertmanager")
+        await holds("alerts have somewhere to go", world.alerts_have_somewhere_to_go)
 
     async with asyncio.TaskGroup() as together:
         started = {name: together.create_task(runs(name)) for name in independent}
         await started["api"]
         together.create_task(populate())
         for name in supervisor.names:
-            if name not in independent:
+            if name not in {*independent, "alertmanager"}:
                 together.create_task(runs(name))

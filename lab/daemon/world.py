@@ -135,6 +135,13 @@ class World:
         seen = {group["file"] for group in groups if not group["lastEvaluation"].startswith(NEVER)}
         return f"Prometheus has not evaluated {', '.join(sorted(files - seen))}" if files - seen else ""
 
+    async def alerts_have_somewhere_to_go(self) -> str:
+        """Prometheus has discovered Alertmanager, which takes it as long as discovering pods."""
+        _, body = await self._get(f"{self._plan['prometheus']}/api/v1/alertmanagers")
+        known = [each["url"] for each in body.get("data", {}).get("activeAlertmanagers", [])]
+        here = any(url.startswith(self._plan["alertmanager"]) for url in known)
+        return "" if here else "Prometheus does not know of Alertmanager"
+
     async def pods(self) -> list[dict[str, Any]] | None:
         """The pods as ``kubectl get pods`` would tell them, or None when the API does not answer."""
         try:

@@ -92,13 +92,13 @@ def _components(status: Status) -> Table:
 def _pods(status: Status, traffic: Traffic) -> Table | Text:
     if status.pods is None:
         return Text("pods: unknown, the API does not answer", style="red")
-    columns = ("namespace", "pod", "ready", "status", "restarts", "version", "address", "req/s")
+    columns = ("pod", "ready", "status", "restarts", "version", "address", "req/s")
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for pod in sorted(status.pods, key=lambda pod: (pod.namespace, pod.name)):
         address = f"{pod.ip}:{pod.ports[0]}" if pod.ip and pod.ports else pod.ip
         rate = "?" if traffic.rates is None else f"{traffic.rates[pod.name]:,.0f}" if pod.name in traffic.rates else ""
         table.add_row(
-            pod.namespace, pod.name, pod.ready, _coloured(pod.status), str(pod.restarts),
+            pod.name, pod.ready, _coloured(pod.status), str(pod.restarts),
             pod.image.rpartition(":")[2], address, rate,
         )  # fmt: skip
     return table

@@ -162,31 +162,40 @@ def test_a_running_lab_is_used_as_it_is_and_left_running(lab, state):
         daemon.start(state, "sink")
 
 
-def test_after_the_daemon_was_killed_up_ends_the_orphans_and_starts_clean(own_state):
-    """Records find what a killed daemon left; a second lab beside the shared one; down leaves nothing."""
+def test_a_lab_that_was_brought_up_for_a_while_is_taken_down(own_state):
+    """running() ends what it began, also when its body fails."""
+    begun, ended = {"api": "https://127.0.0.1:1"}, []
+
+    def use_it():
+        with daemon.running(own_state, lambda: begun, lambda: ended.append(True)) as endpoints:
+            assert endpoints == begun
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        use_it()
+    assert ended == [True]
+
+
+def kill_daemon(state):
+    os.kill(json.loads((state / "records" / "daemon.json").read_text())["pid"], signal.SIGKILL)
+    wait_until(lambda: not daemon.is_up(state), 5)
+
+
+def test_what_a_killed_daemon_leaves_is_found_by_up_and_by_down(own_state):
+    """Records alone are enough: up ends the orphans and starts clean, down ends everything. Logs stay."""
     daemon.plan(own_state)
     daemon.up(own_state, None)
     orphans = processes_of(own_state)
-    keeper = json.loads((own_state / "records" / "daemon.json").read_text())["pid"]
-    os.kill(keeper, signal.SIGKILL)
-    wait_until(lambda: not daemon.is_up(own_state), 5)
+    kill_daemon(own_state)
     daemon.plan(own_state)
     daemon.up(own_state, None)
     assert not [process for process in orphans if process.is_running() and process.status() != "zombie"]
     assert daemon.status(own_state).healthy
     assert len(daemon.status(own_state).pods) == 4
+    kill_daemon(own_state)
     daemon.down(own_state)
     assert_nothing_left(own_state)
     assert (own_state / "logs" / "prometheus.log").is_file()
-
-
-def test_down_works_when_the_daemon_is_dead(own_state):
-    """The records alone are enough to end everything."""
-    daemon.plan(own_state)
-    daemon.up(own_state, None)
-    os.kill(json.loads((own_state / "records" / "daemon.json").read_text())["pid"], signal.SIGKILL)
-    daemon.down(own_state)
-    assert_nothing_left(own_state)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
