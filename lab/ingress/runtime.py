@@ -86,9 +86,13 @@ class Runtime:
         return {row[0] for row in rows if row[used] != "0"}
 
     async def give(self, slot: str, endpoint: Endpoint) -> None:
-        """Point a slot at an endpoint and let requests in."""
-        await self._ask(f"set server {slot} addr {endpoint.address} port {endpoint.port}")
-        await self.set_mode(slot, "ready")
+        """Point a slot at an endpoint and let requests in; a refused address is logged, and lets nothing in."""
+        command = f"set server {slot} addr {endpoint.address} port {endpoint.port}"
+        answer = (await self._ask(command)).strip()
+        if answer.startswith(("IP changed", "port changed", "no need to change")):
+            await self.set_mode(slot, "ready")
+        else:
+            log.warning("HAProxy on %r: %s", command, answer)
 
     async def set_mode(self, slot: str, mode: str) -> None:
         """``ready``; ``drain``: no new requests, those under way end in peace; ``maint``: free."""

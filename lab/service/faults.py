@@ -149,10 +149,10 @@ def _leak(mb_per_s: float) -> None:
 
 
 def _burn(duty: float) -> None:
-    """Keep ``duty`` of one core busy without holding the interpreter's lock, as native code would."""
+    """Use ``duty`` of one core's time without holding the interpreter's lock, as native code would."""
+    started = time.monotonic()
     while True:
-        started = time.perf_counter()
+        ahead_s = time.thread_time() - (time.monotonic() - started) * duty
+        if ahead_s > 0:
+            time.sleep(ahead_s / duty)
         hashlib.pbkdf2_hmac("sha256", b"burn", b"burn", 20_000)
-        busy_s = time.perf_counter() - started
-        if duty < 1.0:
-            time.sleep(busy_s * (1.0 - duty) / duty)

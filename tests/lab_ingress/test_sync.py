@@ -170,6 +170,23 @@ def test_a_restarted_haproxy_is_filled_again(proxy, backend, ask):
     asyncio.run(scenario())
 
 
+def test_an_address_that_haproxy_refuses_lets_nothing_in(proxy, backend, ask):
+    """The slot stays closed and the other endpoints are served."""
+
+    async def scenario():
+        async with AsyncExitStack() as stack:
+            (one,) = await start(proxy, stack, backend, "one")
+            wanted = wants([one])
+            wanted.endpoints[MAIN] |= {Endpoint("no.such.address", 80)}
+            await apply(proxy, wanted)
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            assert {await ask(session, proxy.url) for _ in range(6)} == {"one"}
+            async with Runtime(proxy.socket) as runtime:
+                assert [slot.mode for slot in await runtime.slots("pool00")].count("ready") == 1
+
+    asyncio.run(scenario())
+
+
 def test_a_pass_with_nothing_to_do_changes_nothing(proxy, backend):
     """A second pass finds the state that the first one left."""
 
