@@ -1,0 +1,84 @@
+"""``muster faults`` and ``muster heal`` where no cluster is needed."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from muster.cli.faults import command as faults_command
+from muster.cli.heal import command as heal_command
+from muster.errors import MusterError
+from muster.faults import Ledger
+
+GIVEN = {"system": "x0tta6bl4", "environment": "lab", "server": "https://127.0.0.1:1", "namespace": "shop"}
+
+
+@pytest.fixture
+def ledger(tmp_path, monkeypatch):
+    """The ledger that the commands find by the environment variable."""
+    monkeypatch.setenv("MUSTER_STATE", str(tmp_path))
+    monkeypatch.setenv("LAB_STATE", str(tmp_path / "no-lab"))
+    return Ledger()
+
+
+def _run(command, *words):
+    result = CliRunner().invoke(command, words, standalone_mode=False)
+    if isinstance(result.exception, MusterError):
+        raise result.exception
+    assert result.exception is None, result.exception
+    return result
+
+
+def test_empty_ledger_is_said(ledger):
+    """No output at all would leave the question open."""
+    assert _run(faults_command).output == "no faults are left\n"
+
+
+def test_open_faults_are_listed_and_healed_ones_only_when_asked(ledger):
+    """State, age, place and target on one line."""
+    open_one = ledger.open("bad_release", **GIVEN, target="deployment/web", undo={}, expires_s=-1)
+    healed = ledger.healed(ledger.open("pod_kill", **GIVEN, target="pods a", undo={}), "whole again")
+    listed = _run(faults_command).output
+    assert open_one.id in listed
+    assert "opening, expired" in listed
+    assert healed.id not in listed
+    assert "whole again" in _run(faults_command, "--all").output
+
+
+def test_json_is_stable_and_leaves_the_undo_out(ledger):
+    """Templates may hold what belongs in no log."""
+    entry = ledger.open("bad_release", **GIVEN, target="deployment/web", undo={"good": {"env": "secret"}})
+    output = _run(faults_command, "--json").output
+    listing = json.loads(output)
+    assert (listing["schema"], listing["faults"][0]["id"]) == ("muster/faults/v1", entry.id)
+    assert "secret" not in output
+
+
+def test_corrupt_record_is_an_error_after_the_list(ledger):
+    """The others are listed first."""
+    ledger.open("bad_release", **GIVEN, target="deployment/web", undo={})
+    (ledger.folder / "0-corrupt.json").write_text("[]")
+    with pytest.raises(MusterError, match="0-corrupt"):
+        _run(faults_command)
+
+
+def test_nothing_to_heal_needs_no_environment(ledger):
+    """The lab may be down: that is no error when nothing is left."""
+    ledger.healed(ledger.open("pod_kill", **GIVEN, target="pods a", undo={}))
+    assert _run(heal_command).output == "no faults are left\n"
+
+
+def test_fault_of_a_cluster_that_is_down_is_an_error(ledger):
+    """It is left, and nobody can say how it is."""
+    ledger.open("bad_release", **GIVEN, target="deployment/web", undo={})
+    with pytest.raises(MusterError, match="lab"):
+        _run(heal_command)
+
+
+def test_forgotten_record_is_gone_without_healing(ledger):
+    """By its id, and only by one that is there."""
+    entry = ledger.open("bad_release", **GIVEN, target="deployment/web", undo={})
+    _run(heal_command, "--forget", entry.id)
+    assert ledger.entries() == []
+    with pytest.raises(MusterError, match="holds no fault"):
+        _run(heal_command, "--forget", entry.id)
