@@ -100,7 +100,7 @@ class Agent:
         try:
             pod = Pod(self._context, new)
             pod.start(self._left)
-        except LabError as error:
+        except (LabError, OSError) as error:
             _log.error("pod %s cannot run: %s", new["metadata"]["name"], error)
             return
         self._pods[uid] = pod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 
 from lab.client import PODS, Client, Informer, Object
 from lab.errors import ApiError
@@ -11,6 +12,8 @@ from lab.objects import condition, is_deleting, key_of, labels_of, now, pod_phas
 from lab.recorder import Recorder
 
 _RESOURCES = ("cpu", "memory")
+_RETRY_S = 0.2
+_AT_ONCE = 16
 _log = logging.getLogger(__name__)
 
 
@@ -27,6 +30,8 @@ class Scheduler:
         self._queue: dict[str, None] = {}
         self._unschedulable: dict[str, None] = {}
         self._bound: dict[str, dict[str, float]] = {}
+        self._writes: set[asyncio.Task[None]] = set()
+        self._writing = asyncio.Semaphore(_AT_ONCE)
         pods.on_change(self._pod_changed)
         nodes.on_change(self._node_changed)
 
@@ -40,7 +45,7 @@ class Scheduler:
         elif new["spec"].get("nodeName"):
             self._bound.setdefault(key, requests_of(new))
             self._unschedulable.pop(key, None)
-        elif not is_deleting(new) and key not in self._unschedulable:
+        elif not is_deleting(new) and key not in self._unschedulable and key not in self._bound:
             self._queue[key] = None
             self._wake.set()
 
@@ -65,21 +70,34 @@ class Scheduler:
                 pod = self._pods.by_key(key)
                 if pod is None or pod["spec"].get("nodeName") or is_deleting(pod):
                     continue
-                try:
-                    await self._schedule(key, pod)
-                except ApiError as error:
-                    if error.not_found or error.conflict:
-                        continue
-                    _log.warning("scheduling %s: %s", key, error)
-                    self._queue[key] = None
-                    await asyncio.sleep(0.2)
+                reason = self._obstacle(pod)
+                if reason:
+                    self._unschedulable[key] = None
+                self._bound |= {} if reason else {key: requests_of(pod)}  # assumed, so that the next pod counts it
+                self._start(key, self._refuse(pod, reason) if reason else self._bind(pod))
 
-    async def _schedule(self, key: str, pod: Object) -> None:
-        reason = self._obstacle(pod)
-        if reason:
-            self._unschedulable[key] = None
-            await self._refuse(pod, reason)
-            return
+    def _start(self, key: str, write: Coroutine[None, None, None]) -> None:
+        """Write a decision while the next one is made."""
+        task = asyncio.ensure_future(self._written(key, write))
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+
+    async def _written(self, key: str, write: Coroutine[None, None, None]) -> None:
+        try:
+            async with self._writing:
+                await write
+        except ApiError as error:
+            self._unschedulable.pop(key, None)
+            pod = self._pods.by_key(key)
+            if pod is None or pod["spec"].get("nodeName"):
+                return
+            self._bound.pop(key, None)
+            if not (error.not_found or error.unreachable):
+                _log.warning("scheduling %s: %s", key, error)
+            await asyncio.sleep(_RETRY_S)
+            self._pod_changed(None, self._pods.by_key(key) or pod)
+
+    async def _bind(self, pod: Object) -> None:
         meta = pod["metadata"]
         binding = {
             "apiVersion": "v1",
@@ -87,12 +105,7 @@ class Scheduler:
             "metadata": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
             "target": {"apiVersion": "v1", "kind": "Node", "name": self._node},
         }
-        self._bound[key] = requests_of(pod)
-        try:
-            await self._client.request("POST", PODS.path(meta["namespace"], meta["name"], "binding"), body=binding)
-        except ApiError:
-            del self._bound[key]
-            raise
+        await self._client.request("POST", PODS.path(meta["namespace"], meta["name"], "binding"), body=binding)
         text = f"Successfully assigned {meta['namespace']}/{meta['name']} to {self._node}"
         self._recorder.record_scheduling(pod, "Normal", "Scheduled", text, "Binding")
 
