@@ -35,12 +35,11 @@ class Replica(Server):
         super().__init__(config)
         self._replica, self._conf = app, conf
         self._farewell: asyncio.Task[None] | None = None
-        self._hurry = asyncio.Event()
+        self._hurry, self._loop = asyncio.Event(), asyncio.get_running_loop()
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         """Listen, then be ready."""
         await super().startup()
-        self._loop = asyncio.get_running_loop()
         self._replica.ready = True
         log.info("ready on %s:%d after %.2f s of CPU", self._conf.address, self._conf.port, time.process_time())
 

@@ -47,7 +47,7 @@ class Discovery:
                 for _ in self._events(api):
                     failures = 0
                     self._publish()
-            except (OSError, http.client.HTTPException, ValueError) as error:
+            except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
                 if failures == 0:
                     log.warning("discovery: %s; the last known peers stay", error or type(error).__name__)
                 self._stopped.wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])

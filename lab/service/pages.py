@@ -41,7 +41,7 @@ class Pages:
             "pqc": {"status": "fallback" if self._mesh.admits_fallback else "ok", "group": self._mesh.claimed_group},
         }
         dependencies.update({name: {"status": status} for name, status in self._dependencies.states.items()})
-        well = all(entry["status"] in {"ok", "forming", "unknown"} for entry in dependencies.values())
+        well = all(entry["status"] in {"ok", "forming"} for entry in dependencies.values())
         return {
             "status": "ok" if well else "degraded",
             "version": self._settings.version,
