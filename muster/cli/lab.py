@@ -54,16 +54,20 @@ def boot(system: str, state: Path, say: Say) -> dict[str, str]:
         if not daemon.is_up(state):
             environment = load_environment(facts, ENVIRONMENT, endpoints=plan)
             rules.write(facts, environment, Path(plan["state"]) / "config")
+            _audit(plan).unlink(missing_ok=True)  # decisions about an earlier world
         return daemon.up(state, _responder(system, plan), say)
 
 
 def _responder(system: str, plan: dict[str, str]) -> list[str]:
-    state = Path(plan["state"])
     return [
         *(sys.executable, "-m", "muster", "respond", "--system", system, "--env", ENVIRONMENT),
         *("--listen", plan["responder"].removeprefix("http://")),
-        *("--token-file", plan["token_file"], "--audit", str(state / "responder-audit.jsonl")),
+        *("--token-file", plan["token_file"], "--audit", str(_audit(plan))),
     ]
+
+
+def _audit(plan: dict[str, str]) -> Path:
+    return Path(plan["state"]) / "responder-audit.jsonl"
 
 
 @contextmanager
