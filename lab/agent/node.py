@@ -47,18 +47,18 @@ class Node:
         meta = {"name": self.name, "labels": labels}
         body = {"apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": {}, "status": self._status({})}
         try:
-            await self.client.create(NODES, body)
+            made = await self.client.create(NODES, body)
         except ApiError as error:
             if not error.already_exists:
                 raise
-        await self._write_status()
-        await self._write_lease()
+            made = {}
+        if not made.get("status", {}).get("conditions"):
+            await self._write_status()
 
     async def run(self) -> None:
         """Heartbeats until cancelled; an API that is away is tried again with the next one."""
         beats = 0
         while True:
-            await asyncio.sleep(_HEARTBEAT_S)
             beats += 1
             try:
                 await self._write_lease()
@@ -69,6 +69,7 @@ class Node:
                     await self._register_again()
                 elif not error.unreachable:
                     _log.warning("heartbeat: %s", error)
+            await asyncio.sleep(_HEARTBEAT_S)
 
     async def _register_again(self) -> None:
         """The API lost our node: a store that started empty."""

@@ -53,6 +53,6 @@ class Records:
 
 
 def record_name(pod: dict[str, dict[str, str]], container: str) -> str:
-    """``pod-NAMESPACE_POD_CONTAINER``, unique in a lab."""
+    """``pod-NAMESPACE_POD_CONTAINER_UID``; the uid tells a pod from its successor of the same name."""
     meta = pod["metadata"]
-    return f"pod-{meta['namespace']}_{meta['name']}_{container}"
+    return f"pod-{meta['namespace']}_{meta['name']}_{container}_{meta['uid'][:8]}"

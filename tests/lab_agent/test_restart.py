@@ -61,7 +61,7 @@ def test_every_program_has_a_record_while_it_runs(world, namespace, serving, wai
     """The record names pid, creation time and argv, and goes with the process."""
     world.pod(namespace, "one", **serving)
     pod = world.wait_ready(namespace, "one")
-    path = world.state / "records" / f"pod-{namespace}_one_main.json"
+    path = world.state / "records" / f"pod-{namespace}_one_main_{pod['metadata']['uid'][:8]}.json"
     record = json.loads(path.read_text())
     process = psutil.Process(pid_of(world, pod))
     assert record["pid"] == process.pid
