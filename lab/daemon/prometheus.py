@@ -17,6 +17,7 @@ SCRAPE_S = 15.0
 SCRAPE_TIMEOUT_S = 10.0
 LOOKBACK_S = 300.0  # how long a sample counts as current
 RESEND_S = 60.0  # how often a firing alert is repeated to Alertmanager
+DISCOVERY_RELOAD_S = 5.0  # how often newly discovered targets are taken over
 KEPT = "2h"
 
 
@@ -88,6 +89,8 @@ def argv(program: str, folder: Folder, plan: dict[str, str]) -> tuple[str, ...]:
         "--storage.tsdb.wal-segment-size=10MB",
         f"--web.listen-address={plan['prometheus'].removeprefix('http://')}",
         "--web.enable-lifecycle",
+        # Discovery has a clock of its own, 5 s twice over; the second half can be set, the first cannot.
+        f"--scrape.discovery-reload-interval={whole(DISCOVERY_RELOAD_S / scale)}",
         f"--query.lookback-delta={whole(LOOKBACK_S / scale)}",
         f"--rules.alert.resend-delay={whole(RESEND_S / scale)}",
     )
