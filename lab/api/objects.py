@@ -81,8 +81,8 @@ class Objects:
         body = row.inward(body) if row.inward else body
         for key in ("deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion"):
             metadata.pop(key, None)
-        row.prepare(body, None)
         row.defaults(body)
+        row.prepare(body, None)
         metadata["uid"] = str(uuid.uuid4())
         metadata["creationTimestamp"] = clock.stamp(clock.now())
         if row.generation:
@@ -185,8 +185,8 @@ class Objects:
                 body.pop("status", None)
                 if "status" in old.body:
                     body["status"] = old.body["status"]
-            row.prepare(body, old.body)
             row.defaults(body)
+            row.prepare(body, old.body)
             self._check(row, body, old.body)
             self._check_finalizers(row, body, old.body)
         return self._settle(row, old, body, dry_run=options.dry_run)

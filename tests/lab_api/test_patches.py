@@ -31,11 +31,13 @@ def test_strategic_merges_a_list_by_its_key():
 def test_strategic_deletes_an_item_and_keeps_the_order_asked_for():
     """``$patch: delete`` removes by key; ``$setElementOrder`` orders the rest."""
     held = _with_containers({"name": "a", "env": [{"name": "1"}, {"name": "2"}, {"name": "3"}]})
-    sent = _with_containers({
-        "name": "a",
-        "$setElementOrder/env": [{"name": "3"}, {"name": "1"}],
-        "env": [{"name": "2", "$patch": "delete"}, {"name": "3", "value": "x"}],
-    })
+    sent = _with_containers(
+        {
+            "name": "a",
+            "$setElementOrder/env": [{"name": "3"}, {"name": "1"}],
+            "env": [{"name": "2", "$patch": "delete"}, {"name": "3", "value": "x"}],
+        }
+    )
     (container,) = _containers(patches.strategic_patch(held, sent, DEPLOYMENT))
     assert container["env"] == [{"name": "3", "value": "x"}, {"name": "1"}]
 
