@@ -39,7 +39,9 @@ class Judgement:
 
     @property
     def sentence(self) -> str:
-        """The worst outcome's sentence; the one a person reads first."""
+        """The one that a person reads first: the worst outcome's, or that all is well."""
+        if self.verdict is Verdict.PASS:
+            return f"all {len(self.outcomes)} objectives were met"
         return (
             max(self.outcomes, key=lambda outcome: outcome.verdict.rank).message if self.outcomes else "nothing judged"
         )

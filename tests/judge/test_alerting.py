@@ -1,0 +1,127 @@
+"""Alerting end to end, with the rules and routes that are rendered from the facts."""
+
+import pytest
+
+from muster.errors import Unknown
+from muster.judge import alerting, routing
+from muster.read.alertmanager import _kinds, _route
+from muster.rules.alertmanager import config
+from muster.rules.prometheus import groups
+from muster.system import load_system
+from muster.system.environment import Environment
+from muster.verdict import SLOWarning
+
+ROLLBACK = "X0TTA6BL4ErrorRatioRollback"
+
+
+@pytest.fixture(scope="module")
+def facts():
+    return load_system("x0tta6bl4")
+
+
+@pytest.fixture(scope="module")
+def here(facts):
+    channel = {"kind": "webhook", "url": "http://pager"}
+    return Environment.model_validate(
+        {
+            "name": "lab",
+            "description": "tests",
+            "responder": "http://r",
+            "contacts": dict.fromkeys(facts.contacts, channel),
+        }
+    )
+
+
+@pytest.fixture
+def loaded(facts, here):
+    """The rules as a Prometheus holds them."""
+    return {
+        rule["alert"]: alerting.Rule(
+            name=rule["alert"], group="g", query=rule["expr"], for_s=0, labels=rule["labels"], health="ok",
+            last_error="", state="inactive",
+        )
+        for group in groups(facts, here) for rule in group["rules"] if "alert" in rule
+    }  # fmt: skip
+
+
+@pytest.fixture
+def tree(facts, here):
+    """The routes as an Alertmanager holds them."""
+    made = config(facts, here)
+    receivers = {receiver["name"]: _kinds(receiver) for receiver in made["receivers"]}
+    return {"route": _route(made["route"]), "receivers": receivers, "responder": True}
+
+
+def test_what_is_rendered_from_the_facts_is_loaded_and_routed(loaded, tree, facts):
+    """The rules' and the routes' own makers satisfy their judge."""
+    alerting.assert_every_alert_is_loaded(tuple(loaded.values()), facts)
+    alerting.assert_every_alert_is_routed(tuple(loaded.values()), routing.routes(tree), facts)
+
+
+def test_a_rule_that_is_missing_can_never_fire(loaded, facts):
+    """It is named."""
+    del loaded[ROLLBACK]
+    with pytest.raises(AssertionError, match=f"no rule {ROLLBACK}: it can never fire"):
+        alerting.assert_every_alert_is_loaded(tuple(loaded.values()), facts)
+
+
+@pytest.mark.parametrize(("health", "error"), [("err", AssertionError), ("unknown", Unknown)])
+def test_a_rule_that_is_not_evaluated_is_no_alert(loaded, facts, health, error):
+    """An error fails, not evaluated yet is unknown."""
+    broken = {**vars(loaded[ROLLBACK]), "health": health, "last_error": "many-to-many"}
+    with pytest.raises(error, match=ROLLBACK):
+        alerting.assert_every_alert_is_loaded((*loaded.values(), alerting.Rule(**broken)), facts)
+
+
+def test_a_page_that_reaches_the_wrong_people_is_found(loaded, tree, facts):
+    """Everything to the default receiver: whoever is missing is named."""
+    tree["route"]["routes"] = []
+    with pytest.raises(AssertionError, match=r"does not reach .*team-lead: it reaches on-call"):
+        alerting.assert_every_alert_is_routed((loaded[ROLLBACK],), routing.routes(tree), facts)
+
+
+def test_a_rollback_trigger_that_no_responder_hears_is_found(loaded, tree, facts):
+    """People are told, but nothing would roll back."""
+    tree["route"]["routes"] = [node for node in tree["route"]["routes"] if node["receiver"] != "responder"]
+    with pytest.raises(AssertionError, match="no responder hears of it"):
+        alerting.assert_every_alert_is_routed((loaded[ROLLBACK],), routing.routes(tree), facts)
+
+
+def test_no_receiver_with_an_integration_is_nobody(loaded, tree, facts):
+    """Receivers exist, and all of them are empty."""
+    tree["receivers"] = {name: [] for name in tree["receivers"]}
+    with pytest.raises(AssertionError, match="is routed to nobody"):
+        alerting.assert_every_alert_is_routed((loaded[ROLLBACK],), routing.routes(tree), facts)
+
+
+def test_without_rules_routing_is_unknown(tree, facts):
+    """No labels, nothing to route: not a pass."""
+    with pytest.raises(Unknown, match="none of the facts' rules"):
+        alerting.assert_every_alert_is_routed((), routing.routes(tree), facts)
+
+
+def alert(state, severity):
+    return alerting.Alert(
+        name="X", state=state, labels={"severity": severity}, summary="it burns", active_at="2026-01-01T09:12:03Z"
+    )
+
+
+def test_a_critical_alert_that_fires_fails_and_another_warns():
+    """Pending is not firing."""
+    alerting.assert_nothing_critical_fires((alert("pending", "critical"),))
+    with pytest.raises(AssertionError, match="X is firing since 2026-01-01 09:12: it burns"):
+        alerting.assert_nothing_critical_fires((alert("firing", "critical"),))
+    with pytest.warns(SLOWarning, match="X is firing"):
+        alerting.assert_nothing_critical_fires((alert("firing", "warning"),))
+
+
+def test_a_silence_over_an_alert_of_the_runbooks_warns(loaded, facts):
+    """Nobody is paged while it lasts: who, until when and why is said."""
+
+    def silence(operator, value):
+        matcher = routing.Matcher("severity", operator, value)
+        return alerting.Silence(matchers=(matcher,), ends_at="2026-01-01T10:00:00Z", by="joe", comment="works")
+
+    with pytest.warns(SLOWarning, match="is silenced until 2026-01-01 10:00 by joe: works"):
+        alerting.assert_nothing_is_silenced((silence("=~", "crit.*"),), tuple(loaded.values()), facts)
+    alerting.assert_nothing_is_silenced((silence("=", "none"),), tuple(loaded.values()), facts)

@@ -1,0 +1,144 @@
+"""Rollout, pods and targets."""
+
+import warnings
+
+import pytest
+
+from muster.errors import Unknown
+from muster.judge import Undeclared, pods, rollout, targets
+from muster.system.model import Pods
+from muster.verdict import SLOWarning
+
+FACTS = Pods(most_restarts=3, restart_window_s="15m", least_replicas=3, source="tests")
+
+
+def deployment(**changes):
+    return rollout.Deployment(
+        **{
+            "name": "app", "namespace": "ns", "generation": 2, "observed_generation": 2, "revision": 2,
+            "paused": False, "images": ("app:1",), "wanted": 3, "replicas": 3, "updated": 3, "ready": 3,
+            "available": 3, "conditions": {"Progressing": ("True", "NewReplicaSetAvailable", "")}, **changes,
+        }
+    )  # fmt: skip
+
+
+def container(**changes):
+    return pods.Container(
+        **{
+            "name": "app", "image": "app:1", "image_id": "reg/app@sha256:aaaa", "ready": True, "restarts": 0,
+            "waiting": "", "waiting_message": "", "last_exit": None, "limits": {"memory": "3Gi"}, **changes,
+        }
+    )  # fmt: skip
+
+
+def pod(name="a", terminating=False, phase="Running", ready="True", **changes):
+    return pods.Pod(
+        name=name, created=0.0, terminating=terminating, template_hash="h", phase=phase, reason="", ip="1", node="n",
+        conditions={"Ready": ready}, containers=(container(**changes),),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"observed_generation": 1}, "has not seen its newest spec"),
+        (
+            {"conditions": {"Progressing": ("False", "ProgressDeadlineExceeded", "timed out")}},
+            "stuck: ProgressDeadline",
+        ),
+        ({"paused": True}, "paused"),
+        ({"updated": 1, "replicas": 4}, "1 of 3 replicas are of it, 4 run in all"),
+    ],
+)
+def test_a_rollout_that_is_not_through_says_where_it_stands(changes, word):
+    """A stuck rollout stays Available, so that is not asked."""
+    with pytest.raises(AssertionError, match=word):
+        rollout.assert_complete(deployment(**changes))
+
+
+def test_fewer_replicas_than_the_runbook_asks_for_fail():
+    """Two of two are ready, and still one is missing."""
+    with pytest.raises(AssertionError, match="2 of 3 replicas are ready"):
+        rollout.assert_ready(deployment(ready=2), FACTS)
+    with pytest.raises(AssertionError, match="wants 2 replicas; the runbook asks for 3"):
+        rollout.assert_ready(deployment(ready=2, wanted=2), FACTS)
+
+
+def test_a_first_revision_has_nothing_to_go_back_to_and_that_is_no_fault():
+    """A later one that has lost its past is."""
+    rollout.assert_an_earlier_revision_is_kept(deployment(revision=1), ())
+    with pytest.raises(AssertionError, match="no earlier ReplicaSet"):
+        rollout.assert_an_earlier_revision_is_kept(deployment(revision=4), ())
+
+
+@pytest.mark.parametrize(
+    ("broken", "word"),
+    [
+        (pod(waiting="CrashLoopBackOff", waiting_message="back-off 10s"), "waits: CrashLoopBackOff back-off 10s"),
+        (pod(phase="Pending"), "a is Pending"),
+        (pod(ready="False"), "running but not ready"),
+    ],
+)
+def test_a_pod_that_does_not_run_is_named_with_its_reason(broken, word):
+    """Waiting, pending and not ready are told apart."""
+    with pytest.raises(AssertionError, match=word):
+        pods.assert_running((broken,))
+
+
+def test_pods_that_are_leaving_are_not_judged_but_only_those_is_unknown():
+    """Judging nothing is not a pass."""
+    pods.assert_running((pod(), pod("b", terminating=True, phase="Failed")))
+    with pytest.raises(Unknown, match="every pod is being deleted"):
+        pods.assert_running((pod(terminating=True),))
+
+
+def test_two_digests_under_one_tag_are_two_builds():
+    """The tag is the same; what runs is not."""
+    with pytest.raises(AssertionError, match="different builds"):
+        pods.assert_one_build((pod(), pod("b", image_id="reg/app@sha256:bbbb")))
+    with pytest.raises(Unknown, match="not reported yet"):
+        pods.assert_one_build((pod(image_id=""),))
+
+
+def test_restarts_count_within_the_scaled_window():
+    """Old restarts are history, a recent one warns, too many fail with the reason of the last exit."""
+    oom = pods.Exit(code=137, reason="OOMKilled", at=100.0)
+    judge = pods.assert_few_restarts
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        judge((pod(restarts=9, last_exit=oom),), FACTS, now=200.0, time_scale=60)
+    with pytest.warns(SLOWarning, match="a restarted once, last within 15s: OOMKilled, exit code 137"):
+        judge((pod(restarts=1, last_exit=oom),), FACTS, now=110.0, time_scale=60)
+    with pytest.raises(AssertionError, match=r"restarted 4 times, .* \(at most 3 are allowed\)"):
+        judge((pod(restarts=4, last_exit=oom),), FACTS, now=110.0, time_scale=60)
+
+
+def test_a_limit_below_the_alert_would_kill_in_silence():
+    """Kubernetes' units and ours are compared in bytes."""
+    pods.assert_memory_limit_above((pod(),), 2.4e9)
+    with pytest.raises(AssertionError, match=r"memory limit 2Gi of a/app kills it before the alert at 2\.4 GB fires"):
+        pods.assert_memory_limit_above((pod(limits={"memory": "2Gi"}),), 2.4e9)
+
+
+def test_what_the_facts_do_not_state_is_not_judged():
+    """Undeclared, which pytest shows as a skip with this reason."""
+    with pytest.raises(Undeclared, match="do not say how many replicas"):
+        rollout.assert_ready(deployment(), None)
+
+
+def target(name="a", health="up"):
+    return targets.Target(job="app", instance="1:2", pod=name, health=health, last_error="refused", last_scrape="")
+
+
+def test_a_target_that_is_down_fails_and_one_never_scraped_is_unknown():
+    """'unknown' is Prometheus' own word for it."""
+    with pytest.raises(AssertionError, match="cannot scrape b: refused"):
+        targets.assert_all_up((target("a", "unknown"), target("b", "down")))
+    with pytest.raises(Unknown, match="has not scraped a yet"):
+        targets.assert_all_up((target("a", "unknown"),))
+
+
+def test_a_ready_pod_that_nobody_scrapes_fails():
+    """What Prometheus does not see, no alert is about."""
+    with pytest.raises(AssertionError, match="b is ready, but Prometheus does not scrape it"):
+        targets.assert_every_pod_is_scraped((target("a"),), (pod("a"), pod("b")))

@@ -1,0 +1,156 @@
+"""A healthy snapshot of x0tta6bl4, made of plain JSON, and a way to run checks over it."""
+
+import copy
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from muster.read.alertmanager import _kinds, _route
+from muster.rules.alertmanager import config
+from muster.rules.prometheus import groups
+from muster.snapshot import SCHEMA
+from muster.system import load_system
+from muster.system.environment import Environment
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+REPLICAS = ("a", "b", "c")
+GOOD = {
+    "error_ratio": 0.0, "latency_p95": 0.002, "throughput": 20.0, "memory": 5e7, "cpu": 0.02, "down": 0.0,
+    "pqc_handshake_failures": 0.0, "pqc_fallback": 0.0,
+}  # fmt: skip
+
+
+def each(make):
+    return {replica: make(replica) for replica in REPLICAS}
+
+
+def pod(name):
+    container = {
+        "name": "x0tta6bl4", "image": "i:1", "image_id": "i@sha256:aa", "ready": True, "restarts": 0, "waiting": "",
+        "waiting_message": "", "last_exit": None, "limits": {"memory": "3Gi"},
+    }  # fmt: skip
+    return {
+        "name": name, "created": 1.0, "terminating": False, "template_hash": "h", "phase": "Running", "reason": "",
+        "ip": "127.0.0.1", "node": "n", "conditions": {"Ready": "True"}, "containers": [container],
+    }  # fmt: skip
+
+
+def health(name):
+    return {
+        "status_code": 200,
+        "body": {"status": "ok", "version": "3.4.0", "dependencies": {"mesh": {"status": "ok"}}},
+    }
+
+
+def alerting():
+    """Rules and routes as rendered from the facts."""
+    facts, pager = load_system("x0tta6bl4", CHECKOUT), {"kind": "webhook", "url": "http://pager"}
+    here = Environment.model_validate(
+        {"name": "lab", "description": "", "responder": "http://r", "contacts": dict.fromkeys(facts.contacts, pager)}
+    )
+    common = {"group": "g", "for_s": 0, "health": "ok", "last_error": "", "state": "inactive"}
+    rules = [
+        {"name": rule["alert"], "query": rule["expr"], "labels": rule["labels"], **common}
+        for group in groups(facts, here) for rule in group["rules"] if "alert" in rule
+    ]  # fmt: skip
+    made = config(facts, here)
+    receivers = {receiver["name"]: _kinds(receiver) for receiver in made["receivers"]}
+    return {"rules": rules, "routes": {"route": _route(made["route"]), "receivers": receivers, "responder": True}}
+
+
+def healthy():
+    deployment = {
+        "name": "app", "namespace": "ns", "generation": 1, "observed_generation": 1, "revision": 1, "paused": False,
+        "images": ["i:1"], "wanted": 3, "replicas": 3, "updated": 3, "ready": 3, "available": 3, "conditions": [],
+    }  # fmt: skip
+    peers = {name: [{"name": p, "alive": True, "last_seen_s": 0.1} for p in REPLICAS if p != name] for name in REPLICAS}
+    return {
+        "deployment": deployment,
+        "replicasets": [],
+        "pods": [pod(name) for name in REPLICAS],
+        "health": each(health),
+        "ingress_health": health("a"),
+        "pqc_status": each(
+            lambda _: {"enabled": True, "algorithm": "M", "group": "X25519MLKEM768", "fallback_enabled": False}
+        ),
+        "mesh_tls": each(lambda _: {"group": "X25519MLKEM768", "version": "TLSv1.3"}),
+        "mesh_status": each(lambda _: {"status": "connected", "peers": 2, "expected": 2}),
+        "mesh_peers": each(lambda name: {"self": name, "peers": peers[name]}),
+        "targets": [
+            {"job": "j", "instance": "i", "pod": name, "health": "up", "last_error": "", "last_scrape": ""}
+            for name in REPLICAS
+        ],
+        "alerts": [],
+        "alertmanagers": ["http://alertmanager"],
+        "silences": [],
+        "notified": [],
+        **alerting(),
+        **{
+            name: {"value": value, "per_replica": each(lambda _, v=value: v), "window_s": 5.0, "gaps": []}
+            for name, value in GOOD.items()
+        },
+    }
+
+
+@pytest.fixture(scope="session")
+def recorded():
+    return healthy()
+
+
+@pytest.fixture
+def readings(recorded):
+    """The healthy readings, to be broken by a test: name -> value."""
+    return copy.deepcopy(recorded)
+
+
+@pytest.fixture
+def write_snapshot(pytester):
+    """Write snapshot.json with these values; ``failures`` are readings that failed, with their sentence."""
+
+    def write(readings, failures=(), kind="refused"):
+        entries = {name: {"source": "s", "at": 1.0, "took_s": 0.0, "value": value} for name, value in readings.items()}
+        for name in failures:
+            failure = {"kind": kind, "message": f"{name} is not there"}
+            entries[name] = {"source": "s", "at": 1.0, "took_s": 0.0, "failure": failure}
+        body = {
+            "schema": SCHEMA, "system": "x0tta6bl4", "environment": "lab", "time_scale": 60.0, "taken_at": 100.0,
+            "took_s": 0.1, "readings": entries,
+        }  # fmt: skip
+        (pytester.path / "snapshot.json").write_text(json.dumps(body))
+
+    return write
+
+
+@pytest.fixture
+def project(pytester):
+    """A folder as a user has one: checks/, systems/ and an ini file, and nothing else."""
+    shutil.copytree(CHECKOUT / "checks", pytester.path / "checks", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(CHECKOUT / "systems", pytester.path / "systems")
+    (pytester.path / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\n")
+    return pytester.path
+
+
+@pytest.fixture
+def checks(pytester, project, monkeypatch):
+    """Run pytest over checks/; returns (exit code, summary or None, output).
+
+    With Allure in a process of its own, because Allure's listeners are global; otherwise in this one, which is quicker.
+    """
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("LAB_STATE", str(project / "no-lab"))
+
+    def run(*arguments, snapshot=True, allure=False):
+        given = ["--snapshot", "snapshot.json"] if snapshot else []
+        command = ["--disable-plugin-autoload", "-p", "muster.pytest_plugin", "checks", *given, "--run-dir", "out"]
+        if allure:
+            result = pytester.runpytest_subprocess("-p", "allure_pytest", *command, *arguments)
+        else:
+            result = pytester.runpytest_inprocess("-p", "no:terminalprogress", *command, *arguments)
+        file = project / "out" / "summary.json"
+        summary = json.loads(file.read_text()) if file.exists() else None
+        return int(result.ret), summary, os.linesep.join([*result.outlines, *result.errlines])
+
+    return run

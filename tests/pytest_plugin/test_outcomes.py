@@ -1,0 +1,153 @@
+"""Verdicts, exit codes and words of a run of checks."""
+
+import json
+
+import pytest
+
+
+def verdicts(summary):
+    return {finding["check"]: finding["verdict"] for finding in summary["findings"]}
+
+
+def test_a_healthy_snapshot_passes_every_check(checks, write_snapshot, readings):
+    """Exit 0, nothing unknown, at least fifteen checks, and each names a section of the runbook that exists."""
+    write_snapshot(readings)
+    code, summary, output = checks()
+    assert (code, summary["verdict"]) == (0, "PASS"), output
+    assert summary["counts"]["pass"] == len(summary["findings"]) >= 15
+    assert all(finding["runbook"].startswith("x0tta6bl4#") for finding in summary["findings"])
+    assert "x0tta6bl4/lab" in output
+
+
+def test_a_broken_limit_fails_with_the_runbooks_next_step(checks, write_snapshot, readings):
+    """Exit 1; the finding has the sentence, the alert of the broken level and what it asks for."""
+    readings["error_ratio"]["value"] = 0.15
+    write_snapshot(readings)
+    code, summary, output = checks()
+    finding = next(entry for entry in summary["findings"] if entry["check"] == "errors.few_requests_fail")
+    assert (code, finding["verdict"]) == (1, "FAIL")
+    assert finding["message"].startswith("x0tta6bl4/lab error_ratio 15% > 10% over 5s (rollback; ")
+    assert (finding["alert"], finding["severity"]) == ("X0TTA6BL4ErrorRatioRollback", "critical")
+    assert "runbook: High error rate, step 1 -> roll back at once, tell on-call, team-lead" in output
+
+
+def test_less_than_a_rollback_does_not_ask_for_one(checks, write_snapshot, readings):
+    """Between 5% and 10% the step is the critical alert's."""
+    readings["error_ratio"]["value"] = 0.07
+    write_snapshot(readings)
+    _, summary, output = checks("-k", "few_requests_fail")
+    assert summary["findings"][0]["alert"] == "X0TTA6BL4HighErrorRateCritical"
+    assert "roll back" not in output
+
+
+def test_without_prometheus_what_needs_it_is_unknown_and_nothing_of_it_passes(checks, write_snapshot, readings):
+    """Exit 6: no data is never a pass; what does not need it is judged."""
+    slos = {
+        "error_ratio",
+        "latency_p95",
+        "throughput",
+        "memory",
+        "cpu",
+        "down",
+        "pqc_handshake_failures",
+        "pqc_fallback",
+    }
+    write_snapshot(readings, failures={*slos, "targets", "rules", "alerts", "alertmanagers"})
+    code, summary, output = checks()
+    assert (code, summary["verdict"]) == (6, "UNKNOWN")
+    found = verdicts(summary)
+    for check, verdict in found.items():
+        room = check.split(".")[0]
+        if room in {"errors", "latency", "traffic", "cpu", "down", "targets", "alerting"}:
+            assert verdict == "UNKNOWN", check
+    assert found["health.every_replica_is_healthy"] == "PASS"
+    assert "error_ratio is not there" in output
+
+
+def test_a_failure_outranks_what_is_unknown(checks, write_snapshot, readings):
+    """Exit 1, not 6, when both are there."""
+    readings["health"]["a"]["status_code"] = 503
+    write_snapshot(readings, failures={"rules"})
+    code, summary, _ = checks()
+    assert code == 1
+    assert summary["counts"]["unknown"] > 0
+
+
+def test_a_warning_passes_and_strict_makes_it_fail(checks, write_snapshot, readings):
+    """WARN is exit 0 and shown; --strict is exit 1."""
+    readings["latency_p95"]["value"] = 0.16
+    write_snapshot(readings)
+    code, summary, output = checks("-k", "p95_is_low")
+    assert (code, summary["verdict"], summary["counts"]["warn"]) == (0, "WARN", 1)
+    assert "latency_p95 160 ms > 150 ms" in output
+    code, summary, _ = checks("-k", "p95_is_low", "--strict")
+    assert (code, summary["verdict"]) == (1, "FAIL")
+
+
+def test_a_source_that_is_not_declared_is_a_skip_with_its_reason(checks, write_snapshot, readings):
+    """And a run in which everything is skipped has judged nothing: UNKNOWN."""
+    write_snapshot(readings, failures={"mesh_tls"}, kind="undeclared")
+    code, summary, output = checks("-k", "negotiates")
+    assert (code, summary["counts"]["skip"]) == (6, 1)
+    assert "skipped: mesh_tls is not there" in output
+    code, summary, _ = checks("-k", "negotiates or every_pod_runs")
+    assert (code, summary["verdict"]) == (0, "PASS")
+
+
+def test_no_check_selected_is_not_green(checks, write_snapshot, readings):
+    """-k that matches nothing: UNKNOWN, and it says so."""
+    write_snapshot(readings)
+    code, summary, output = checks("-k", "nosuchthing")
+    assert (code, summary["verdict"]) == (6, "UNKNOWN")
+    assert "no check was judged" in output
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        ("def test_x(health):\n    raise KeyError('oops')", "UNKNOWN"),
+        ("def test_x(health):\n    assert not health, 'a sentence'", "FAIL"),
+        ("import nosuchmodule\ndef test_x(): pass", "UNKNOWN"),
+        ("def test_x(nosuchreading): pass", "UNKNOWN"),
+        ("import pytest\ndef test_x(health): pytest.fail('a sentence')", "FAIL"),
+    ],
+    ids=["exception", "assertion", "import error", "no such fixture", "pytest.fail"],
+)
+def test_only_a_false_claim_fails_and_whatever_breaks_is_unknown(
+    checks, write_snapshot, readings, project, body, verdict
+):
+    """A check that crashes, cannot be loaded or asks for what nobody reads has shown nothing."""
+    write_snapshot(readings)
+    (project / "checks" / "test_broken.py").write_text(body)
+    code, summary, output = checks()
+    broken = [entry for entry in summary["findings"] if entry["check"].startswith("broken")]
+    assert [entry["verdict"] for entry in broken] == [verdict], output
+    assert code == {"UNKNOWN": 6, "FAIL": 1}[verdict]
+    if verdict == "FAIL":
+        assert broken[0]["message"] in {"a sentence", "Failed: a sentence"}
+
+
+def test_the_same_snapshot_gives_the_same_findings_byte_for_byte(checks, write_snapshot, readings, project):
+    """Judged twice, and judged from the snapshot that the first run wrote."""
+    readings["pods"][0]["phase"] = "Pending"
+    write_snapshot(readings, failures={"rules"})
+    first = json.dumps(checks()[1]["findings"])
+    (project / "snapshot.json").write_bytes((project / "out" / "snapshot.json").read_bytes())
+    assert json.dumps(checks()[1]["findings"]) == first
+
+
+def test_findings_as_json_are_the_summary_and_nothing_else(checks, write_snapshot, readings):
+    """What a program reads from standard output is the file."""
+    write_snapshot(readings)
+    _, summary, output = checks("--findings", "json")
+    assert json.loads(output)["findings"] == summary["findings"]
+
+
+def test_verbose_keeps_pytests_own_output_with_the_new_words(checks, write_snapshot, readings):
+    """-v shows each check, UNKNOWN and WARN by name."""
+    readings["latency_p95"]["value"] = 0.16
+    write_snapshot(readings, failures={"rules"})
+    _, _, output = checks("-v")
+    assert "UNKNOWN" in output
+    assert "WARN" in output
+    assert "PASSED" in output
