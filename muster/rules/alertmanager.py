@@ -13,6 +13,7 @@ from muster.system.model import System
 from muster.system.promql import prom_duration
 
 _URGENT = 'level=~"critical|rollback"'  # these do not wait to be grouped
+_URGENT_INTERVAL_S = 5.0  # at true scale
 _TITLE = "{{ .CommonAnnotations.summary }}"
 _TEXT = "{{ range .Alerts }}{{ .Annotations.description }}\n{{ .Annotations.runbook_url }}\n{{ end }}"
 
@@ -53,21 +54,22 @@ def _default(system: System) -> list[str]:
 
 def _routes(system: System, environment: Environment) -> list[dict[str, Any]]:
     own = [f'{key}="{value}"' for key, value in identity(system, environment).items()]
+    # Prometheus sends resolved alerts again for 15 minutes, so an alert that comes back finds its group there and would
+    # wait for the group's next interval, whatever its group_wait.
+    at_once = {"group_wait": "0s", "group_interval": _scaled(environment, _URGENT_INTERVAL_S)}
     routes: list[dict[str, Any]] = []
     if environment.responder:
-        routes.append(
-            {"receiver": RESPONDER, "matchers": [*own, 'action="rollback"'], "group_wait": "0s", "continue": True}
-        )
+        routes.append({"receiver": RESPONDER, "matchers": [*own, 'action="rollback"'], **at_once, "continue": True})
     routes += [
         {
             "receiver": receiver(tell),
             "matchers": [*own, f'tell="{",".join(tell)}"'],
-            "routes": [{"matchers": [_URGENT], "group_wait": "0s"}],
+            "routes": [{"matchers": [_URGENT], **at_once}],
         }
         for tell in tells(system)
     ]
     # What carries no known "tell" still goes to the default receiver, and at once when it is urgent.
-    routes.append({"matchers": [_URGENT], "group_wait": "0s"})
+    routes.append({"matchers": [_URGENT], **at_once})
     return routes
 
 
