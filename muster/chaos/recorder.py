@@ -94,6 +94,7 @@ def _in_short(recording: Recording, judgement: Judgement, interrupted: str) -> d
         "message": interrupted or judgement.sentence,
         "folder": str(recording.folder),
         "broken": judgement.broken,
+        "alert": recording.objectives.alert,
         "objectives": [
             {"objective": outcome.objective, "verdict": outcome.verdict.value, "message": outcome.message}
             for outcome in judgement.outcomes

@@ -21,7 +21,11 @@ def draw(folder: Path, message: str) -> Path:
     file = folder / outputs.FILE
     body: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     caption = picture.Caption(
-        title=body["title"], verdict=Verdict(body["verdict"]), message=message, measured=body["measured"]
+        title=body["title"],
+        verdict=Verdict(body["verdict"]),
+        message=message,
+        measured=body["measured"],
+        alert=body["expected"].get("alert", ""),
     )
     limits = picture.limits_of(load_system(body["system"]))
     return picture.save(picture.draw(outputs.read(file), caption, limits), folder / PICTURE)

@@ -14,6 +14,7 @@ from muster.verdict import Verdict
 INK, MUTED, GRID = "#1f2937", "#6b7280", "#e5e7eb"
 BLUE, RED, AMBER, GREEN, VIOLET = "#2563eb", "#dc2626", "#d97706", "#15803d", "#7c3aed"
 _VERDICTS = {Verdict.PASS: GREEN, Verdict.WARN: AMBER, Verdict.FAIL: RED, Verdict.UNKNOWN: AMBER}
+_SAME_S = 0.5  # a fault that is in force so soon needs one mark
 _LEAD_S, _TAIL_S = 6.0, 4.0  # of quiet before the fault and after the last mark
 
 
@@ -45,6 +46,7 @@ class Caption:
     verdict: Verdict
     message: str
     measured: Mapping[str, Any]  # as in timeline.json
+    alert: str = ""  # the one that was expected; others are left out of the picture
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ class _Mark:
     colour: str
 
 
-def marks(timeline: Timeline) -> list[_Mark]:
-    """The moments that tell the story, in order, each once."""
+def marks(timeline: Timeline, alert: str = "") -> list[_Mark]:
+    """The moments that tell the story of this alert (or of any), in order, each once."""
     injected = timeline.first(Kind.FAULT_INJECTED)
     if injected is None:
         return []
@@ -66,10 +68,13 @@ def marks(timeline: Timeline) -> list[_Mark]:
         if event is not None:
             found.append(_Mark(event.at - zero, f"{text} +{event.at - zero:.1f} s", colour))
 
-    add(Kind.FAULT_CONFIRMED, "in force", RED)
-    add(Kind.ALERT_FIRING, "alert firing", AMBER)
-    page = timeline.first(Kind.PAGE_RECEIVED, after=zero)
-    add(Kind.PAGE_RECEIVED, f"{page.data.get('contact', '')} paged" if page else "", AMBER)
+    wanted = {"alert": alert} if alert else {}
+    confirmed = timeline.first(Kind.FAULT_CONFIRMED, after=zero)
+    if confirmed and confirmed.at - zero > _SAME_S:
+        add(Kind.FAULT_CONFIRMED, "in force", RED)
+    add(Kind.ALERT_FIRING, "alert firing", AMBER, **wanted)
+    page = timeline.first(Kind.PAGE_RECEIVED, after=zero, **wanted)
+    add(Kind.PAGE_RECEIVED, f"{page.data.get('contact', '')} paged" if page else "", AMBER, **wanted)
     add(Kind.ROLLBACK_STARTED, "rollback", BLUE)
     add(Kind.TRAFFIC_OFF, "bad release off", BLUE)
     add(Kind.ROLLBACK_PROVEN, "proven", VIOLET, verdict="PASS")
@@ -95,7 +100,7 @@ def draw(timeline: Timeline, caption: Caption, limits: Limits) -> Any:
     story = figure.add_subplot(grid[0])
     panels = [figure.add_subplot(grid[row], sharex=story) for row in (1, 2, 3)]
     zero = _zero(timeline)
-    shown = marks(timeline)
+    shown = marks(timeline, caption.alert)
     seconds = list(timeline.of(Kind.TRAFFIC))
     span = _span(seconds, shown, zero)
     _heading(figure, timeline, caption)
@@ -105,13 +110,14 @@ def draw(timeline: Timeline, caption: Caption, limits: Limits) -> Any:
     for axes in (story, *panels):
         axes.set_xlim(*span)
         _dress(axes)
-        _shade(axes, timeline, zero, float(caption.measured.get("window_s") or 0.0))
+        _shade(axes, timeline, zero, caption)
         for mark in shown:
             axes.axvline(mark.at, color=mark.colour, linewidth=1.1, alpha=0.85, zorder=2)
     for axes in (story, *panels[:2]):
         axes.tick_params(labelbottom=False)
     panels[2].set_xlabel("seconds after the fault", color=MUTED, fontsize=10)
     _labels(figure, story, shown, span)
+    _name_window(story, timeline, zero, caption)
     return figure
 
 
@@ -202,7 +208,11 @@ def _latency(axes: Any, seconds: Sequence[Event], zero: float, limits: Limits) -
     axes.step(at, p95, where="post", color=INK, linewidth=1.6, zorder=3)
     axes.fill_between(at, p95, step="post", color=INK, alpha=0.08, linewidth=0, zorder=1)
     highest = max(p95, default=1.0)
-    near = {name: 1000 * value for name, value in limits.latency_s.items() if 1000 * value <= 8 * highest}
+    near = {
+        name: 1000 * value
+        for name, value in limits.latency_s.items()
+        if 1000 * value <= max(4 * highest, 1000 * min(limits.latency_s.values()))
+    }
     top = max([highest, *near.values()]) * 1.3
     axes.set_ylim(0, top)
     axes.set_ylabel("P95, ms", color=INK, fontsize=10)
@@ -210,10 +220,9 @@ def _latency(axes: Any, seconds: Sequence[Event], zero: float, limits: Limits) -
 
 
 def _lines(axes: Any, limits: Mapping[str, float], unit: str, top: float) -> None:
-    """Each limit as a dashed line with its name at the right edge, the region above it shaded; names do not collide."""
-    lowest = min(limits.values(), default=None)
-    if lowest is not None:
-        axes.axhspan(lowest, top, color=RED, alpha=0.035, zorder=0)
+    """Each limit as a dashed line with its name at the right edge, shaded above the highest; names do not collide."""
+    if limits:
+        axes.axhspan(max(limits.values()), top, color=RED, alpha=0.06, linewidth=0, zorder=0)
     last = float("-inf")
     for name, value in sorted(limits.items(), key=lambda item: item[1]):
         axes.axhline(value, color=RED, linewidth=0.9, linestyle=(0, (5, 4)), alpha=0.7, zorder=2)
@@ -226,7 +235,7 @@ def _lines(axes: Any, limits: Mapping[str, float], unit: str, top: float) -> Non
         last = y
 
 
-def _shade(axes: Any, timeline: Timeline, zero: float, window_s: float) -> None:
+def _shade(axes: Any, timeline: Timeline, zero: float, caption: Caption) -> None:
     """The time in which the fault was in force, and the alert's own window before it fired."""
     start = timeline.first(Kind.FAULT_INJECTED)
     if start is None:
@@ -234,12 +243,21 @@ def _shade(axes: Any, timeline: Timeline, zero: float, window_s: float) -> None:
     end = timeline.first(Kind.TRAFFIC_OFF, after=start.at) or timeline.first(Kind.HEALED, after=start.at)
     if timeline.first(Kind.ALERT_FIRING, after=start.at) and end is not None:
         axes.axvspan(start.at - zero, end.at - zero, color=RED, alpha=0.045, linewidth=0, zorder=0)
-    firing = timeline.first(Kind.ALERT_FIRING, after=start.at)
+    firing = timeline.first(Kind.ALERT_FIRING, after=start.at, alert=caption.alert)
+    window_s = float(caption.measured.get("window_s") or 0.0)
     if firing is not None and window_s:
         axes.axvspan(
             firing.at - zero - window_s, firing.at - zero,
             facecolor=AMBER, alpha=0.13, linewidth=0, zorder=0,
         )  # fmt: skip
+
+
+def _name_window(axes: Any, timeline: Timeline, zero: float, caption: Caption) -> None:
+    firing = timeline.first(Kind.ALERT_FIRING, after=zero, alert=caption.alert)
+    window_s = float(caption.measured.get("window_s") or 0.0)
+    if firing is not None and window_s:
+        middle = firing.at - zero - window_s / 2
+        axes.text(middle, 0.04, f"the alert's window, {window_s:g} s", color=AMBER, fontsize=8.5, ha="center")
 
 
 def _dress(axes: Any) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from muster.chaos.story import Story, listening
@@ -39,6 +38,7 @@ _LINES: dict[Kind, tuple[str, str]] = {  # kind -> style, words ({m}: the event'
     Kind.RECOVERED: ("bold green", "recovered: {m}"),
     Kind.HEALED: ("dim", "healed: {m}"),
 }
+_ONCE = {Kind.ALERT_RESOLVED, Kind.TRAFFIC_OFF}  # said by more than one source
 _PHASES = {
     Kind.DRILL_STARTED: "bringing users in",
     Kind.STEADY: "steady state",
@@ -68,6 +68,7 @@ class Progress:
         self._zero: float | None = None
         self._phase, self._users = "setting up", ""
         self._at: dict[Kind, float] = {}
+        self._told: set[tuple[Kind, str | None]] = set()
         self._expected: dict[str, Any] = {}
         self._window_s = 0.0
         self._live: Live | None = None
@@ -94,7 +95,7 @@ class Progress:
 
     def _hear(self, story: Story, event: Event) -> None:
         if event.kind is Kind.DRILL_STARTED:
-            self._zero, self._at, self._users = None, {}, ""
+            self._zero, self._at, self._users, self._told = None, {}, "", set()
             self._expected = event.data.get("expected", {})
             self._window_s = float(event.data.get("window_s", 0.0))
             self.say(f"\n{story.experiment}: {event.message}", "bold")
@@ -103,6 +104,9 @@ class Progress:
             return
         if event.kind is Kind.FAULT_INJECTED:
             self._zero = event.at
+        if event.kind in _ONCE and (event.kind, _of(event)) in self._told:
+            return
+        self._told.add((event.kind, _of(event)))
         self._at.setdefault(event.kind, event.at)
         self._phase = _PHASES.get(event.kind, self._phase)
         if event.kind is Kind.STEADY:
@@ -136,15 +140,17 @@ class Progress:
     def verdict(self, name: str, result: dict[str, Any]) -> None:
         """The objectives of one experiment, each with its sentence, the worst first."""
         verdict = Verdict(result["verdict"])
-        table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), expand=False)
-        table.add_column(width=8, no_wrap=True)
-        table.add_column(no_wrap=True, style="bold")
-        table.add_column(overflow="fold")
+        self._console.print(
+            Text.assemble(f"\n{name}  ", (verdict.value, _STYLE[verdict]), f"  {result['message']}"), soft_wrap=True
+        )
         for item in sorted(result.get("objectives", []), key=lambda item: -Verdict(item["verdict"]).rank):
             said = Verdict(item["verdict"])
-            table.add_row(Text(said.value, style=_STYLE[said]), item["objective"], Text(item["message"]))
-        self._console.print(Text.assemble(f"\n{name}  ", (verdict.value, _STYLE[verdict]), f"  {result['message']}"))
-        self._console.print(table)
+            line = Text.assemble("  ", (f"{said.value:<8}", _STYLE[said]), f"{item['objective']:<19}", item["message"])
+            self._console.print(line, highlight=False, soft_wrap=True)
+
+
+def _of(event: Event) -> str | None:
+    return None if event.kind is Kind.TRAFFIC_OFF else event.data.get("alert")
 
 
 def _users(event: Event) -> str:

@@ -14,6 +14,7 @@ from muster.chaos.context import ENVIRONMENT, SYSTEM
 from muster.drill import collect
 from muster.drill.collect import Experiment
 from muster.report import RUN_VARIABLE, Summary, allure, junit, run_folder
+from muster.system import System, load_system
 from muster.verdict import Finding, Verdict, exit_code
 
 Result = Callable[[Experiment, Finding], None]
@@ -80,8 +81,8 @@ class DrillRun:
         """One finding for each experiment."""
         report = yield
         if isinstance(item, Experiment) and (report.when == "call" or report.failed):
-            self._seconds[item.name] = call.duration
-            finding = _finding(item, call)
+            finding = _finding(item, call, load_system(self.system))
+            self._seconds[finding.check] = call.duration
             self._findings[item.name] = finding
             if self._on_result is not None:
                 self._on_result(item, finding)
@@ -118,10 +119,20 @@ class DrillRun:
                 os.environ[name] = value
 
 
-def _finding(item: Experiment, call: pytest.CallInfo[Any]) -> Finding:
+def _finding(item: Experiment, call: pytest.CallInfo[Any], system: System) -> Finding:
     if item.result is not None:
         verdict, message = Verdict(item.result["verdict"]), str(item.result["message"])
     else:
         error = call.excinfo.value if call.excinfo is not None else None
         verdict, message = Verdict.UNKNOWN, str(error or "it did not run").split("\n", 1)[0]
-    return Finding(check=f"experiment.{item.name}", verdict=verdict, message=message, section="Drill")
+    name = str((item.result or {}).get("alert", ""))
+    alert = system.alerts.get(name)
+    return Finding(
+        check=f"experiment.{item.name}",
+        verdict=verdict,
+        message=message,
+        runbook=alert.runbook if alert else "",
+        alert=name,
+        severity=alert.severity if alert else "",
+        section="Drill",
+    )

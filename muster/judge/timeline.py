@@ -87,7 +87,7 @@ def _links_hold(links: tuple[Link, ...], objectives: Objectives, timeline: Timel
             continue
         why = link.why
         if first is not None and link is not first:
-            why = f"not reached: the chain broke at the {first.name}: {first.why}"
+            why = f"not reached: the chain broke at the {first.name}"
         yield Outcome(objective=link.name, verdict=link.verdict, message=why)
 
 
