@@ -88,25 +88,37 @@ class Supervisor:
         async with child.changing:
             if child.state == "running":
                 return
-            await self._spawn(child)
-            ready = asyncio.create_task(until(child.component.ready, name, timeout_s))
+            watcher = await self._spawn(child)
             try:
-                assert child.watcher is not None  # noqa: S101 - set by _spawn
-                await asyncio.wait({ready, child.watcher}, return_when=asyncio.FIRST_COMPLETED)
-                if child.state == "failed":
-                    raise LabError(self._epitaph(child))
-                await ready
-                child.become("running")
-            finally:
-                ready.cancel()
+                await self._ready(child, watcher, timeout_s)
+            except LabError:
+                if child.state == "starting":  # alive but not ready: it would be in the way of the next start
+                    await self.stop(name)
+                raise
+            child.become("running")
+
+    async def _ready(self, child: Child, watcher: asyncio.Task[None], timeout_s: float) -> None:
+        """Wait for its condition or its end, whichever comes first. Raises :class:`LabError` unless it is ready."""
+        name = child.component.name
+        ready = asyncio.create_task(until(child.component.ready, name, timeout_s))
+        try:
+            await asyncio.wait({ready, watcher}, return_when=asyncio.FIRST_COMPLETED)
+            if watcher.done():
+                stopped = child.state == "stopped"
+                raise LabError(f"{name} was stopped while it was starting" if stopped else self._epitaph(child))
+            ready.result()
+        finally:
+            ready.cancel()
 
     async def stop(self, name: str) -> None:
         """SIGTERM, then SIGKILL; returns when it has ended. A failed one becomes stopped."""
         child = self._child(name)
         process, watcher = child.process, child.watcher
-        child.become("stopped")
-        if process is None or watcher is None:
+        if process is None or watcher is None or watcher.done():
+            if child.state == "failed":
+                child.become("stopped")
             return
+        child.become("stopped")
         _signal(process, "terminate")
         done, _ = await asyncio.wait({watcher}, timeout=child.component.grace_s)
         if not done:
@@ -122,7 +134,7 @@ class Supervisor:
             raise LabError(f"the lab has no component {name!r}; it has {', '.join(self._children)}")
         return self._children[name]
 
-    async def _spawn(self, child: Child) -> None:
+    async def _spawn(self, child: Child) -> asyncio.Task[None]:
         component = child.component
         child.exit_code = None
         try:
@@ -140,6 +152,7 @@ class Supervisor:
         child.become("starting")
         records.write(self._folder.records, component.name, child.process.pid, component.argv)
         child.watcher = asyncio.create_task(self._watch(child, child.process))
+        return child.watcher
 
     async def _watch(self, child: Child, process: asyncio.subprocess.Process) -> None:
         child.exit_code = await process.wait()

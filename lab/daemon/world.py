@@ -145,8 +145,9 @@ class World:
     async def pods(self) -> list[dict[str, Any]] | None:
         """The pods as ``kubectl get pods`` would tell them, or None when the API does not answer."""
         try:
-            return [_row(pod) for pod in await self._pods()]
-        except LabError:
+            async with asyncio.timeout(_REQUEST_S):
+                return [_row(pod) for pod in await self._pods()]
+        except (LabError, TimeoutError):
             return None
 
     async def _pods(self) -> list[dict[str, Any]]:

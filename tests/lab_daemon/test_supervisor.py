@@ -1,5 +1,6 @@
 """Components are started, watched and ended, and what fails is shown, not hidden."""
 
+import asyncio
 import signal
 
 import pytest
@@ -63,6 +64,38 @@ def test_a_component_that_never_gets_ready_is_named_with_what_is_missing(supervi
         await supervisor.start("sink", timeout_s=0.3)
 
     with pytest.raises(LabError, match=r"sink was not ready within 0 s: nobody listens on 1234"):
+        supervise(story, component("sink", SLEEP, ready=never))
+
+
+def test_what_did_not_get_ready_is_not_left_in_the_way(supervise, component):
+    """A component that missed its time is ended, so that the next start does not run beside it."""
+
+    async def never():
+        return "still loading"
+
+    async def story(supervisor):
+        with pytest.raises(LabError, match="still loading"):
+            await supervisor.start("sink", timeout_s=0.2)
+        return supervisor.describe()[0]
+
+    shown = supervise(story, component("sink", SLEEP, ready=never))
+    assert (shown["state"], shown["pid"], shown["exit_code"]) == ("stopped", None, -signal.SIGTERM)
+
+
+def test_a_component_can_be_stopped_while_it_starts(supervise, component):
+    """Whoever waits for it is told so at once, not when time is over."""
+
+    async def never():
+        return "still loading"
+
+    async def story(supervisor):
+        starting = asyncio.create_task(supervisor.start("sink"))
+        await asyncio.wait({starting}, timeout=0.3)
+        await supervisor.stop("sink")
+        async with asyncio.timeout(1):
+            await starting
+
+    with pytest.raises(LabError, match=r"^sink was stopped while it was starting$"):
         supervise(story, component("sink", SLEEP, ready=never))
 
 
