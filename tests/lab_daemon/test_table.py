@@ -46,7 +46,7 @@ def test_without_prometheus_rates_and_alerts_are_unknown():
         traffic = observe(http, {"prometheus": "http://127.0.0.1:1", "time_scale": "60"})
     assert traffic == Traffic(rates=None, alerts=None)
     shown = text([POD], traffic)
-    assert shown.splitlines()[-1].endswith("?")
+    assert shown.splitlines()[-1].rstrip().endswith("?")
     assert "alerts" not in shown
 
 
