@@ -52,7 +52,7 @@ def test_reads(http, path, code, message):
 
 
 def test_a_status_names_what_it_is_about(http):
-    """details carry name, group and plural for 404."""
+    """Its details carry name, group and plural for 404."""
     body = http.get("/apis/apps/v1/namespaces/x/deployments/missing").json()
     assert body["details"] == {"name": "missing", "group": "apps", "kind": "deployments"}
     assert (body["kind"], body["status"], body["reason"], body["code"]) == ("Status", "Failure", "NotFound", 404)

@@ -33,7 +33,7 @@ def test_labels(text, selected):
 
 def test_a_selector_that_cannot_be_read_is_400():
     """The message says what was found in place of an operator."""
-    with pytest.raises(ApiError, match="found 'b', expected: in, notin, =, ==, !=, gt, lt") as caught:
+    with pytest.raises(ApiError, match=r"found 'b', expected: in, notin, =, ==, !=, gt, lt") as caught:
         label_predicate("a b c")
     assert caught.value.code == 400
 
@@ -43,9 +43,9 @@ def test_fields():
     body = {"metadata": {"name": "a"}, "spec": {"unschedulable": True}}
     fields = {"spec.unschedulable": "spec.unschedulable"}
     assert field_predicate("spec.unschedulable=true,metadata.name!=b", fields)(body)
-    with pytest.raises(ApiError, match="field label not supported: spec.foo"):
+    with pytest.raises(ApiError, match=r"field label not supported: spec\.foo"):
         field_predicate("spec.foo=bar", fields)
-    with pytest.raises(ApiError, match='"spec.foo" is not a known field selector: only "metadata.name"'):
+    with pytest.raises(ApiError, match=r'"spec\.foo" is not a known field selector: only "metadata\.name"'):
         field_predicate("spec.foo=bar", {})
 
 

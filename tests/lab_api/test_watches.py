@@ -60,7 +60,7 @@ def test_a_watch_without_a_version_begins_with_what_is_there(http, configmaps, p
 
 
 def test_initial_events_end_with_a_bookmark(http, configmaps):
-    """sendInitialEvents replays, then says so."""
+    """A watch with sendInitialEvents replays, then says so."""
     _make(http, configmaps, "a")
     query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true"}
     with _watching(http, configmaps, **query) as events:
@@ -117,7 +117,7 @@ def test_a_watch_as_tables(http, configmaps):
 
 
 def test_a_watch_ends_when_its_time_is_over(http, configmaps):
-    """timeoutSeconds ends it without an error."""
+    """Its timeoutSeconds ends it without an error."""
     began = time.monotonic()
     with _watching(http, configmaps, timeoutSeconds="1") as events:
         assert list(events) == []
@@ -137,7 +137,7 @@ def test_a_change_reaches_a_watcher_soon(http, configmaps):
 
 
 def test_pages(http, configmaps):
-    """limit and continue walk through all, say how many remain, and keep the version of the first page."""
+    """A limit and continue tokens walk through all, say how many remain, and keep the version of the first page."""
     for name in "abcde":
         _make(http, configmaps, name)
     names, query, left = [], {"limit": "2"}, []
@@ -154,7 +154,7 @@ def test_pages(http, configmaps):
 
 
 def test_items_of_a_list_have_no_kind(http, configmaps):
-    """kind and apiVersion are said once, by the list."""
+    """Their kind and apiVersion are said once, by the list."""
     _make(http, configmaps, "a")
     body = http.get(configmaps).json()
     assert (body["kind"], body["apiVersion"]) == ("ConfigMapList", "v1")

@@ -51,7 +51,7 @@ def test_a_pod_begins_pending(http, namespace, pod):
 
 
 def test_names_are_generated(http, namespace):
-    """generateName gives a fresh name each time."""
+    """A generateName gives a fresh name each time."""
     path = f"/api/v1/namespaces/{namespace}/configmaps"
     names = {http.post(path, json={"metadata": {"generateName": "cm-"}}).json()["metadata"]["name"] for _ in range(5)}
     assert len(names) == 5
@@ -165,7 +165,7 @@ def test_unknown_fields_warn_or_fail(http, deployments, deployment):
 
 
 def test_a_secret_is_encoded(http, namespace):
-    """stringData ends up in data, in base64."""
+    """What is sent as stringData ends up in data, in base64."""
     path = f"/api/v1/namespaces/{namespace}/secrets"
     body = http.post(path, json={"metadata": {"name": "s"}, "stringData": {"k": "v"}}).json()
     assert (body["data"], body["type"], "stringData" in body) == ({"k": "dg=="}, "Opaque", False)
