@@ -49,30 +49,37 @@ def look(
         argv += ["-k", select] if select else []
         argv += ["-p", "allure_pytest", "--alluredir", str(allure)] if allure else []
         at = time.time()
-        try:
-            done = subprocess.run(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=TIMEOUT_S,
-                check=False,
-                env={**os.environ, "MUSTER_RUN": str(run)},
-            )
-        except subprocess.TimeoutExpired:
+        code, said = _run(argv, {**os.environ, "MUSTER_RUN": str(run)})
+        if code is None:
             return Look(at=at, verdict=Verdict.UNKNOWN, message=f"the checks did not end within {TIMEOUT_S:g} s")
-        return _read(run, at, done)
+        return _read(run, at, code, said)
 
 
-def _read(run: Path, at: float, done: subprocess.CompletedProcess[bytes]) -> Look:
+def _run(argv: list[str], environ: dict[str, str]) -> tuple[int | None, str]:
+    """Exit code (None: it was given up) and output. Whatever ends this, the process is gone and reaped."""
+    with subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environ
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            return None, ""
+        finally:
+            if process.poll() is None:  # Ctrl-C among others: subprocess.run would not wait for what it kills
+                process.kill()
+                process.wait()
+        return process.returncode, output.decode("utf-8", "replace")
+
+
+def _read(run: Path, at: float, code: int, output: str) -> Look:
     try:
         summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
         verdict = Verdict(summary["verdict"])
         findings = summary["findings"]
     except (OSError, ValueError, KeyError) as error:
-        lines = [line for line in done.stdout.decode("utf-8", "replace").splitlines() if line.strip()]
+        lines = [line for line in output.splitlines() if line.strip()]
         said = lines[-1].strip() if lines else f"nothing ({error})"
-        message = f"the checks gave no verdict (exit code {done.returncode}): {said}"
+        message = f"the checks gave no verdict (exit code {code}): {said}"
         return Look(at=at, verdict=Verdict.UNKNOWN, message=message)
     bad = [finding for finding in findings if finding["verdict"] in ("FAIL", "UNKNOWN")]
     bad.sort(key=lambda finding: finding["verdict"])  # FAIL before UNKNOWN
