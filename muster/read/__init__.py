@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from muster.errors import UsageError
 from muster.read.catalogue import catalogue
 from muster.read.session import READING_DEADLINE_S, RUN_DEADLINE_S, Session
+from muster.read.threads import Threads
 from muster.snapshot import Reading, Snapshot
 from muster.system.model import Environment, System
 
@@ -29,9 +30,14 @@ def take(
     A reading that fails is in it as its typed failure; a source that the environment does not declare is a failure of
     kind ``undeclared``. Raises :class:`~muster.errors.UsageError` for a name that is not in the catalogue.
     """
-    return asyncio.run(
-        take_async(system, environment, names, deadline_s=deadline_s, within_s=within_s, on_reading=on_reading)
-    )
+
+    async def run() -> Snapshot:
+        asyncio.get_running_loop().set_default_executor(Threads())
+        return await take_async(
+            system, environment, names, deadline_s=deadline_s, within_s=within_s, on_reading=on_reading
+        )
+
+    return asyncio.run(run())
 
 
 async def take_async(

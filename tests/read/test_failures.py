@@ -30,6 +30,18 @@ def test_a_host_that_does_not_exist_is_unreachable(read, environment):
     assert found.kind in {FailureKind.UNREACHABLE, FailureKind.TIMEOUT}
 
 
+def test_a_resolver_that_hangs_holds_up_nothing_but_its_reading(read, environment, monkeypatch):
+    """Name resolution cannot be interrupted: the reading is a timeout, and nobody waits for the thread."""
+    released = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: released.wait(20) and [])
+    began = time.monotonic()
+    found = failure(read(environment(http="http://slow.example"), "ingress_health", deadline_s=0.3))
+    took = time.monotonic() - began
+    released.set()
+    assert found.kind is FailureKind.TIMEOUT
+    assert took < 1.5
+
+
 def test_a_server_that_hangs_meets_the_deadline(read, environment):
     """A server that accepts and says nothing costs the reading's deadline and not more."""
     with socket.create_server(("127.0.0.1", 0)) as server:
