@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -43,7 +42,6 @@ def _point(link: Path, target: str) -> None:
     """Replace the link at once, so that nobody ever finds none. A real folder of that name is left alone."""
     if link.exists() and not link.is_symlink():
         return
-    fresh = link.with_name(f".{LATEST}-{os.getpid()}")
-    fresh.unlink(missing_ok=True)
+    fresh = link.with_name(f".{LATEST}-{target}")  # a name of this run's own: others may do the same right now
     fresh.symlink_to(target)
     fresh.replace(link)
