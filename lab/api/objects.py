@@ -6,7 +6,7 @@ import copy
 import secrets
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lab.api import clock, errors, patches, rules
@@ -259,8 +259,9 @@ class Objects:
             cause = Cause("fieldManager", "FieldValueRequired", "Required value: is required for apply patch")
             raise errors.invalid("PatchOptions", "meta.k8s.io", "", [cause])
         old = self.store.get(at.row.stored_as, at.namespace, at.name)
+        sent, warnings = typed(sent, at.row, options.validation)
         if old is None:
-            metadata = {**(sent.get("metadata") or {}), "name": at.name}
+            metadata = {**sent["metadata"], "name": at.name}
             written = self.create(at, {**sent, "metadata": metadata}, options)
         else:
             earlier = self._applied.get(old.metadata["uid"], {}).get(options.manager)
@@ -269,7 +270,7 @@ class Objects:
             written = self._patched(at, old, result, sent, options)
         if not options.dry_run:
             self._applied.setdefault(written.stored.metadata["uid"], {})[options.manager] = sent
-        return written
+        return replace(written, warnings=warnings)
 
 
 def patched(media: str, face: Body, sent: Any, row: Resource) -> Body:

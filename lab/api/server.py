@@ -65,6 +65,10 @@ class Api:
         except web.HTTPRequestEntityTooLarge:
             limit = f"Request entity too large: limit is {BODY_LIMIT}"
             return answers.failure(ApiError(413, "RequestEntityTooLarge", limit))
+        except Exception as error:  # a mistake of ours: a Status, as clients expect, and its trace in the log
+            log.exception("%s %s", request.method, request.path_qs)
+            why = f"Internal error occurred: {type(error).__name__}: {error}"
+            return answers.failure(ApiError(500, "InternalError", why))
 
     def _authenticate(self, request: web.Request) -> None:
         """Raises 401. Health and version are open to whoever shows no token at all."""
