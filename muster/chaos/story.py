@@ -96,8 +96,8 @@ def current() -> Story | None:
     return _current[0] if _current else None
 
 
-def tell(kind: Kind, *, source: str, at: float | None = None, message: str = "", **data: Any) -> None:
-    """Add to the story being told; without one (an action tried by hand) nothing is kept."""
+def tell(kind: Kind | str, *, source: str, at: float | None = None, message: str = "", **data: Any) -> None:
+    """Add to the story being told; without one (an action tried by hand) nothing is kept. An action in itself."""
     story = current()
     if story is not None:
-        story.tell(kind, source=source, at=at, message=message, **data)
+        story.tell(Kind(kind), source=source, at=at, message=message, **data)

@@ -1,0 +1,71 @@
+"""Small servers that answer what a test tells them, and stories to be told to."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from muster.chaos import story as stories
+from muster.chaos.story import Story
+
+
+@pytest.fixture
+def serve():
+    """``serve({"/path": body or callable(query)})`` -> ``.url``, ``.answers``, ``.headers``, ``.status``, ``.stop()``.
+
+    A path that nobody announced is answered 404, so that a wrong request cannot pass for an empty answer.
+    """
+    servers = []
+
+    def begin(answers):
+        state = SimpleNamespace(answers=answers, status=200, headers={})
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                parts = urlsplit(self.path)
+                state.headers = dict(self.headers)
+                body = state.answers.get(parts.path)
+                query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+                body = body(query) if callable(body) else body
+                raw = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+                self.send_response(404 if body is None else state.status)
+                self.send_header("Content-Length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+
+            def log_message(self, *_):
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        state.url = f"http://127.0.0.1:{server.server_port}"
+
+        def stop():
+            if thread.is_alive():
+                server.shutdown()
+                server.server_close()
+                thread.join(5)
+
+        state.stop = stop
+        servers.append(state)
+        return state
+
+    yield begin
+    for state in servers:
+        state.stop()
+
+
+@pytest.fixture
+def story():
+    """A story that is being told."""
+    told = Story("test", "x0tta6bl4", "lab")
+    stories.begin(told)
+    yield told
+    stories.end()

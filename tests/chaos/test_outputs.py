@@ -1,0 +1,59 @@
+"""timeline.json: one experiment's, and the drill's."""
+
+from __future__ import annotations
+
+import json
+
+from muster.chaos import outputs
+from muster.judge.objectives import parse_objectives
+from muster.judge.timeline import judge
+from muster.timeline import Event, Kind, Timeline
+
+
+def body_of(name, at, **objectives):
+    events = (
+        Event(at=at, kind=Kind.FAULT_INJECTED, source="test", message="broken", data={"fault": "f"}),
+        Event(at=at + 1, kind=Kind.RECOVERED, source="test"),
+    )
+    timeline = Timeline(experiment=name, system="s", environment="e", events=events)
+    promised = parse_objectives({"name": "muster", **objectives}, where=name)
+    return outputs.document(timeline, promised, judge(timeline, promised), title=name.upper())
+
+
+def test_an_experiments_file_holds_what_the_design_promises(tmp_path):
+    """schema, verdict, events, measured, objectives; and the timeline can be read back from it, equal."""
+    body = body_of("one", 10.0, recovered_within="5s")
+    file = outputs.write(tmp_path, body)
+    read = json.loads(file.read_text())
+    assert read["schema"] == "muster/timeline/v1"
+    assert {"verdict", "events", "measured", "objectives", "expected"} <= read.keys()
+    assert read["measured"]["recover_s"] == 1.0
+    assert outputs.read(file).events[0].data == {"fault": "f"}
+
+
+def test_the_drills_file_has_the_same_shape_and_the_worst_verdict(tmp_path):
+    """Events of all experiments in order, each with its experiment; measured of the one that expects an alert."""
+    outputs.write(tmp_path, body_of("quiet", 10.0, recovered_within="5s"))
+    outputs.write(tmp_path, body_of("alerting", 5.0, alert="A", recovered_within="5s"))
+    whole = json.loads((tmp_path / "timeline.json").read_text())
+    assert [event["experiment"] for event in whole["events"]] == ["alerting", "alerting", "quiet", "quiet"]
+    assert whole["experiment"] == "alerting"
+    assert [row["experiment"] for row in whole["experiments"]] == ["alerting", "quiet"]
+    assert whole["verdict"] == "UNKNOWN"
+
+
+def test_an_interrupted_experiment_is_unknown_at_best():
+    """What was not waited for is not known."""
+    events = (Event(at=1.0, kind=Kind.NOTE, source="test"),)
+    timeline = Timeline(experiment="x", system="s", environment="e", events=events)
+    promised = parse_objectives({"name": "muster", "recovered_within": "5s"}, where="x")
+    body = outputs.document(timeline, promised, judge(timeline, promised), title="X", interrupted="by SIGTERM")
+    assert (body["verdict"], body["interrupted"]) == ("UNKNOWN", "by SIGTERM")
+
+
+def test_a_plain_chaos_run_gets_a_folder_of_its_own(monkeypatch, tmp_path):
+    """MUSTER_RUN is used where it is given; otherwise a new folder below reports/."""
+    monkeypatch.delenv("MUSTER_RUN", raising=False)
+    assert outputs.run_folder("s", "e").parent.name == "reports"
+    monkeypatch.setenv("MUSTER_RUN", str(tmp_path))
+    assert outputs.run_folder("s", "e") == tmp_path

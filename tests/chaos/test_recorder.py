@@ -1,0 +1,139 @@
+"""The control under the real ``chaos run``: what it records, judges, refuses and survives."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+SYSTEM = """
+schema: muster/system/v1
+name: small
+title: A small system
+runbooks: {book: {title: Book, url: "https://runbooks.test/book"}}
+contacts: {on-call: {title: On-call}}
+slo: {}
+alerts: {}
+no_data: {alert: SmallDataAbsent, title: No data, tell: [on-call], runbook: "book#none", source: test}
+environments:
+  here: {description: Nothing but an inbox, inbox: "${INBOX}", prometheus: "${PROMETHEUS}"}
+"""
+
+
+def activity(kind, name, func, /, **arguments):
+    module, _, func = func.rpartition(".")
+    provider = {"type": "python", "module": module, "func": func, "arguments": arguments}
+    return {"type": kind, "name": name, "provider": provider}
+
+
+@pytest.fixture
+def chaos(tmp_path, serve):
+    """``chaos(method, objectives=...)`` -> a started ``chaos run`` in a folder of its own."""
+    answers = {"/inbox": {"messages": []}, "/api/v1/alerts": {"data": {"alerts": []}}}
+    server = serve(answers)
+    (tmp_path / "systems").mkdir()
+    (tmp_path / "systems" / "small.yaml").write_text(SYSTEM)
+    started = []
+
+    def begin(method, *, objectives=None, environment="here"):
+        healed = {"type": "process", "path": "touch", "arguments": str(tmp_path / "healed")}
+        experiment = {
+            "title": "A test",
+            "description": "of the recorder",
+            "configuration": {"system": "small", "environment": environment},
+            "runtime": {"rollbacks": {"strategy": "always"}},
+            "controls": [
+                {
+                    "name": "recorder",
+                    "provider": {"type": "python", "module": "muster.chaos.recorder", "arguments": {"name": "test"}},
+                }
+            ],
+            "extensions": [{"name": "muster", **(objectives or {"must_not": ["page"]})}],
+            "method": method,
+            "rollbacks": [{"type": "action", "name": "heal", "provider": healed}],
+        }
+        (tmp_path / "test.yaml").write_text(yaml.safe_dump(experiment))
+        command = Path(sys.executable).with_name("chaos")
+        process = subprocess.Popen(
+            [command, "run", "test.yaml"],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ
+            | {"MUSTER_RUN": str(tmp_path / "run"), "INBOX": server.url, "PROMETHEUS": server.url, "NO_COLOR": "1"},
+        )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def tell(kind, **data):
+    return activity("action", f"tell {kind}", "muster.chaos.story.tell", kind=kind, source="test", **data)
+
+
+def timeline_of(folder):
+    return json.loads((folder / "run" / "experiments" / "test" / "timeline.json").read_text())
+
+
+def test_an_experiment_whose_promises_hold_passes(chaos, tmp_path):
+    """Nobody was paged, the steady state was seen, everything was read: exit code 0, verdict PASS."""
+    process = chaos([tell("fault.injected"), tell("fault.confirmed"), tell("steady", verdict="PASS", message="ok")])
+    output, _ = process.communicate(timeout=60)
+    body = timeline_of(tmp_path)
+    assert (process.returncode, body["verdict"]) == (0, "PASS"), output
+    assert {"drill.started", "fault.injected", "note", "drill.ended"} <= {event["kind"] for event in body["events"]}
+
+
+def test_an_experiment_whose_promises_do_not_hold_fails_chaos_run(chaos, tmp_path):
+    """Chaos Toolkit alone would call it completed: no probe failed. The exit code and the log say otherwise."""
+    story = [tell("fault.injected"), tell("fault.confirmed"), tell("page.received", contact="on-call", alert="A")]
+    process = chaos([*story, tell("steady", verdict="PASS", message="ok")])
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert timeline_of(tmp_path)["verdict"] == "FAIL"
+    assert "FAIL must_not page: somebody was paged" in output
+
+
+def test_nothing_is_broken_when_nothing_can_be_recorded(chaos, tmp_path):
+    """An unknown environment, or an objective that cannot be judged, ends it before the method."""
+    for wrong in ({"environment": "nowhere"}, {"objectives": {"must_not": ["sleep"]}}):
+        process = chaos([activity("action", "break", "os.mkdir", path=str(tmp_path / "broken"))], **wrong)
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert "the experiment could not begin" in output
+        assert not (tmp_path / "broken").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_an_activity_ends_the_experiment_heals_and_judges(chaos, tmp_path, number):
+    """Chaos Toolkit's own SIGTERM handler lets a Python activity fail and carries on; ours ends the method at once."""
+    process = chaos(
+        [
+            activity("action", "mark", "os.mkdir", path=str(tmp_path / "begun")),
+            activity("action", "long", "subprocess.call", args=["sleep", "60"]),
+            activity("action", "later", "os.mkdir", path=str(tmp_path / "later")),
+        ]
+    )
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "begun").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1, output
+    assert (tmp_path / "healed").exists()
+    assert not (tmp_path / "later").exists()
+    body = timeline_of(tmp_path)
+    assert body["verdict"] == "UNKNOWN"
+    assert body["interrupted"]

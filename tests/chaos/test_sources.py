@@ -1,0 +1,197 @@
+"""The watchers against servers that answer as Prometheus, Alertmanager, the pager and the responder do."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from muster.chaos.sources import Alerts, Audit, Inbox, Routing
+from muster.judge.chain import source
+from muster.timeline import Kind
+from muster.wait import wait_until
+
+T0 = 1_700_000_000.0
+
+
+def alert(name, state, *, at="2023-11-14T22:13:21.123456789Z", system="x0tta6bl4"):
+    return {"labels": {"alertname": name, "system": system}, "state": state, "activeAt": at}
+
+
+def alerts(*found):
+    return {"data": {"alerts": list(found)}}
+
+
+def kinds(story):
+    return [event.kind for event in story.timeline().events]
+
+
+def note_of(story, name):
+    return source(story.timeline(), name)
+
+
+@pytest.fixture
+def prometheus(serve):
+    """Prometheus without alerts whose ALERTS fired at T0 + 6."""
+    fired = {"data": {"result": [{"metric": {}, "values": [[T0 + 6.0, "1"], [T0 + 6.25, "1"]]}]}}
+    return serve({"/api/v1/alerts": alerts(), "/api/v1/query": fired})
+
+
+def test_alerts_are_pending_when_prometheus_says_so_and_fire_when_it_evaluated(prometheus, story):
+    """The first by activeAt, the second by the ALERTS series: not by when we looked."""
+    watcher = Alerts(story, prometheus.url, since=T0)
+    prometheus.answers["/api/v1/alerts"] = alerts(alert("A", "pending"))
+    watcher.look()
+    prometheus.answers["/api/v1/alerts"] = alerts(alert("A", "firing"))
+    watcher.look()
+    watcher.look()
+    prometheus.answers["/api/v1/alerts"] = alerts()
+    watcher.look()
+    watcher.close()
+    pending, firing, resolved = story.timeline().events
+    assert (pending.kind, pending.at) == (Kind.ALERT_PENDING, pytest.approx(T0 + 1.123456))
+    assert (firing.kind, firing.at) == (Kind.ALERT_FIRING, T0 + 6.0)
+    assert resolved.kind is Kind.ALERT_RESOLVED
+
+
+def test_alerts_of_other_systems_are_not_this_drills(prometheus, story):
+    """A shared Prometheus fires for others too."""
+    watcher = Alerts(story, prometheus.url, since=T0)
+    prometheus.answers["/api/v1/alerts"] = alerts(alert("A", "firing", system="other"))
+    watcher.look()
+    watcher.close()
+    assert kinds(story) == []
+
+
+def test_the_first_scrape_of_each_bad_pod_is_told(prometheus, story):
+    """Prometheus says when it first reached a pod; failed scrapes do not count."""
+    story.tell(Kind.FAULT_CONFIRMED, source="kubernetes", at=T0, pods=["a", "b"])
+    watcher = Alerts(story, prometheus.url, since=T0)
+    up = [
+        {"metric": {"pod": "a"}, "values": [[T0 + 1, "0"], [T0 + 2, "1"], [T0 + 3, "1"]]},
+        {"metric": {"pod": "b"}, "values": [[T0 + 4, "0"]]},
+    ]
+    prometheus.answers["/api/v1/query"] = {"data": {"result": up}}
+    watcher.close()
+    (seen,) = story.timeline().of(Kind.FAULT_VISIBLE)
+    assert (seen.at, seen.data["pod"]) == (T0 + 2, "a")
+
+
+def test_pages_are_told_once_and_stamped_by_the_pager(serve, story):
+    """Each trigger once, though it is read again; resolves and earlier messages are no pages."""
+    message = {"received_at": T0 + 6.1, "channel": "pagerduty", "to": "on-call", "alert": "A", "summary": "s"}
+    sink = serve(
+        {
+            "/inbox": {
+                "messages": [
+                    message | {"action": "trigger"},
+                    message | {"action": "resolve", "received_at": T0 + 9},
+                    message | {"action": "trigger", "received_at": T0 - 5},
+                ]
+            }
+        }
+    )
+    watcher = Inbox(story, sink.url, since=T0)
+    watcher.look()
+    watcher.look()
+    watcher.close()
+    (page,) = story.timeline().events
+    assert (page.at, page.data["contact"], page.data["alert"]) == (T0 + 6.1, "on-call", "A")
+
+
+def test_the_audit_is_read_with_the_token_and_told_in_its_own_kinds(serve, story, tmp_path):
+    """Bearer token from its file; kinds that are not ours become notes; nothing is told twice."""
+    (tmp_path / "token").write_text("s3cret\n")
+    records = [
+        {"at": T0 + 6, "kind": "webhook.received", "alert": "A", "message": "", "data": {"alert": "A", "kind": "x"}},
+        {"at": T0 + 7, "kind": "something.new", "alert": "A", "message": "hello"},
+    ]
+    responder = serve({"/audit": {"records": records}})
+    watcher = Audit(story, responder.url, token_file=str(tmp_path / "token"), since=T0)
+    watcher.look()
+    watcher.look()
+    watcher.close()
+    assert responder.headers["Authorization"] == "Bearer s3cret"
+    assert kinds(story) == [Kind.WEBHOOK_RECEIVED, Kind.NOTE]
+    assert story.timeline().events[0].data["alert"] == "A"
+
+
+def test_alertmanagers_receivers_and_failures_are_noted(serve, story):
+    """Whom it routes to, and how many notifications failed since the drill began."""
+    metrics = 'alertmanager_notifications_failed_total{integration="webhook"} '
+    manager = serve(
+        {
+            "/api/v2/alerts": [{"labels": {"alertname": "A"}, "receivers": [{"name": "responder"}]}],
+            "/metrics": metrics + "3\n",
+        }
+    )
+    watcher = Routing(story, manager.url)
+    watcher.look()
+    manager.answers["/metrics"] = metrics + "10\n"
+    watcher.look()
+    watcher.close()
+    assert watcher.facts() == {"receivers": {"A": ["responder"]}, "failed": {"webhook": 7}}
+
+
+def run_until(watcher, condition):
+    watcher.start()
+    wait_until(condition, bool, what="the watcher", timeout_s=10)
+    watcher.finish()
+
+
+def test_a_source_that_was_read_to_the_end_is_noted_so(serve, story):
+    """Its silence may then be believed."""
+    watcher = Inbox(story, serve({"/inbox": {"messages": []}}).url, since=T0)
+    run_until(watcher, lambda: watcher._reads >= 2)
+    assert note_of(story, "inbox").readable
+
+
+def test_a_source_that_refuses_is_noted_as_refusing(story):
+    """Nothing listens there: a fact about it, in one sentence."""
+    watcher = Audit(story, "http://127.0.0.1:1", token_file="", since=T0)
+    run_until(watcher, lambda: watcher._failures >= 1)
+    noted = note_of(story, "responder")
+    assert noted.refused
+    assert not noted.readable
+    assert noted.error == "connection to http://127.0.0.1:1 refused"
+
+
+@pytest.mark.parametrize(
+    ("answers", "status", "words"),
+    [
+        ({}, 200, "answered 404"),
+        ({"/inbox": {"messages": []}}, 503, "answered 503"),
+        ({"/inbox": {"unexpected": 1}}, 200, "its answer cannot be used: KeyError"),
+        ({"/inbox": "<html>"}, 200, "its answer cannot be used: JSONDecodeError"),
+    ],
+)
+def test_answers_that_cannot_be_used_make_a_source_unreadable(serve, story, answers, status, words):
+    """An error, a surprise or a web page is no empty inbox."""
+    server = serve(answers)
+    server.status = status
+    watcher = Inbox(story, server.url, since=T0)
+    run_until(watcher, lambda: watcher._failures >= 1)
+    noted = note_of(story, "inbox")
+    assert not noted.readable
+    assert not noted.refused
+    assert words in noted.error
+
+
+def test_a_source_that_comes_back_is_readable_again(serve, story):
+    """Inbox and audit can be read back, so only the last look decides."""
+    server = serve({"/inbox": {"messages": []}})
+    server.status = 503
+    watcher = Inbox(story, server.url, since=T0)
+    watcher.start()
+    wait_until(lambda: watcher._failures, bool, what="a failure", timeout_s=10)
+    server.status = 200
+    watcher.finish()
+    assert note_of(story, "inbox").readable
+
+
+def test_a_watcher_that_never_started_is_unreadable(serve, story):
+    """An experiment that could not begin leaves no false silence."""
+    watcher = Inbox(story, serve({}).url, since=time.time())
+    watcher.finish()
+    watcher.close()
+    assert not note_of(story, "inbox").readable
