@@ -2,11 +2,13 @@
 
 SIGTERM: not ready at once, then answers (each closing its connection) until no request has come for ``DRAIN_QUIET_S``,
 at most ``DRAIN_S``; then exit 0. A second SIGTERM ends it at once. A setting that cannot be used is exit 2.
+FAULT_IGNORE_SIGTERM: none of that.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import sys
 import time
@@ -31,9 +33,9 @@ log = logging.getLogger("service")
 class Replica(Server):
     """uvicorn's server with a farewell: on SIGTERM it first lets its users go elsewhere."""
 
-    def __init__(self, config: Config, app: App, conf: settings.Settings) -> None:
+    def __init__(self, config: Config, app: App, conf: settings.Settings, *, deaf: bool) -> None:
         super().__init__(config)
-        self._replica, self._conf = app, conf
+        self._replica, self._conf, self._deaf = app, conf, deaf
         self._farewell: asyncio.Task[None] | None = None
         self._hurry, self._loop = asyncio.Event(), asyncio.get_running_loop()
 
@@ -48,6 +50,9 @@ class Replica(Server):
         self._loop.call_soon_threadsafe(self._leave)
 
     def _leave(self) -> None:
+        if self._deaf:
+            log.warning("told to end, and staying")
+            return
         if self._farewell:
             self._hurry.set()
             return
@@ -73,8 +78,9 @@ class Replica(Server):
 
 async def _serve(conf: settings.Settings, faults: fault_table.Faults) -> None:
     telemetry = Telemetry(conf.version)
+    telemetry.silence(faults.silent_metrics)
     mesh = Mesh(conf, faults, telemetry)
-    dependencies = Dependencies(conf.dependencies)
+    dependencies = Dependencies(conf.dependencies, faults.dependency_down)
     app = App(Pages(conf, mesh, dependencies, telemetry), faults, telemetry)
     config = Config(
         app,
@@ -91,9 +97,10 @@ async def _serve(conf: settings.Settings, faults: fault_table.Faults) -> None:
     )
     mesh.start()
     fault_table.start(faults)
+    await dependencies.look()  # before the first answer: "unknown" is nothing to tell anybody
     watching = asyncio.create_task(dependencies.watch())
     try:
-        await Replica(config, app, conf).serve()
+        await Replica(config, app, conf, deaf=faults.ignore_sigterm).serve()
     finally:
         watching.cancel()
         mesh.stop()
@@ -104,6 +111,8 @@ def main() -> int:
     logs.set_up()
     try:
         conf, faults = settings.load(), fault_table.load()
+        if faults.version:
+            conf = dataclasses.replace(conf, version=faults.version)
         log.info("x0tta6bl4 %s starting as %s", conf.version, conf.replica)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(conf, faults))

@@ -13,6 +13,7 @@ from lab.service.faults import Faults
 from lab.service.logs import Sampled
 from lab.service.metrics import CONTENT_TYPE, Value
 from lab.service.pages import BadRequest, Pages
+from lab.service.settings import SettingsError
 from lab.service.telemetry import Telemetry
 
 Message = dict[str, Any]
@@ -29,13 +30,20 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would mak
 
 
 class App:
-    """One replica's HTTP side. ``ready`` is set by whoever starts the replica, :meth:`drain` called at its end."""
+    """One replica's HTTP side. ``ready`` is set by whoever starts the replica, :meth:`drain` called at its end.
+
+    Raises:
+        SettingsError: A fault names an endpoint that is not one of the API's.
+    """
 
     def __init__(self, pages: Pages, faults: Faults, telemetry: Telemetry) -> None:
         self.ready = self.draining = False
         self.last_request = 0.0  # monotonic seconds; probes and scrapes do not count
         self._pages, self._faults, self._telemetry = pages, faults, telemetry
         self._routes = _routes(pages)
+        for endpoint in faults.latency:
+            if endpoint and not (endpoint in self._routes and endpoint.startswith("/api/")):
+                raise SettingsError(f"FAULT_LATENCY_MS: {endpoint} is not an endpoint of the API")
         self._errors = Sampled("api")
         self._counted: dict[tuple[str, str, int], Value] = {}
         self._durations = {path: telemetry.duration.of(path) for path in self._routes}
@@ -102,7 +110,7 @@ class App:
         if body is None:
             return 413, {"error": f"the body is over {BODY_LIMIT} bytes"}
         if path.startswith("/api/"):
-            if delay_s := self._faults.delay_s():
+            if delay_s := self._faults.delay_s(path):
                 await asyncio.sleep(delay_s)
             if self._faults.fails():
                 return 500, {"error": "internal error"}

@@ -13,13 +13,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-VALID_FOR = dt.timedelta(days=30)
+_BEFORE = dt.timedelta(hours=1)  # clocks differ, and an expired certificate was valid once
 
 
-def ensure(root: Path, replica: str, address: str) -> tuple[Path, Path]:
+def ensure(root: Path, replica: str, address: str, valid_s: float) -> tuple[Path, Path]:
     """Return the paths of certificate and key under ``root``, made now if they are missing.
 
-    Both appear at once (a folder renamed into place): replicas that share a folder never see half a pair.
+    One that is made runs out ``valid_s`` from now (negative: it has already) and is never renewed. Both files appear at
+    once (a folder renamed into place): replicas that share a folder never see half a pair.
     """
     certificate, key = root / "tls.crt", root / "tls.key"
     if certificate.is_file() and key.is_file():
@@ -27,7 +28,7 @@ def ensure(root: Path, replica: str, address: str) -> tuple[Path, Path]:
     root.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=".certs-", dir=root.parent))
     try:
-        _write_pair(made, replica, address)
+        _write_pair(made, replica, address, dt.timedelta(seconds=valid_s))
         made.rename(root)  # onto nothing or an empty folder; anything else was made by somebody faster
     except OSError:
         if not (certificate.is_file() and key.is_file()):
@@ -37,7 +38,17 @@ def ensure(root: Path, replica: str, address: str) -> tuple[Path, Path]:
     return certificate, key
 
 
-def _write_pair(folder: Path, replica: str, address: str) -> None:
+def expiry(certificate: Path) -> float:
+    """When a certificate runs out, seconds since the epoch.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It holds no certificate.
+    """
+    return x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc.timestamp()
+
+
+def _write_pair(folder: Path, replica: str, address: str, valid_for: dt.timedelta) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, replica[:64])])
     now = dt.datetime.now(dt.UTC)
@@ -47,8 +58,8 @@ def _write_pair(folder: Path, replica: str, address: str) -> None:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=5))
-        .not_valid_after(now + VALID_FOR)
+        .not_valid_before(now - _BEFORE)
+        .not_valid_after(now + valid_for)
         .add_extension(
             x509.SubjectAlternativeName([x509.DNSName(replica), x509.IPAddress(ipaddress.ip_address(address))]),
             critical=False,

@@ -15,7 +15,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from lab.service.settings import SettingsError
@@ -30,20 +30,25 @@ class Faults:
     """The faults in force; the defaults are a healthy release."""
 
     error_ratio: float = 0.0  # share of /api requests answered 500
-    latency: Quantiles = ()  # added to /api requests
+    latency: Mapping[str, Quantiles] = field(default_factory=dict)  # added to requests by endpoint; "": all other /api
     never_ready: bool = False
     crash_after_s: float = 0.0
     memory_leak_mb_s: float = 0.0
     cpu_burn: float = 0.0  # cores
     pqc_fallback: Fallback = ""  # the mesh speaks classical x25519 only; "denied": and says that it does not
+    cert_expired: bool = False  # the mesh certificate ran out before the replica started
+    dependency_down: tuple[str, ...] = ()  # names of DEPENDENCIES that lead nowhere
+    ignore_sigterm: bool = False
+    version: str = ""  # reported instead of the image's own
+    silent_metrics: tuple[str, ...] = ()  # families that vanish from /metrics; "all": every one of the service's own
 
     def fails(self) -> bool:
         """Whether this request is one of those that fail."""
         return self.error_ratio > 0.0 and random.random() < self.error_ratio  # noqa: S311 - not a secret
 
-    def delay_s(self) -> float:
+    def delay_s(self, endpoint: str = "") -> float:
         """How long this request is held back: linear between the named percentiles, flat outside them."""
-        points = self.latency
+        points = self.latency.get(endpoint) or self.latency.get("", ())
         if len(points) < 2:
             return points[0][1] if points else 0.0
         share = random.random()  # noqa: S311 - not a secret
@@ -83,6 +88,30 @@ def _latency(text: str) -> Quantiles:
     return points
 
 
+def _latencies(text: str) -> dict[str, Quantiles]:
+    """Parse ``[ENDPOINT=]DISTRIBUTION;...``; the one without endpoint is for all that are not named."""
+    found: dict[str, Quantiles] = {}
+    for part in text.split(";"):
+        endpoint, _, distribution = part.strip().rpartition("=")
+        if endpoint in found:
+            raise ValueError(text)
+        found[endpoint] = _latency(distribution)
+    return found
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(","))
+    if not all(names):
+        raise ValueError(text)
+    return names
+
+
+def _word(text: str) -> str:
+    if not text or text.split() != [text]:
+        raise ValueError(text)
+    return text
+
+
 def _fallback(text: str) -> Fallback:
     if text not in get_args(Fallback):
         raise ValueError(text)
@@ -91,12 +120,17 @@ def _fallback(text: str) -> Fallback:
 
 TABLE: dict[str, tuple[str, Callable[[str], Any]]] = {
     "FAULT_ERROR_RATIO": ("error_ratio", _share),
-    "FAULT_LATENCY_MS": ("latency", _latency),
+    "FAULT_LATENCY_MS": ("latency", _latencies),
     "FAULT_NEVER_READY": ("never_ready", _flag),
     "FAULT_CRASH_AFTER_S": ("crash_after_s", _amount),
     "FAULT_MEMORY_LEAK_MB_S": ("memory_leak_mb_s", _amount),
     "FAULT_CPU_BURN": ("cpu_burn", _amount),
     "FAULT_PQC_FALLBACK": ("pqc_fallback", _fallback),
+    "FAULT_CERT_EXPIRED": ("cert_expired", _flag),
+    "FAULT_DEPENDENCY_DOWN": ("dependency_down", _names),
+    "FAULT_IGNORE_SIGTERM": ("ignore_sigterm", _flag),
+    "FAULT_VERSION": ("version", _word),
+    "FAULT_SILENT_METRICS": ("silent_metrics", _names),
 }
 
 

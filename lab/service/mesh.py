@@ -14,13 +14,14 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lab.service import certs, wire
 from lab.service.discovery import Discovery
 from lab.service.faults import Faults
 from lab.service.logs import Sampled
-from lab.service.settings import Peer, Settings
+from lab.service.settings import Peer, Settings, SettingsError
 from lab.service.telemetry import Telemetry
 
 HEARTBEAT_S = 1.0
@@ -28,6 +29,7 @@ PEER_TIMEOUT_S = 3.0
 EXCHANGE_TIMEOUT_S = 1.0
 FORMING_S = 10.0  # a mesh younger than this is forming, not broken
 CALLERS_AT_ONCE = 16
+LONG_EXPIRED_S = 60.0
 log = logging.getLogger("mesh")
 
 
@@ -44,6 +46,7 @@ class Mesh:
 
     def __init__(self, settings: Settings, faults: Faults, telemetry: Telemetry) -> None:
         self._settings, self._telemetry = settings, telemetry
+        self._cert_expired, self.cert_expires = faults.cert_expired, 0.0
         self.fallback = bool(faults.pqc_fallback)
         self.admits_fallback = faults.pqc_fallback == "admitted"
         self._group = wire.CLASSICAL if self.fallback else wire.POST_QUANTUM
@@ -94,16 +97,22 @@ class Mesh:
         """The key exchange that the status pages name. A release that denies its fallback lies here too."""
         return wire.CLASSICAL if self.admits_fallback else wire.POST_QUANTUM
 
+    @property
+    def cert_good(self) -> bool:
+        """Whether this replica's certificate has not run out. Peers refuse one that has."""
+        return time.time() < self.cert_expires
+
     # ---- life
 
     def start(self) -> None:
         """Make the certificate if there is none, listen, and begin to greet.
 
         Raises:
-            OSError: The mesh port is taken or the certificate folder cannot be written.
+            OSError: The mesh port is taken or the certificate folder cannot be used.
+            SettingsError: The certificate should have expired, but a good one was there.
         """
         settings = self._settings
-        certificate, key = certs.ensure(settings.cert_root, settings.replica, settings.address)
+        certificate, key = self._certificate()
         self._server_tls = wire.context(self._group, certificate, key)
         self._client_tls = wire.context(self._group)
         self._listener = socket.create_server((settings.address, settings.mesh_port), backlog=64)
@@ -113,6 +122,20 @@ class Mesh:
         self._discovery.start()
         for target in (self._listen, self._greet_all):
             threading.Thread(target=target, name=target.__name__, daemon=True).start()
+
+    def _certificate(self) -> tuple[Path, Path]:
+        settings = self._settings
+        valid_s = -LONG_EXPIRED_S if self._cert_expired else settings.cert_valid_s
+        certificate, key = certs.ensure(settings.cert_root, settings.replica, settings.address, valid_s)
+        try:
+            self.cert_expires = certs.expiry(certificate)
+        except ValueError:
+            raise OSError(f"{certificate} holds no certificate") from None
+        if not self.cert_good:
+            self._security.write(logging.ERROR, "PQC mesh certificate %s has expired", certificate)
+        elif self._cert_expired:
+            raise SettingsError(f"FAULT_CERT_EXPIRED: {certificate} is good and not this replica's to replace")
+        return certificate, key
 
     def stop(self) -> None:
         """Stop listening and greeting."""

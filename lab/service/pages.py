@@ -38,7 +38,7 @@ class Pages:
         state = "ok" if mesh["status"] == "connected" else "forming" if self._mesh.forming else mesh["status"]
         dependencies: dict[str, dict[str, Any]] = {
             "mesh": {"status": state, "peers": mesh["peers"], "expected": mesh["expected"]},
-            "pqc": {"status": "fallback" if self._mesh.admits_fallback else "ok", "group": self._mesh.claimed_group},
+            "pqc": {"status": self._pqc_state(), "group": self._mesh.claimed_group},
         }
         dependencies.update({name: {"status": status} for name, status in self._dependencies.states.items()})
         well = all(entry["status"] in {"ok", "forming"} for entry in dependencies.values())
@@ -48,6 +48,11 @@ class Pages:
             "replica": self._settings.replica,
             "dependencies": dependencies,
         }
+
+    def _pqc_state(self) -> str:
+        if self._mesh.admits_fallback:
+            return "fallback"
+        return "ok" if self._mesh.cert_good else "expired"
 
     def mesh_status(self) -> dict[str, Any]:
         """See :meth:`Mesh.status`."""
@@ -65,6 +70,7 @@ class Pages:
             "algorithm": "X25519" if classical else "ML-KEM-768",
             "group": "x25519" if classical else POST_QUANTUM,
             "fallback_enabled": classical,
+            "certificate": {"expires": round(self._mesh.cert_expires), "good": self._mesh.cert_good},
             "handshakes": {
                 "success": int(self._telemetry.handshake_success.value),
                 "failure": int(self._telemetry.handshake_failure.value),

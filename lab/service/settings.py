@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+LONGEST_S = 1e9  # thirty years
+
 
 class SettingsError(Exception):
     """The environment cannot be used; the message is one sentence for the log."""
@@ -43,6 +45,7 @@ class Settings:
     static_peers: tuple[Peer, ...]
     api: ApiAccess | None
     cert_root: Path
+    cert_valid_s: float
     dependencies: dict[str, tuple[str, int]]
     drain_s: float
     quiet_s: float
@@ -53,7 +56,8 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
 
     ``POD_IP``, ``PORT``, ``MESH_PORT``, ``HOSTNAME``, ``VERSION``: who and where this replica is.
     ``MESH_SERVICE`` with ``KUBERNETES_SERVICE_HOST/PORT`` and ``SERVICEACCOUNT_ROOT``: how it finds the others;
-    ``MESH_PEERS`` (``[name=]ip[:port],...``) where there is no API. ``CERT_ROOT`` stands for /etc/x0tta6bl4/certs.
+    ``MESH_PEERS`` (``[name=]ip[:port],...``) where there is no API. ``CERT_ROOT`` stands for /etc/x0tta6bl4/certs;
+    ``CERT_VALID_S``: how long a certificate made there is good for.
     ``DEPENDENCIES`` (``name=host:port,...``): what else it needs. ``DRAIN_S``: the longest farewell after SIGTERM;
     ``DRAIN_QUIET_S``: how long no request must have come before it leaves.
 
@@ -82,6 +86,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         ),
         api=api,
         cert_root=Path(environ.get("CERT_ROOT", "etc/x0tta6bl4/certs")),
+        cert_valid_s=_seconds(environ, "CERT_VALID_S", 30 * 86_400.0),
         dependencies=_dependencies(environ.get("DEPENDENCIES", "")),
         drain_s=_seconds(environ, "DRAIN_S", 5.0),
         quiet_s=_seconds(environ, "DRAIN_QUIET_S", 0.5),
@@ -97,9 +102,12 @@ def _int(environ: Mapping[str, str], name: str, default: int) -> int:
 
 def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
     try:
-        return float(environ.get(name) or default)
+        found = float(environ.get(name) or default)
     except ValueError:
-        raise SettingsError(f"{name}={environ[name]!r} is not a number of seconds") from None
+        found = -1.0
+    if not 0.0 <= found <= LONGEST_S:  # nan is not, either
+        raise SettingsError(f"{name}={environ[name]!r} is not a number of seconds")
+    return found
 
 
 def _peers(text: str, port: int) -> tuple[Peer, ...]:

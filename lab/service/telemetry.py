@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection
 from itertools import chain
 from pathlib import Path
 
 from lab.service import metrics
+from lab.service.settings import SettingsError
 
 # Every threshold of the runbooks is a bound: a quantile between two bounds is only a guess.
 REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 1.0, 2.5)
 HANDSHAKE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+OWN = "x0tta6bl4_"  # how the service's own families begin; the others are about the process
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -31,7 +34,7 @@ class Telemetry:
         self._success = metrics.counter("x0tta6bl4_pqc_handshake_success_total", "Post-quantum handshakes made.")
         self._failure = metrics.counter("x0tta6bl4_pqc_handshake_failure_total", "Handshakes with peers that failed.")
         self._refused = metrics.counter(
-            "x0tta6bl4_mesh_refused_total", "Callers refused at the mesh port: no common key exchange."
+            "x0tta6bl4_mesh_refused_total", "Callers at the mesh port with whom TLS found nothing in common."
         )
         self._latency = metrics.histogram(
             "x0tta6bl4_pqc_handshake_latency_seconds", "Time of a handshake, TCP aside.", HANDSHAKE_BUCKETS
@@ -48,6 +51,22 @@ class Telemetry:
         self._build.of(version).value = 1
         self._started.of().value = round(time.time(), 3)
         self._families = [value for value in vars(self).values() if isinstance(value, metrics.Family)]
+
+    def silence(self, names: Collection[str]) -> None:
+        """Show these families no more; ``all`` are the service's own.
+
+        Raises:
+            SettingsError: There is no family of that name.
+        """
+        known = {family.name for family in self._families}
+        for name in names:
+            if name not in known | {"all"}:
+                raise SettingsError(f'FAULT_SILENT_METRICS: {name} is not a family of /metrics, nor "all"')
+        self._families = [
+            family
+            for family in self._families
+            if family.name not in names and not ("all" in names and family.name.startswith(OWN))
+        ]
 
     def render(self) -> bytes:
         """The page that Prometheus scrapes."""

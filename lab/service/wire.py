@@ -19,6 +19,9 @@ from OpenSSL import SSL
 POST_QUANTUM = "X25519MLKEM768"
 CLASSICAL = "x25519"
 MESSAGE_LIMIT = 4096
+# X509_V_ERR_* of OpenSSL's x509_vfy.h: what is wrong with a certificate.
+_OUT_OF_TIME = {9: "its certificate is not valid yet", 10: "its certificate has expired"}
+_SELF_SIGNED = {18, 19, 20, 21}  # self-signed, or signed by somebody unknown
 
 
 class WireLost(Exception):  # noqa: N818 - an event on the network, not a mistake
@@ -30,7 +33,10 @@ class HandshakeRefused(Exception):  # noqa: N818 - the peer's decision
 
 
 def context(group: str, certificate: Path | None = None, key: Path | None = None) -> Any:
-    """A TLS 1.3 context that offers and accepts ``group`` only. Peers are not authenticated: each signs its own."""
+    """A TLS 1.3 context that offers and accepts ``group`` only, with a certificate for the server's end.
+
+    Who answers is not authenticated, each replica signs its own certificate; but it must be in its time.
+    """
     made = SSL.Context(SSL.TLS_METHOD)
     made.set_min_proto_version(SSL.TLS1_3_VERSION)
     # pyOpenSSL has no public setter for hybrid groups (set_tmp_ecdh takes curves); this is OpenSSL's own.
@@ -39,7 +45,17 @@ def context(group: str, certificate: Path | None = None, key: Path | None = None
     if certificate and key:
         made.use_certificate_chain_file(str(certificate))
         made.use_privatekey_file(str(key))
+    else:
+        made.set_verify(SSL.VERIFY_PEER, _judge)
     return made
+
+
+def _judge(connection: Any, _certificate: Any, error: int, _depth: int, ok: int) -> bool:
+    """Peers sign their own certificates, which is no objection; one out of its time is."""
+    if error in _OUT_OF_TIME:
+        connection.set_app_data(_OUT_OF_TIME[error])
+        return False
+    return bool(ok) or error in _SELF_SIGNED
 
 
 class Channel:
@@ -90,7 +106,7 @@ class Channel:
                 reasons = [entry[-1] for entry in error.args[0]] if error.args and error.args[0] else []
                 if not reasons or "unexpected eof while reading" in reasons:
                     raise WireLost("closed by the peer") from None
-                raise HandshakeRefused(", ".join(reasons)) from None
+                raise HandshakeRefused(self._tls.get_app_data() or ", ".join(reasons)) from None
 
     def _await(self, event: int) -> None:
         left_s = self._deadline - time.monotonic()

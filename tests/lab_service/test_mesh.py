@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 
 import pytest
 
-from lab.service import wire
+from lab.service import certs, wire
 
 
 def offered(address: str, groups: str) -> str:
@@ -115,6 +116,39 @@ def test_a_healthy_replica_counts_failures_against_a_fallen_back_peer(replicas, 
     eventually(lambda: healthy.metric("x0tta6bl4_pqc_handshake_failure_total") >= 2, "failures are counted")
     assert status(healthy)["status"] == "isolated"
     assert "ERROR PQC handshake with r1 failed" in healthy.log.read_text()
+
+
+def test_an_expired_certificate_is_refused_by_peers_and_admitted_by_its_owner(replicas, eventually):
+    """Peers lose it, count handshake failures and say why; its own health and log say so, and the file is expired."""
+    healthy, expired = replicas(2, only={1: {"FAULT_CERT_EXPIRED": "1"}})
+    eventually(lambda: healthy.metric("x0tta6bl4_pqc_handshake_failure_total") >= 2, "failures are counted")
+    assert status(healthy)["status"] == "isolated"
+    assert "ERROR PQC handshake with r1 failed: its certificate has expired" in healthy.log.read_text()
+    assert healthy.get("/health").json()["dependencies"]["pqc"]["status"] == "ok"
+    assert expired.get("/health").json()["dependencies"]["pqc"]["status"] == "expired"
+    assert expired.get("/security/pqc/status").json()["certificate"]["good"] is False
+    assert "ERROR SECURITY PQC mesh certificate" in expired.log.read_text()
+    assert certs.expiry(expired.folder / "etc" / "x0tta6bl4" / "certs" / "tls.crt") < time.time()
+    assert connected(expired)  # its own calls are answered: the others' certificates are good
+
+
+def test_a_certificate_expires_when_told(replicas, eventually):
+    """CERT_VALID_S: the mesh is whole until then, and its handshakes fail afterwards."""
+    pair = replicas(2, CERT_VALID_S="3")
+    eventually(lambda: all(connected(it) for it in pair), "they mesh")
+    assert pair[0].metric("x0tta6bl4_pqc_handshake_failure_total") == 0
+    eventually(lambda: pair[0].metric("x0tta6bl4_pqc_handshake_failure_total") >= 1, "the certificate has run out")
+    assert pair[0].get("/health").json()["dependencies"]["pqc"]["status"] == "expired"
+
+
+def test_a_good_certificate_that_was_mounted_cannot_be_made_to_expire(replica, tmp_path):
+    """A fault that does nothing is refused: exit 2, and one sentence that names the file."""
+    folder = replica.folder / "etc" / "x0tta6bl4" / "certs"
+    told = {"CERT_ROOT": str(folder), "FAULT_CERT_EXPIRED": "1", "MESH_PORT": "9444"}
+    twin = type(replica)(tmp_path, replica.address, "twin", told)
+    assert twin.process.wait(10) == 2
+    twin.end()
+    assert f"FAULT_CERT_EXPIRED: {folder / 'tls.crt'} is good" in twin.log.read_text()
 
 
 def test_a_silent_caller_holds_nobody_up(three, eventually):

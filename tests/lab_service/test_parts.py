@@ -35,7 +35,7 @@ def test_replicas_that_share_a_folder_end_up_with_one_matching_pair(tmp_path):
     """Many make certificates at once: the pair on disk belongs together, nothing else is left behind."""
     root = tmp_path / "etc" / "certs"
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda number: certs.ensure(root, f"r{number}", "127.0.0.1"), range(8)))
+        list(pool.map(lambda number: certs.ensure(root, f"r{number}", "127.0.0.1", 60), range(8)))
     certificate = x509.load_pem_x509_certificate((root / "tls.crt").read_bytes())
     key = load_pem_private_key((root / "tls.key").read_bytes(), None)
     assert certificate.public_key() == key.public_key()
