@@ -27,8 +27,13 @@ def steady(checks: str = "", within: str = "20s", configuration: Configuration =
     return _steady(place(configuration), checks, within, lambda _: None)
 
 
-def recovered(checks: str = "", within: str = "20s", configuration: Configuration = None) -> bool:
-    """The same, and the first snapshot that held is when the system had recovered."""
+def recovered(checks: str = "", within: str = "20s", after: str = "", configuration: Configuration = None) -> bool:
+    """The same, and the first snapshot that held is when the system had recovered.
+
+    Where the event ``after`` (such as ``rollback.proven``) never happened nothing is waited for: one look is all.
+    """
+    if after and _story().timeline().first(Kind(after)) is None:
+        within = "0s"
 
     def tell(look: looks.Look) -> None:
         story.tell(Kind.RECOVERED, source="checks", at=look.at, message=look.message)

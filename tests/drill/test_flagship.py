@@ -1,0 +1,102 @@
+"""The drill itself, end to end, as a user runs it: a lab of its own, real Prometheus, Alertmanager, HAProxy, Locust."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from muster.faults import Ledger
+from muster.wait import wait_until
+
+pytestmark = [pytest.mark.drill, pytest.mark.xdist_group("drill")]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def muster(tmp_path):
+    """``muster("drill", ...)`` -> a started command in an environment of its own; ``.run`` is its run folder."""
+    environ = os.environ | {"LAB_STATE": str(tmp_path / "lab"), "MUSTER_STATE": str(tmp_path / "state")}
+    environ.pop("MUSTER_RUN", None)
+    output = tmp_path / "output"
+
+    def begin(*arguments):
+        with output.open("w") as file:
+            command = [sys.executable, "-m", "muster", *arguments]
+            process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=file, stderr=subprocess.STDOUT)
+        process.output = output
+        started.append(process)
+        return process
+
+    started = []
+    begin.run, begin.state = tmp_path / "run", tmp_path
+    yield begin
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(60)
+    begin("lab", "down").wait(60)
+
+
+def left_running(state):
+    """Processes that still belong to this test's lab or load."""
+    everybody = psutil.process_iter(["cmdline"])
+    named = [process for process in everybody if str(state) in " ".join(process.info["cmdline"] or [])]
+    return [process for process in named if process.pid != os.getpid()]
+
+
+def test_a_bad_release_is_detected_paged_rolled_back_and_proven_and_a_pod_kill_wakes_nobody(muster):
+    """The whole drill, unattended: every objective met, every output there, nothing left running or broken."""
+    began = time.monotonic()
+    drill = muster("drill", "--run-dir", str(muster.run))
+    assert drill.wait(180) == 0, drill.output.read_text()
+    assert time.monotonic() - began < 120
+    whole = json.loads((muster.run / "timeline.json").read_text())
+    assert whole["verdict"] == "PASS"
+    assert whole["measured"]["overhead_s"] <= 1.2
+    assert {row["experiment"] for row in whole["experiments"]} == {"bad-release", "pod-kill"}
+    for name in ("summary.json", "junit.xml", "experiments/bad-release/story.png", "experiments/pod-kill/story.png"):
+        assert (muster.run / name).stat().st_size > 0
+    attached = {file.suffix for file in (muster.run / "allure-results").iterdir()}
+    assert ".png" in attached
+    told = drill.output.read_text()
+    for words in ("fault injected", "alert firing", "paged on-call", "rolling back", "proven PASS", "recovered"):
+        assert words in told
+    assert left_running(muster.state) == []
+    assert Ledger(muster.state / "state").left() == []
+
+
+def test_with_the_responder_stopped_the_same_drill_fails_and_names_the_broken_link(muster):
+    """FAIL, exit code 1: nothing listens where the webhook goes; and Muster has healed the world itself."""
+    assert muster("lab", "up").wait(60) == 0
+    assert muster("lab", "stop", "responder").wait(30) == 0
+    drill = muster("drill", "bad-release", "--run-dir", str(muster.run))
+    assert drill.wait(180) == 1, drill.output.read_text()
+    whole = json.loads((muster.run / "timeline.json").read_text())
+    assert (whole["verdict"], whole["broken"]) == ("FAIL", "webhook")
+    assert "the responder never received the webhook: Alertmanager could not deliver it" in drill.output.read_text()
+    verdicts = {row["objective"]: row["verdict"] for row in whole["objectives"]}
+    assert (verdicts["alert"], verdicts["page"], verdicts["proof"]) == ("PASS", "PASS", "FAIL")
+    assert Ledger(muster.state / "state").left() == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_an_interrupted_drill_heals_stops_everything_and_says_so(muster, number, code):
+    """While the fault is in force: one sentence, the signal's exit code, no fault, no load, no lab left."""
+    drill = muster("drill", "bad-release", "--run-dir", str(muster.run))
+    wait_until(
+        drill.output.read_text, lambda told: "fault in force" in told, what="the fault", timeout_s=90, show=lambda t: t
+    )
+    drill.send_signal(number)
+    assert drill.wait(60) == code, drill.output.read_text()
+    last = drill.output.read_text().strip().splitlines()[-1]
+    assert last == f"muster: the drill was interrupted by {number.name}; it was healed and stopped"
+    assert left_running(muster.state) == []
+    assert Ledger(muster.state / "state").left() == []
