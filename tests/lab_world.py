@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 import yaml
 
+from lab import cgroups
 from muster.kube import JSON_PATCH, MERGE, Kube, KubeError, load_access
 
 PROGRAM = """
@@ -124,6 +125,7 @@ class World:
             pid = json.loads(path.read_text())["pid"]
             if psutil.pid_exists(pid):
                 os.killpg(pid, signal.SIGKILL)
+        cgroups.sweep(self.state)
 
     def log(self, name: str) -> str:
         """What a component has said."""

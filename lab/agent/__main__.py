@@ -20,7 +20,14 @@ _log = logging.getLogger(__name__)
 async def _main(arguments: argparse.Namespace) -> None:
     kubeconfig = os.environ.get("LAB_KUBECONFIG") or arguments.state / "kubeconfig"
     async with Client.from_kubeconfig(kubeconfig, user_agent="lab-agent") as client:
-        agent = Agent(client, arguments.state, arguments.images, arguments.time_scale)
+        agent = Agent(
+            client,
+            arguments.state,
+            arguments.images,
+            arguments.time_scale,
+            port=arguments.port,
+            cgroups=not arguments.no_cgroups,
+        )
         work = asyncio.ensure_future(agent.run())
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, work.cancel)
@@ -36,6 +43,10 @@ def main() -> int:
     parser.add_argument("--state", type=Path, default=Path(os.environ.get("LAB_STATE", ".lab")))
     parser.add_argument("--images", type=Path, required=True, help="which image is which command")
     parser.add_argument("--time-scale", type=float, default=60.0, help="divides the restart back-off")
+    parser.add_argument("--port", type=int, default=0, help="where logs, exec and metrics are served; 0: any")
+    parser.add_argument(
+        "--no-cgroups", action="store_true", help="watch memory limits ourselves even where the kernel could"
+    )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         import uvloop

@@ -20,6 +20,7 @@ from lab.agent.pod import Pod
 from lab.agent.records import PodRecord, Records
 from lab.agent.scheduler import Scheduler
 from lab.agent.server import LogServer
+from lab.cgroups import Cgroups
 from lab.client import NODES, PODS, Client, Informer
 from lab.errors import ApiError, LabError
 from lab.recorder import Recorder
@@ -34,7 +35,9 @@ _log = logging.getLogger(__name__)
 class Agent:
     """``run`` until cancelled; then the pods' processes are left running, as a kubelet's end leaves containers."""
 
-    def __init__(self, client: Client, state: Path, images: Path, time_scale: float) -> None:
+    def __init__(
+        self, client: Client, state: Path, images: Path, time_scale: float, *, port: int = 0, cgroups: bool = True
+    ) -> None:
         self._client = client
         self._state = state.resolve()
         self._pods: dict[str, Pod] = {}
@@ -49,6 +52,7 @@ class Agent:
             catalog=Catalog(images),
             addresses=Addresses(self._state / "agent"),
             records=Records(self._state),
+            cgroups=Cgroups.claim(self._state) if cgroups else Cgroups(),
             watcher=LogWatcher(),
             state=self._state,
             node=NODE_NAME,
@@ -116,7 +120,7 @@ class Agent:
             shutil.rmtree(self._old_folders.popleft(), ignore_errors=True)
 
     async def _end_orphans(self) -> None:
-        """Processes of pods that were deleted while no agent was looking."""
+        """Processes of pods that were deleted while no agent was looking, and what they have left behind."""
         present = {pod["metadata"]["uid"] for pod in self._informers["pods"].items()}
         for (uid, _), record in self._left.items():
             if uid in present:
@@ -126,6 +130,11 @@ class Agent:
                 process.signal(signal.SIGKILL)
                 await process.wait()
             self._context.records.erase(record.name)
+        groups = self._context.cgroups
+        kept = {container.group_name() for pod in self._pods.values() for container in pod.all()}
+        for name in groups.names() - kept:
+            if (group := groups.find(name)) is not None:
+                await group.end()
 
     async def _watch_memory(self) -> None:
         """Memory limits by our own watch; a program near its limit is looked at more often."""

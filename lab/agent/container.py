@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +22,9 @@ from lab.agent.prober import Prober
 from lab.agent.process import Process
 from lab.agent.records import PodRecord, record_name
 from lab.agent.status import ContainerState
+from lab.cgroups import Group
 from lab.errors import ApiError
-from lab.objects import now, quantity, timestamp
+from lab.objects import now, timestamp
 
 Object = dict[str, Any]
 _CONFIG_RETRY_S = 0.5
@@ -45,12 +47,14 @@ class Container:
         self.log: Log | None = None
         self.ended = asyncio.Event()  # of the present run; logs are followed until then
         self.env: dict[str, str] = {}
+        self.guests: set[Process] = set()  # programs that exec has started
+        self.oom_kills = 0
         self.pause = False
         self.publish = publish
         self._policy = policy
         self._crashes = Backoff(context.time_scale, immediate_first=True)
         self._pulls = Backoff(context.time_scale, immediate_first=False)
-        self._started_at = 0.0
+        self.started_at = 0.0
 
     @property
     def folder(self) -> Path:
@@ -140,6 +144,10 @@ class Container:
 
     # The start
 
+    def group_name(self) -> str:
+        """The name of the control group of the present run."""
+        return self.state.container_id.rpartition("/")[2][:32]
+
     def _new_run(self) -> None:
         identity = f"{self.facts.pod['metadata']['uid']}/{self.name}/{self.state.restarts}"
         self.state.container_id = f"containerd://{hashlib.sha256(identity.encode()).hexdigest()}"
@@ -166,11 +174,15 @@ class Container:
         self.log = Log(self.folder / f"{self.state.restarts}.log")
         self._drop_old_logs()
         descriptor = self.log.open()
-        self._started_at = time.time()
+        self.started_at = time.time()
         self.ended = asyncio.Event()
+        group: Group | None = None
         try:
-            self.process = processes.spawn(argv, self.env, work, descriptor)
+            group = self.context.cgroups.make(self.group_name(), self.state.limit("memory"), self.state.limit("cpu"))
+            self.process = processes.spawn(argv, self.env, work, descriptor, group)
         except OSError as error:
+            if group is not None:
+                group.remove()
             self._start_failed(argv, error)
             return
         finally:
@@ -178,7 +190,7 @@ class Container:
         self._record(argv)
         self.context.watcher.add(self.log)
         self.event("Normal", "Started", "Container started")
-        self._running(now())
+        self.running(now())
 
     def _record(self, argv: list[str]) -> None:
         if self.process is not None:
@@ -187,49 +199,20 @@ class Container:
             pid, created = self.process.pid, self.process.create_time
             self.context.records.write(PodRecord(name, pid, created, argv, uid, self.name, self.state.restarts))
 
-    def _running(self, since: str) -> None:
+    def running(self, since: str) -> None:
+        """The process runs: what its probes have to say is not known yet."""
         self.state.state = {"running": {"startedAt": since}}
         self.state.started = "startupProbe" not in self.spec
         self.state.ready = self.state.started and "readinessProbe" not in self.spec
-        limit = (self.state.resources.get("limits") or {}).get("memory")
-        if limit is not None and self.process is not None:
-            self.context.limited[self.process] = int(quantity(limit))
+        process, limit = self.process, self.state.limit("memory")
+        if limit is not None and process is not None and not (process.group and "memory" in process.group.folders):
+            self.context.limited[process] = int(limit)
         self.publish()
 
     def _start_failed(self, argv: list[str], error: OSError) -> None:
         text = f'failed to create task: exec: "{argv[0] if argv else ""}": {error.strerror or error}'
         self.event("Warning", "Failed", f"Error: {text}")
         self._terminated(128, "StartError", text)
-
-    def take_over(self, process: Process, known: Object, restart: int) -> None:
-        """Go on with a process that an earlier agent started, in the state which that agent last wrote."""
-        self.process = process
-        self._started_at = process.create_time
-        self.state.restarts = restart
-        self.state.image_id = known.get("imageID", "")
-        self.state.container_id = known.get("containerID", "")
-        self.state.last_state = known.get("lastState") or {}
-        self.log = Log(self.folder / f"{restart}.log")
-        self.context.watcher.add(self.log)
-        self._running(known.get("state", {}).get("running", {}).get("startedAt") or timestamp(process.create_time))
-        self.state.started = self.state.started or bool(known.get("started"))
-        self.state.ready = self.state.ready or bool(known.get("ready"))
-
-    def lost(self, known: Object) -> None:
-        """An earlier agent ran it, and it is gone: this run is a restart."""
-        self.state.restarts = int(known.get("restartCount", 0))
-        if "waiting" in known.get("state", {}):
-            self.state.last_state = known.get("lastState") or {}
-            return
-        ended = known.get("state", {}).get("terminated") or {
-            "exitCode": processes.UNKNOWN_EXIT,
-            "reason": "ContainerStatusUnknown",
-            "message": "The container could not be located when the pod was terminated",
-            "startedAt": known.get("state", {}).get("running", {}).get("startedAt"),
-            "finishedAt": now(),
-        }
-        self.state.restarts += 1
-        self.state.last_state = {"terminated": ended}
 
     # Life and end
 
@@ -242,9 +225,16 @@ class Container:
             code = await process.wait()
         finally:
             probing.cancel()
-        self._note_end(process, code)
+        await self._note_end(process, code)
 
-    def _note_end(self, process: Process, code: int) -> None:
+    async def _note_end(self, process: Process, code: int) -> None:
+        """Nothing of it is left when this returns."""
+        for guest in self.guests:
+            guest.signal(signal.SIGKILL)
+        if process.group is not None and process.group.oom_kills():
+            process.out_of_memory = True
+        await process.clear()
+        self.oom_kills += int(process.out_of_memory)
         self.context.limited.pop(process, None)
         self.context.records.erase(record_name(self.facts.pod, self.name))
         reason = "OOMKilled" if process.out_of_memory else "Completed" if code == 0 else "Error"
@@ -254,7 +244,7 @@ class Container:
     def _terminated(self, code: int, reason: str, message: str) -> None:
         if self.log is not None:
             self.context.watcher.remove(self.log)
-        ended = {"exitCode": code, "reason": reason, "startedAt": timestamp(self._started_at), "finishedAt": now()}
+        ended = {"exitCode": code, "reason": reason, "startedAt": timestamp(self.started_at), "finishedAt": now()}
         ended |= {"containerID": self.state.container_id} | ({"message": message} if message else {})
         self.state.state = {"terminated": ended}
         self.state.ready = self.state.started = False
@@ -266,7 +256,7 @@ class Container:
 
     async def _back_off(self) -> None:
         """Wait as long as the number of crashes asks for, then make this the last state."""
-        delay_s = self._crashes.next_s(time.time() - self._started_at)
+        delay_s = self._crashes.next_s(time.time() - self.started_at)
         last = self.state.state
         if delay_s > 0:
             meta = self.facts.pod["metadata"]
@@ -289,9 +279,9 @@ class Container:
         process = self.process
         if process is not None:
             code = await process.stop(grace_s)
-            self._note_end(process, code)
+            await self._note_end(process, code)
         elif self.pause:
-            self._started_at = time.time()
+            self.started_at = time.time()
             self._terminated(0, "Completed", "")
 
 

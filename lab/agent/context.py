@@ -13,6 +13,7 @@ from lab.agent.images import Catalog
 from lab.agent.logs import LogWatcher
 from lab.agent.process import Process
 from lab.agent.records import Records
+from lab.cgroups import Cgroups
 from lab.client import Client
 from lab.recorder import Recorder
 
@@ -28,12 +29,13 @@ class Context:
     catalog: Catalog
     addresses: Addresses
     records: Records
+    cgroups: Cgroups
     watcher: LogWatcher
     state: Path
     node: str
     node_ip: str
     time_scale: float
-    limited: dict[Process, int] = field(default_factory=dict)  # memory limits in bytes, watched by the agent
+    limited: dict[Process, int] = field(default_factory=dict)  # memory limits in bytes, where no cgroup holds them
     writing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(16))
 
     def pod_folder(self, pod: Object) -> Path:

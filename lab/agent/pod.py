@@ -17,6 +17,7 @@ from lab.agent.environment import PodFacts
 from lab.agent.hooks import before_stop
 from lab.agent.records import PodRecord
 from lab.agent.status import PodState, phase_of
+from lab.agent.takeover import lost, take_over
 from lab.client import PODS
 from lab.errors import ApiError
 from lab.objects import is_deleting, now
@@ -87,7 +88,7 @@ class Pod:
         asyncio.get_running_loop().call_later(max(grace_s, _SHORTEST_GRACE_S), self._kill)
 
     def _kill(self) -> None:
-        for container in self._all():
+        for container in self.all():
             if container.process is not None:
                 container.process.signal(signal.SIGKILL)
 
@@ -95,7 +96,8 @@ class Pod:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("pod %s: %s", self.pod["metadata"]["name"], error, exc_info=error)
 
-    def _all(self) -> Iterable[Container]:
+    def all(self) -> Iterable[Container]:
+        """Its containers, those that initialize first."""
         return (*self.init_containers, *self.containers)
 
     # Life
@@ -134,9 +136,9 @@ class Pod:
             record = records.get((self.pod["metadata"]["uid"], container.name))
             process = processes.adopt(record.pid, record.create_time) if record else None
             if process is not None and record is not None:
-                container.take_over(process, entry or {}, record.restart)
+                take_over(container, process, entry or {}, record.restart)
             elif entry is not None and entry.get("containerID"):
-                container.lost(entry)
+                lost(container, entry)
 
     def _write_service_account(self) -> None:
         folder = self.context.pod_folder(self.pod) / "serviceaccount"
@@ -212,7 +214,7 @@ class Pod:
             self._running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait([self._running])
-        alive = [container for container in self._all() if container.process is not None or container.pause]
+        alive = [container for container in self.all() if container.process is not None or container.pause]
         for container in alive:
             container.event("Normal", "Killing", f"Stopping container {container.name}")
         await asyncio.gather(*(self._end(container, grace_s) for container in alive))
@@ -253,6 +255,6 @@ class Pod:
         for task in (self._running, self._stopping, self._writer):
             if task is not None:
                 task.cancel()
-        for container in self._all():
+        for container in self.all():
             if container.process is not None:
                 container.process.forget()

@@ -1,26 +1,45 @@
-"""One program in its own session: started, watched through a pidfd, ended with its whole group."""
+"""One program in its own session: started, watched through a pidfd, ended with all that it started.
+
+All is its control group where there is one; without, its process group, which a program can leave.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
+
+from lab.cgroups import Group
 
 _SAME_TIME_S = 1.5  # as seen by two readers: boot time may be corrected between them
 UNKNOWN_EXIT = 137
 
 
 class Process:
-    """A running program; make it with :func:`spawn` or :func:`adopt`, await :meth:`wait` for its exit code."""
+    """A running program; make it with :func:`spawn` or :func:`adopt`, await :meth:`wait` for its exit code.
 
-    def __init__(self, pid: int, create_time: float, popen: subprocess.Popen[bytes] | None) -> None:
+    ``group`` is its own control group. A guest in another's group leaves to that what it has started.
+    """
+
+    def __init__(
+        self,
+        pid: int,
+        create_time: float,
+        popen: subprocess.Popen[bytes] | None,
+        *,
+        group: Group | None = None,
+        guest: bool = False,
+    ) -> None:
         self.pid = pid
         self.create_time = create_time
+        self.group = group
+        self._guest = guest
         self.out_of_memory = False
         self._popen = popen
         loop = asyncio.get_running_loop()
@@ -31,8 +50,9 @@ class Process:
     def _ended(self) -> None:
         asyncio.get_running_loop().remove_reader(self._pidfd)
         os.close(self._pidfd)
-        # The leader is a zombie until it is reaped, so its group's id cannot belong to anybody else yet.
-        self.signal(signal.SIGKILL)
+        if not self._guest:
+            # The leader is a zombie until it is reaped, so its group's id cannot belong to anybody else yet.
+            self.signal(signal.SIGKILL)
         code = UNKNOWN_EXIT if self._popen is None else self._popen.wait()
         if not self._exit.done():
             self._exit.set_result(code if code >= 0 else 128 - code)
@@ -47,11 +67,16 @@ class Process:
         return await asyncio.shield(self._exit)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the whole group; one that is gone is no error."""
-        try:
+        """Send a signal to the whole process group; one that is gone is no error. SIGKILL reaches the control group."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
-        except (ProcessLookupError, PermissionError):
-            return
+        if number == signal.SIGKILL and self.group is not None:
+            self.group.kill()
+
+    async def clear(self) -> None:
+        """Wait until nothing of an ended program is left, and remove its control group."""
+        if self.group is not None:
+            await self.group.end()
 
     async def stop(self, grace_s: float) -> int:
         """SIGTERM, then after ``grace_s`` SIGKILL, to the whole group; returns the exit code."""
@@ -78,15 +103,53 @@ class Process:
                 self._popen.returncode = 0  # it is not ours to wait for any longer
 
 
-def spawn(argv: Sequence[str], env: Mapping[str, str], folder: Path, log: int) -> Process:
+def spawn(argv: Sequence[str], env: Mapping[str, str], folder: Path, log: int, group: Group | None = None) -> Process:
     """Start ``argv`` in a new session with its output appended to ``log``. Raises OSError when it cannot run."""
-    popen = subprocess.Popen(
-        argv, env=dict(env), cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-    )
+    popen = started(argv, env, folder, group, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    return watched(popen, group=group)
+
+
+def started(
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    folder: Path,
+    group: Group | None,
+    *,
+    stdin: int,
+    stdout: int,
+    stderr: int,
+    first: Callable[[], None] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start ``argv`` in a new session and in ``group``; ``first`` runs in the new process. Raises OSError."""
+    with contextlib.nullcontext() if group is None else group.door() as enter:
+
+        def prepare() -> None:
+            for step in (enter, first):
+                if step is not None:
+                    step()
+
+        try:
+            return subprocess.Popen(
+                argv,
+                env=dict(env),
+                cwd=folder,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+                # Forked, not vforked: only where it is needed. It writes to open files and takes no lock.
+                preexec_fn=prepare if enter or first else None,  # noqa: PLW1509
+            )
+        except subprocess.SubprocessError as error:  # prepare failed: the group is gone
+            raise OSError(str(error)) from None
+
+
+def watched(popen: subprocess.Popen[bytes], *, group: Group | None = None, guest: bool = False) -> Process:
+    """A process of ours that was just started. Raises OSError when it has vanished."""
     try:
-        return Process(popen.pid, psutil.Process(popen.pid).create_time(), popen)
+        return Process(popen.pid, psutil.Process(popen.pid).create_time(), popen, group=group, guest=guest)
     except psutil.NoSuchProcess:  # pragma: no cover  # a child of ours stays at least a zombie
-        raise OSError(f"{argv[0]} vanished at its start") from None
+        raise OSError(f"process {popen.pid} vanished at its start") from None
 
 
 def adopt(pid: int, create_time: float) -> Process | None:

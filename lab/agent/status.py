@@ -33,6 +33,11 @@ class ContainerState:
         ended = self.state.get("terminated")
         return ended["exitCode"] if ended else None
 
+    def limit(self, resource: str) -> float | None:
+        """Its limit of ``memory`` (bytes) or ``cpu`` (cores)."""
+        limit = (self.resources.get("limits") or {}).get(resource)
+        return None if limit is None else quantity(limit)
+
     def body(self) -> Object:
         """Its entry in ``containerStatuses``."""
         running = "running" in self.state

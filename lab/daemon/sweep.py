@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 
+from lab import cgroups
 from lab.daemon import records
 from lab.daemon.folder import Folder
 from lab.errors import LabError
@@ -28,10 +30,13 @@ def sweep(folder: Folder) -> None:
         survivors += records.end(processes, GRACE_S)
     if survivors:
         raise LabError(f"these processes of the lab cannot be ended: {', '.join(str(each.pid) for each in survivors)}")
+    cgroups.sweep(folder.root)
     folder.endpoints.unlink(missing_ok=True)
     for path in folder.root.rglob("*"):
         if path.is_socket():
             path.unlink(missing_ok=True)
+    if folder.sockets != folder.root:
+        shutil.rmtree(folder.sockets, ignore_errors=True)
     for path in folder.records.glob("*.json"):
         record = records.read(path)
         if record is None or record.pid != os.getpid():  # ours stands until we are gone, for those who wait for that
