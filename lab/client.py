@@ -23,9 +23,11 @@ from lab.informer import Informer
 __all__ = [
     "CONFIGMAPS",
     "DEPLOYMENTS",
+    "DISRUPTIONBUDGETS",
     "ENDPOINTS",
     "ENDPOINTSLICES",
     "EVENTS",
+    "HORIZONTALPODAUTOSCALERS",
     "INGRESSES",
     "JSON_PATCH",
     "LEASES",
@@ -34,6 +36,7 @@ __all__ = [
     "NODES",
     "PODS",
     "REPLICASETS",
+    "RESOURCEQUOTAS",
     "SECRETS",
     "SERVICES",
     "STRATEGIC",
@@ -81,6 +84,9 @@ REPLICASETS = Resource("apps/v1", "replicasets", "ReplicaSet")
 ENDPOINTSLICES = Resource("discovery.k8s.io/v1", "endpointslices", "EndpointSlice")
 INGRESSES = Resource("networking.k8s.io/v1", "ingresses", "Ingress")
 LEASES = Resource("coordination.k8s.io/v1", "leases", "Lease")
+RESOURCEQUOTAS = Resource("v1", "resourcequotas", "ResourceQuota")
+HORIZONTALPODAUTOSCALERS = Resource("autoscaling/v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
+DISRUPTIONBUDGETS = Resource("policy/v1", "poddisruptionbudgets", "PodDisruptionBudget")
 
 
 class Client:

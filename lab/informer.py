@@ -81,15 +81,16 @@ class Informer:
             self._take(_key(item), item)
 
     async def run(self) -> None:
-        """Keep the copy in step until cancelled."""
-        backoff_s = _FIRST_BACKOFF_S
+        """Keep the copy in step until cancelled. A kind that is not served (yet) is asked for again and again."""
+        backoff_s, unserved = _FIRST_BACKOFF_S, False
         while True:
             try:
                 version = await self._list()
                 backoff_s = _FIRST_BACKOFF_S
                 await self._watch(version)
             except ApiError as error:
-                level = logging.DEBUG if error.unreachable or error.status == 410 else logging.WARNING
+                expected = error.unreachable or error.status == 410 or (error.not_found and unserved)
+                level, unserved = logging.DEBUG if expected else logging.WARNING, error.not_found
                 _log.log(level, "%s: %s; listing again", self.resource.plural, error)
                 await asyncio.sleep(backoff_s * random.uniform(0.8, 1.2))  # noqa: S311  # jitter, not a secret
                 backoff_s = min(backoff_s * 2, _MAX_BACKOFF_S)

@@ -64,10 +64,14 @@ _numbers = itertools.count()
 class World:
     """Components in a state folder; ``kube`` is an administrator's session."""
 
-    def __init__(self, state: Path, *, controllers: str = "deployment,replicaset,endpoints,gc") -> None:
+    def __init__(
+        self, state: Path, *, controllers: str = "deployment,replicaset,endpoints,gc,kube-state-metrics"
+    ) -> None:
         self.state = state
         self.images = state / "images.yaml"
         self.port = free_port()
+        self.metrics_port = free_port()
+        self.free_port = free_port
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._controllers = controllers
         (state / "server.py").write_text(PROGRAM)
@@ -97,7 +101,7 @@ class World:
         """Start one component."""
         more = {
             "api": ["--port", str(self.port)],
-            "controllers": ["--only", self._controllers],
+            "controllers": ["--only", self._controllers, "--kube-state-metrics-port", str(self.metrics_port)],
             "agent": ["--images", str(self.images)],
         }[name]
         with (self.state / f"{name}.out").open("ab") as log:

@@ -20,7 +20,7 @@ from lab.controllers.work import Controller, Informers
 from lab.errors import ApiError, LabError
 from lab.recorder import Recorder
 
-NAMES = ("deployment", "replicaset", "endpoints", "gc", "ingress")
+NAMES = ("deployment", "replicaset", "endpoints", "gc", "ingress", "kube-state-metrics")
 _SIMPLE: dict[str, type[Controller]] = {
     "deployment": DeploymentController,
     "replicaset": ReplicaSetController,
@@ -29,28 +29,39 @@ _SIMPLE: dict[str, type[Controller]] = {
 _log = logging.getLogger(__name__)
 
 
-async def serve(client: Client, names: list[str], state: Path, time_scale: float) -> None:
-    """Run the named controllers until cancelled."""
+async def serve(client: Client, names: list[str], arguments: argparse.Namespace) -> None:
+    """Run the named controllers until cancelled. Raises :class:`LabError` when the metrics' port is taken."""
     informers = Informers(client)
     parts: list[Callable[[], Awaitable[None]]] = []
+    exporter = None
+    if "kube-state-metrics" in names and arguments.kube_state_metrics_port is not None:
+        from lab.controllers.kubestate.exporter import Exporter
+
+        exporter = Exporter(informers, arguments.kube_state_metrics_port)
     for name in names:
         if name == "ingress":
             from lab import ingress
 
-            parts.append(lambda: ingress.run(client, state))
+            parts.append(lambda: ingress.run(client, arguments.state))
         elif name == "gc":
-            recorder = Recorder(client, GarbageCollector.name, time_scale=time_scale)
+            recorder = Recorder(client, GarbageCollector.name, time_scale=arguments.time_scale)
             resources = await _discover(client)
             collector = GarbageCollector(client, informers, recorder, resources=resources)
             parts += [collector.run, recorder.run]
-        else:
+        elif name in _SIMPLE:
             kind = _SIMPLE[name]
-            recorder = Recorder(client, kind.name, time_scale=time_scale)
+            recorder = Recorder(client, kind.name, time_scale=arguments.time_scale)
             parts += [kind(client, informers, recorder).run, recorder.run]
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(informers.run())
-        for part in parts:
-            tasks.create_task(_awaited(part))
+    if exporter:
+        await exporter.start()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(informers.run())
+            for part in parts:
+                tasks.create_task(_awaited(part))
+    finally:
+        if exporter:
+            await exporter.stop()
 
 
 async def _awaited(part: Callable[[], Awaitable[None]]) -> None:
@@ -71,7 +82,8 @@ async def _discover(client: Client) -> list[Resource]:
 async def _main(arguments: argparse.Namespace) -> None:
     kubeconfig = os.environ.get("LAB_KUBECONFIG") or arguments.state / "kubeconfig"
     async with Client.from_kubeconfig(kubeconfig, user_agent="lab-controllers") as client:
-        work = asyncio.ensure_future(serve(client, arguments.only, arguments.state, arguments.time_scale))
+        names = [name for name in arguments.only if name not in arguments.off]
+        work = asyncio.ensure_future(serve(client, names, arguments))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, work.cancel)
         try:
@@ -93,7 +105,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.controllers", description=__doc__)
     parser.add_argument("--state", type=Path, default=Path(os.environ.get("LAB_STATE", ".lab")))
     parser.add_argument("--only", type=_names, default=list(NAMES), help=f"comma-separated, of: {', '.join(NAMES)}")
+    parser.add_argument("--except", dest="off", type=_names, default=[], help="comma-separated: all but these")
     parser.add_argument("--time-scale", type=float, default=60.0)
+    parser.add_argument("--kube-state-metrics-port", type=int, help="where /metrics is served; not given: nowhere")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         import uvloop

@@ -35,10 +35,6 @@ class Informers:
             for informer in self._all.values():
                 tasks.create_task(informer.run(), name=f"informer {informer.resource.plural}")
 
-    async def synced(self) -> None:
-        """Wait until each has its first list."""
-        await asyncio.gather(*(informer.synced.wait() for informer in self._all.values()))
-
 
 class Controller(ABC):
     """Brings the world to what one object asks for, whenever something about it has changed.
@@ -60,6 +56,7 @@ class Controller(ABC):
         self._again: set[str] = set()
         self._failures: dict[str, int] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._sources: list[Informer] = []
 
     @abstractmethod
     async def sync(self, key: str) -> None:
@@ -90,12 +87,13 @@ class Controller(ABC):
     def on_change(self, resource: Resource, handler: Callable[[Object | None, Object | None], None]) -> Informer:
         """Register a handler and return the informer it listens to."""
         informer = self.informers.of(resource)
+        self._sources.append(informer)
         informer.on_change(handler)
         return informer
 
     async def run(self) -> None:
-        """Work until cancelled, once all informers are in step."""
-        await self.informers.synced()
+        """Work until cancelled, once what it looks at is in step; a kind that nobody serves stops only its own."""
+        await asyncio.gather(*(informer.synced.wait() for informer in self._sources))
         try:
             async with asyncio.TaskGroup() as tasks:
                 for number in range(self.workers):

@@ -37,7 +37,7 @@ def program(component: str) -> str:
 
 def haproxy_configuration(folder: Folder) -> Path:
     """Where HAProxy's configuration lies."""
-    return folder.root / "haproxy" / "haproxy.cfg"
+    return folder.haproxy_socket.parent / "haproxy.cfg"
 
 
 def components(folder: Folder, plan: dict[str, str], responder: list[str] | None, world: World) -> list[Component]:
@@ -49,7 +49,12 @@ def components(folder: Folder, plan: dict[str, str], responder: list[str] | None
 
     table = [
         Component(name="api", argv=python("api", "--port", port(plan["api"])), ready=world.api_answers),
-        Component(name="controllers", argv=python("controllers", "--time-scale", scale)),
+        Component(
+            name="controllers",
+            argv=python(
+                "controllers", "--time-scale", scale, "--kube-state-metrics-port", port(plan["kube_state_metrics"])
+            ),
+        ),
         Component(
             name="agent",
             argv=python("agent", "--images", str(PACKAGE / "images.yaml"), "--time-scale", scale),

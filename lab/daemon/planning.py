@@ -15,7 +15,7 @@ from lab.errors import LabError
 
 SCHEMA = "lab/endpoints/v1"
 CONTACTS = ("on-call", "senior", "team-lead", "security", "cto", "engineering-lead")
-PORTS = ("api", "ingress", "prometheus", "alertmanager", "sink", "responder")
+PORTS = ("api", "ingress", "prometheus", "alertmanager", "sink", "responder", "kube_state_metrics")
 # Below Linux's ephemeral range, so that no outgoing connection borrows a planned port before its owner binds it.
 _FIRST_PORT, _LAST_PORT, _BLOCK = 20_000, 32_700, 10
 
@@ -63,7 +63,7 @@ def _make(folder: Folder, time_scale: int) -> dict[str, str]:
     for contact in CONTACTS:
         _secret(folder.root / "pager-keys" / contact)
     write_private(folder.root / "pager-key", (folder.root / "pager-keys" / "on-call").read_text())
-    folder.haproxy_socket.parent.mkdir(mode=0o700, exist_ok=True)
+    folder.haproxy_socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     pki.make(folder.root, ports["api"])
     write_private(folder.plan, json.dumps(addresses, indent=2) + "\n")
     return addresses

@@ -43,7 +43,12 @@ def configuration(folder: Folder, plan: dict[str, str], *, built_in: bool = True
                     else {"file_sd_configs": [{"files": [str(discovery.targets_file(folder))]}]}
                 ),
                 "relabel_configs": _relabeling(),
-            }
+            },
+            {
+                "job_name": "kube-state-metrics",
+                "honor_labels": True,  # namespace and pod are the object's, not the exporter's
+                "static_configs": [{"targets": [plan["kube_state_metrics"].removeprefix("http://")]}],
+            },
         ],
     }
     return yaml.safe_dump(config, sort_keys=False)

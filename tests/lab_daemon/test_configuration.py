@@ -15,6 +15,7 @@ PLAN = {
     "prometheus": "http://127.0.0.1:9090",
     "alertmanager": "http://127.0.0.1:9093",
     "ingress": "http://127.0.0.1:8080",
+    "kube_state_metrics": "http://127.0.0.1:8081",
     "time_scale": "60",
 }
 
