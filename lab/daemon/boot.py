@@ -34,8 +34,6 @@ def configure(folder: Folder, plan: dict[str, str]) -> bool:
     for made in (folder.data, folder.logs, folder.config / "rules"):
         made.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_private(components.haproxy_configuration(folder), haproxy.render(plan))
-    for empty in haproxy.map_files(plan):
-        write_private(empty, "")
     for path in haproxy.map_files(plan):
         write_private(path, "")
     if not alertmanager.configuration_file(folder).is_file():

@@ -76,11 +76,12 @@ def components(folder: Folder, plan: dict[str, str], responder: list[str] | None
             name="alertmanager",
             argv=alertmanager.argv(program("alertmanager"), folder, plan),
             ready=world.answers(f"{plan['alertmanager']}/-/ready"),
-            env=_GO,
+            # The mail server's certificate is the lab's own; Go looks here, and in the system's folder too.
+            env=_GO | {"SSL_CERT_FILE": str(folder.root / "pki" / "ca.crt")},
         ),
         Component(
             name="sink",
-            argv=python("sink", "--port", port(plan["sink"])),
+            argv=python("sink", "--port", port(plan["sink"]), "--smtp-port", port(plan["smtp"])),
             ready=world.answers(f"{plan['sink']}/healthz"),
         ),
     ]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from lab.errors import LabError
 
 # A socket's address holds 108 bytes on Linux; HAProxy appends its own suffix while it binds.
 LONGEST_SOCKET_PATH = 90
+HAPROXY_SOCKET = Path("haproxy", "admin.sock")
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,15 @@ class Folder:
         except OSError as error:
             raise LabError(f"the state folder {folder.root} cannot be made: {error.strerror}") from None
         folder.check_owner()
-        if len(os.fsencode(folder.haproxy_socket)) > LONGEST_SOCKET_PATH:
-            raise LabError(f"the path of the state folder {folder.root} is too long for a socket; choose a shorter one")
+        folder.claim_sockets()
         return folder
+
+    def claim_sockets(self) -> None:
+        """Make the private folder of the sockets. Raises :class:`LabError` when somebody else holds its name."""
+        self.sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
+        held = self.sockets.lstat()
+        if not stat.S_ISDIR(held.st_mode) or held.st_uid != os.geteuid():
+            raise LabError(f"{self.sockets} is not a folder of this user; remove it, or choose a shorter state folder")
 
     def check_owner(self) -> None:
         """Raise :class:`LabError` when the folder belongs to somebody else: its processes would, too."""
@@ -79,14 +88,22 @@ class Folder:
         return self.root / "data"
 
     @property
+    def sockets(self) -> Path:
+        """Where sockets lie: here or, when this path is too long for one, under a short name in /tmp."""
+        if len(os.fsencode(self.root / HAPROXY_SOCKET)) <= LONGEST_SOCKET_PATH:
+            return self.root
+        digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
+        return Path("/tmp") / f"lab-{os.geteuid()}-{digest}"  # noqa: S108 - private by mode and owner, see claim_sockets
+
+    @property
     def control_socket(self) -> Path:
         """Where the daemon takes commands."""
-        return self.root / "control.sock"
+        return self.sockets / "control.sock"
 
     @property
     def haproxy_socket(self) -> Path:
         """HAProxy's runtime API."""
-        return self.root / "haproxy" / "admin.sock"
+        return self.sockets / HAPROXY_SOCKET
 
     def log(self, component: str) -> Path:
         """The log of one component."""

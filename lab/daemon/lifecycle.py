@@ -78,6 +78,7 @@ def up(state: Path, responder: list[str] | None, on_progress: Callable[[str], No
         if _complete(folder):
             return _addresses(folder)
         sweep(folder)
+        folder.claim_sockets()
         _check_needs(folder)
         with _one_sentence(folder):
             _launch(folder, responder, on_progress)

@@ -15,7 +15,7 @@ from lab.errors import LabError
 
 SCHEMA = "lab/endpoints/v1"
 CONTACTS = ("on-call", "senior", "team-lead", "security", "cto", "engineering-lead")
-PORTS = ("api", "ingress", "prometheus", "alertmanager", "sink", "responder", "kube_state_metrics")
+PORTS = ("api", "ingress", "prometheus", "alertmanager", "sink", "responder", "kube_state_metrics", "smtp")
 # Below Linux's ephemeral range, so that no outgoing connection borrows a planned port before its owner binds it.
 _FIRST_PORT, _LAST_PORT, _BLOCK = 20_000, 32_700, 10
 
@@ -52,17 +52,22 @@ def _make(folder: Folder, time_scale: int) -> dict[str, str]:
         "schema": SCHEMA,
         "state": str(folder.root),
         "kubeconfig": str(folder.kubeconfig),
+        **{name: f"http://127.0.0.1:{port}" for name, port in ports.items()},
         "api": f"https://127.0.0.1:{ports['api']}",
-        **{name: f"http://127.0.0.1:{port}" for name, port in ports.items() if name != "api"},
+        "smtp": f"smtp://127.0.0.1:{ports['smtp']}",
         "token_file": str(_secret(folder.root / "responder-token")),
         "pager_keys": str(folder.root / "pager-keys"),
         "pager_key_file": str(folder.root / "pager-key"),
+        "slack_url_file": str(folder.root / "slack-url"),
+        "smtp_password_file": str(_secret(folder.root / "smtp-password")),
         "time_scale": str(time_scale),
         "haproxy_socket": str(folder.haproxy_socket),
     }
     for contact in CONTACTS:
         _secret(folder.root / "pager-keys" / contact)
     write_private(folder.root / "pager-key", (folder.root / "pager-keys" / "on-call").read_text())
+    # An incoming webhook's address is its secret, so senders read it from a file.
+    write_private(folder.root / "slack-url", f"{addresses['sink']}/slack/alerts")
     folder.haproxy_socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     pki.make(folder.root, ports["api"])
     write_private(folder.plan, json.dumps(addresses, indent=2) + "\n")

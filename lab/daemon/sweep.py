@@ -19,8 +19,13 @@ def sweep(folder: Folder) -> None:
 
     Raises :class:`LabError` when a process survives even SIGKILL.
     """
-    if not folder.records.is_dir():
-        return
+    if folder.records.is_dir():
+        _end_everyone(folder)
+    if folder.sockets != folder.root:
+        shutil.rmtree(folder.sockets, ignore_errors=True)
+
+
+def _end_everyone(folder: Folder) -> None:
     survivors = []
     for first in (True, False):
         # Read anew each time: the agent may have started a pod while it was being ended.
@@ -35,8 +40,6 @@ def sweep(folder: Folder) -> None:
     for path in folder.root.rglob("*"):
         if path.is_socket():
             path.unlink(missing_ok=True)
-    if folder.sockets != folder.root:
-        shutil.rmtree(folder.sockets, ignore_errors=True)
     for path in folder.records.glob("*.json"):
         record = records.read(path)
         if record is None or record.pid != os.getpid():  # ours stands until we are gone, for those who wait for that

@@ -1,12 +1,21 @@
 import asyncio
 import subprocess
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
 
 from lab.daemon.folder import Folder
 from lab.daemon.supervisor import Component, Supervisor
+
+
+@pytest.fixture
+def tmp_path():
+    """A short path: sockets then lie in the state folder itself, as they do for most users."""
+    with TemporaryDirectory(prefix="lab") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -81,10 +81,25 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
         daemon.plan(tmp_path / "file" / "state")
 
 
-def test_a_path_too_long_for_a_socket_is_refused(tmp_path):
-    """Found now, not when HAProxy fails to bind."""
-    with pytest.raises(LabError, match="too long for a socket"):
-        Folder.claim(tmp_path / ("x" * 100))
+def test_sockets_of_a_folder_with_a_long_path_lie_under_a_short_private_name(tmp_path):
+    """A socket's address holds 108 bytes; a checkout may lie deeper than that."""
+    folder = Folder.claim(tmp_path / ("x" * 100))
+    try:
+        assert len(bytes(folder.haproxy_socket)) <= 90
+        assert folder.sockets.stat().st_mode & 0o077 == 0
+    finally:
+        folder.sockets.rmdir()
+
+
+def test_a_name_for_sockets_that_somebody_else_holds_is_refused(tmp_path):
+    """A link in /tmp could lead anywhere."""
+    folder = Folder(tmp_path / ("y" * 100))
+    folder.sockets.symlink_to(tmp_path)
+    try:
+        with pytest.raises(LabError, match="not a folder of this user"):
+            Folder.claim(folder.root)
+    finally:
+        folder.sockets.unlink()
 
 
 def test_the_lock_is_held_by_one_and_leaves_no_file(tmp_path):
