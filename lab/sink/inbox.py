@@ -10,10 +10,10 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """One message. ``received_at`` is seconds since the epoch; ``to`` is a contact or the webhook's name."""
+    """One message. ``received_at`` is seconds since the epoch; ``to`` is a contact, channel, address or webhook."""
 
     received_at: float
-    channel: str  # pagerduty | webhook
+    channel: str  # pagerduty | slack | email | webhook
     to: str
     action: str  # trigger | acknowledge | resolve
     alert: str

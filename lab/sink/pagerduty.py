@@ -5,17 +5,16 @@ https://developer.pagerduty.com/docs/events-api-v2/trigger-events/
 
 from __future__ import annotations
 
-import re
 import time
 import uuid
 from pathlib import Path
 from typing import Any
 
+from lab.sink import notices
 from lab.sink.inbox import Message
 
 ACTIONS = ("trigger", "acknowledge", "resolve")
 SEVERITIES = ("critical", "error", "warning", "info")
-_ALERT_NAME = re.compile(r"\balertname\s*[=:]\s*\"?([A-Za-z_]\w*)")
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer, not a failure
@@ -78,7 +77,4 @@ def _alert(payload: dict[str, Any]) -> str:
     named = details.get("alertname") or details.get("alert") or payload.get("class")
     if named:
         return str(named)
-    for text in (*details.values(), payload.get("summary", "")):
-        if found := _ALERT_NAME.search(str(text)):
-            return found[1]
-    return ""
+    return notices.alert(*map(str, (*details.values(), payload.get("summary", ""))))

@@ -1,6 +1,16 @@
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import httpx
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from lab.api import pki
 from lab.sink.server import Sink
 
 CONTACTS = {"on-call": "a" * 32, "security": "b" * 32}
@@ -41,3 +51,60 @@ def trigger():
 @pytest.fixture
 def secrets():
     return list(CONTACTS.values())
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def eventually(condition, what, timeout_s=15.0):
+    """What a condition returned when it held; a refused connection is not yet."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        with contextlib.suppress(httpx.TransportError):
+            if found := condition():
+                return found
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
+        time.sleep(0.02)
+
+
+@pytest.fixture(name="eventually")
+def _eventually():
+    return eventually
+
+
+@pytest.fixture
+def started(tmp_path):
+    """Starts programs that end with the test; their output is in a file of their name."""
+    with contextlib.ExitStack() as ends:
+
+        def start(name, *argv, **environment):
+            log = ends.enter_context((tmp_path / f"{name}.log").open("wb"))
+            process = subprocess.Popen(argv, stdout=log, stderr=log, env=os.environ | environment)
+            ends.callback(process.wait, 10)
+            ends.callback(process.terminate)
+            return process
+
+        yield start
+
+
+@pytest.fixture
+def sink(state, started):
+    """A sink as a process, as the lab starts it: ``url``, ``smtp_port``, ``messages()``."""
+    pki.make(state, 6443)
+    (state / "smtp-password").write_text("s3cret")
+    port, smtp_port = free_port(), free_port()
+    started(
+        "sink", sys.executable, "-m", "lab.sink", "--state", state, "--port", str(port), "--smtp-port", str(smtp_port)
+    )
+    url = f"http://127.0.0.1:{port}"
+    eventually(lambda: httpx.get(f"{url}/healthz", trust_env=False).status_code == 200, "the sink serves")
+    return SimpleNamespace(
+        url=url,
+        port=port,
+        smtp_port=smtp_port,
+        state=state,
+        messages=lambda: httpx.get(f"{url}/inbox", trust_env=False).json()["messages"],
+    )

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 
-def exchange(serve, *requests):
+def exchange(serve, *requests, headers=None):
     """Play (method, path, body) one after another on a fresh sink; [(status, JSON), ...]."""
 
     async def play():
@@ -13,7 +13,7 @@ def exchange(serve, *requests):
         async with serve() as client:
             for method, path, body in requests:
                 kind = {"data": body} if isinstance(body, bytes) else {"json": body} if body is not None else {}
-                async with client.request(method, path, **kind) as response:
+                async with client.request(method, path, headers=headers, **kind) as response:
                     is_json = response.content_type == "application/json"
                     answers.append((response.status, await response.json() if is_json else await response.text()))
         return answers
@@ -136,3 +136,42 @@ def test_a_since_that_is_no_time_is_refused(serve, since):
     [(status, body)] = exchange(serve, ("GET", f"/inbox?since={since}", None))
     assert status == 400
     assert since in body["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "to", "summary"),
+    [
+        ({"text": "hello"}, "ops", "hello"),
+        (
+            {"channel": "#storm", "attachments": [{"title": "bad", "fallback": "[FIRING:1] TooManyErrors | x"}]},
+            "#storm",
+            "bad",
+        ),
+        (b"payload=%7B%22text%22%3A%22a+form%22%7D", "ops", "a form"),
+    ],
+)
+def test_slack_is_answered_ok_and_shown_under_channel_or_webhook(serve, body, to, summary):
+    """JSON or a form, as Slack takes both; the answer is its two letters."""
+    form = {"Content-Type": "application/x-www-form-urlencoded"} if isinstance(body, bytes) else None
+    [(status, text)] = exchange(serve, ("POST", "/slack/ops", body), headers=form)
+    assert (status, text) == (200, "ok")
+    [message] = messages(serve)
+    assert (message["channel"], message["to"], message["summary"]) == ("slack", to, summary)
+    assert message["alert"] == ("TooManyErrors" if to == "#storm" else "")
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        (b"", "invalid_payload"),
+        (b"{", "invalid_payload"),
+        (b"[1]", "invalid_payload"),
+        (b"\xff", "invalid_payload"),
+        ({"channel": "#storm"}, "no_text"),
+        ({"attachments": ["x"]}, "invalid_attachments"),
+    ],
+)
+def test_what_slack_refuses_is_refused_in_its_words(serve, body, word):
+    """400 with the word as text, and nothing kept."""
+    assert exchange(serve, ("POST", "/slack/ops", body)) == [(400, word)]
+    assert messages(serve) == []
