@@ -12,7 +12,7 @@ from muster.read.failures import ReadError
 from muster.read.http import parse_json
 from muster.snapshot import FailureKind
 from muster.system.model import Slo
-from muster.system.promql import fill
+from muster.system.promql import fill, is_told_of, selector_of
 from muster.system.units import duration
 
 if TYPE_CHECKING:
@@ -127,13 +127,13 @@ async def _gaps(session: Session, slo: Slo) -> list[str]:
     """Why the samples that the SLO stands on may not speak for every replica."""
     if not slo.series:
         return []  # it judges presence itself
-    selector = session.environment.metric_selector
+    selector = selector_of(slo.query, session.environment)
     up, *ages = await asyncio.gather(
-        _query(session, f"up{{{selector}}}"),
+        _targets_up(session, slo),
         *(_query(session, f"time() - max by (pod) (timestamp({series}{{{selector}}}))") for series in slo.series),
     )
     gaps = [f"target {labels.get('pod', labels.get('instance', '?'))} is down" for labels, value in up if value == 0]
-    if not up:
+    if not up and not is_told_of(slo.query):
         gaps.append(f"no target matches {selector}")
     limit = STALE_SCRAPES * session.environment.scaled(session.environment.scrape_interval_s) + STALE_SLACK_S
     for series, samples in zip(slo.series, ages, strict=True):
@@ -143,6 +143,13 @@ async def _gaps(session: Session, slo: Slo) -> list[str]:
             if age > limit
         ]
     return sorted(gaps)
+
+
+async def _targets_up(session: Session, slo: Slo) -> Samples:
+    """The system's own targets; what another program tells of it does not depend on them."""
+    if is_told_of(slo.query):
+        return []
+    return await _query(session, f"up{{{session.environment.metric_selector}}}")
 
 
 async def _query(session: Session, query: str) -> Samples:

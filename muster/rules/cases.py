@@ -10,7 +10,7 @@ from typing import Any
 
 from muster.errors import UsageError
 from muster.rules.names import Texts, absence_lasting, absent_texts, lasting, metric, series_of, texts
-from muster.rules.shapes import Phase, Shape, measured, shape_of
+from muster.rules.shapes import Phase, Shape, labels_of, measured, shape_of
 from muster.system.environment import Environment
 from muster.system.model import System
 from muster.system.promql import prom_duration
@@ -106,8 +106,11 @@ def _absence(system: System, environment: Environment, alerts: list[_Alert]) -> 
     )
     said = [absent_texts(system, environment, series, slos) for series, slos in series_of(system).items()]
     present = [
-        {"series": f"{series}{{{environment.metric_selector}}}", "values": f"1+0x{int(2 * late // step)}"}
-        for series in series_of(system)
+        {
+            "series": f"{series}{{{labels_of(system.slo[slos[0]].query, environment)}}}",
+            "values": f"1+0x{int(2 * late // step)}",
+        }
+        for series, slos in series_of(system).items()
     ]
     silent = [one for alert in alerts for one in _expectations(metric(alert.alert), alert.silent_series())]
     return [

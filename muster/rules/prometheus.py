@@ -7,7 +7,7 @@ from typing import Any
 from muster.rules.names import absence_lasting, absent_texts, identity, lasting, metric, record, series_of, texts
 from muster.system.environment import Environment
 from muster.system.model import System
-from muster.system.promql import fill, prom_duration
+from muster.system.promql import fill, prom_duration, selector_of
 
 Rule = dict[str, Any]
 
@@ -83,10 +83,11 @@ def _absences(system: System, environment: Environment) -> list[Rule]:
     rules = []
     for series, slos in series_of(system).items():
         said = absent_texts(system, environment, series, slos)
+        selector = selector_of(system.slo[slos[0]].query, environment)
         rules.append(
             {
                 "alert": metric(system.no_data.alert),
-                "expr": f"absent(count({series}{{{environment.metric_selector}}}))",
+                "expr": f"absent(count({series}{{{selector}}}))",
                 "for": prom_duration(absence_lasting(system, environment)),
                 "labels": said.labels,
                 "annotations": said.annotations,

@@ -10,6 +10,7 @@ from enum import Enum
 from muster.errors import UsageError
 from muster.system.environment import Environment
 from muster.system.model import Example, Limit, System
+from muster.system.promql import is_told_of
 from muster.system.units import Unit
 
 _NEAR = 0.01  # "just" over or under: one percent of the threshold
@@ -42,14 +43,22 @@ def shape_of(system: System, environment: Environment, slo: str, limit: Limit, s
     example = system.slo[slo].example
     if example is None:
         raise UsageError(f"slo.{slo}.example of {system.name} is missing: cases for its alerts cannot be generated")
-    if not _EQUALITIES.fullmatch(environment.metric_selector):
+    labels = labels_of(system.slo[slo].query, environment)
+    if not _EQUALITIES.fullmatch(labels):
         raise UsageError(
             f"environments.{environment.name}.metric_selector of {system.name}: cases need matchers of the form "
-            f'label="value", found {environment.metric_selector!r}'
+            f'label="value", found {labels!r}'
         )
     if limit.above is None:
         raise UsageError(f"slo.{slo} of {system.name}: cases are generated for limits with 'above' only")
-    return _Maker(example, limit.bound, environment.metric_selector, step_s, system.slo[slo].window).shape()
+    return _Maker(example, limit.bound, labels, step_s, system.slo[slo].window).shape()
+
+
+def labels_of(query: str, environment: Environment) -> str:
+    """The labels of series that the query reads: its matchers, for ``{pods}`` those of one pod of the Deployment."""
+    if not is_told_of(query) or environment.kubernetes is None:
+        return environment.metric_selector
+    return f'namespace="{environment.kubernetes.namespace}",pod="{environment.kubernetes.deployment}-5c9d8f7b6-x2x4z"'
 
 
 def measured(value: float, unit: Unit) -> str:
@@ -75,10 +84,13 @@ class _Maker:
         self.step_s, self.window_s = step_s, window_s
         over = bound * (1 + _NEAR) if bound else 1.0
         self.values = {Phase.GOOD: bound / 2, Phase.UNDER: bound * (1 - _NEAR), Phase.OVER: over}
+        if example.shape == "events":  # whole events: over the limit is one more than it
+            self.bound = bound + 1
+            self.values = {Phase.GOOD: 0.0, Phase.UNDER: self.bound * (1 - _NEAR), Phase.OVER: self.bound * (1 + _NEAR)}
 
     def shape(self) -> Shape:
         make = {
-            "gauge": self._gauge, "rate": self._rate, "increase": self._increase,
+            "gauge": self._gauge, "rate": self._rate, "increase": self._increase, "events": self._increase,
             "ratio": self._ratio, "quantile": self._quantile, "down": self._down,
         }[self.example.shape]  # fmt: skip
         over = self.values[Phase.OVER]
@@ -86,6 +98,8 @@ class _Maker:
             over = self._quantile_over()
         elif self.example.shape == "increase":
             over = self._increase_rate(Phase.OVER) * self.window_s
+        elif self.example.shape == "events":
+            over = self.bound
         return Shape(over=over, absent_is_over=self.example.shape == "down", series=make)
 
     def _gauge(self, stretches: Stretches) -> list[dict[str, str]]:

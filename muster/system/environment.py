@@ -96,6 +96,17 @@ class Environment(Fact):
     guard: Guard = Guard()
     base_dir: Path = Path()
 
+    @property
+    def pod_selector(self) -> str:
+        """Label matchers for ``{pods}``: the Deployment's pods in series that other programs tell about them.
+
+        kube-state-metrics knows a pod by namespace and name, not by its labels; the name is the Deployment's, the
+        ReplicaSet's hash and five letters. A system without Kubernetes has only its own series.
+        """
+        if self.kubernetes is None:
+            return self.metric_selector
+        return f'namespace="{self.kubernetes.namespace}",pod=~"{self.kubernetes.deployment}-[a-z0-9]+-[a-z0-9]{{5}}"'
+
     def scaled(self, seconds: float) -> float:
         """A true-scale duration at this environment's time scale, in seconds."""
         return seconds / self.time_scale

@@ -61,7 +61,7 @@ class Example(Fact):
     ``series`` (and ``rest``, its complement in a ratio) are written as in PromQL; the environment's matchers are added.
     """
 
-    shape: Literal["gauge", "rate", "increase", "ratio", "quantile", "down"]
+    shape: Literal["gauge", "rate", "increase", "events", "ratio", "quantile", "down"]
     series: str
     rest: str = ""
     quantile: float = 0.95
@@ -72,7 +72,7 @@ class Slo(Fact):
 
     title: str
     unit: Unit
-    query: str  # PromQL; {selector}, {window} are filled in per environment
+    query: str  # PromQL; {selector} (or {pods}) and {window} are filled in per environment
     per_replica: str = ""  # the same by (pod), where one bad replica of many must show
     window: Seconds = 60.0  # of rates and quantiles
     series: list[str] = Field(default_factory=list)  # metric names the query stands on: absent means UNKNOWN, never 0

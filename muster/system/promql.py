@@ -15,6 +15,17 @@ def prom_duration(seconds: float) -> str:
 
 
 def fill(query: str, environment: Environment, window_s: float) -> str:
-    """``{selector}`` and ``{window}`` replaced, literally; ``window_s`` is at true scale."""
+    """``{selector}``, ``{pods}`` and ``{window}`` replaced, literally; ``window_s`` is at true scale."""
     window = prom_duration(environment.scaled(window_s))
-    return query.replace("{selector}", environment.metric_selector).replace("{window}", window)
+    query = query.replace("{selector}", environment.metric_selector).replace("{pods}", environment.pod_selector)
+    return query.replace("{window}", window)
+
+
+def is_told_of(query: str) -> bool:
+    """Whether the query reads what another program tells of the pods (``{pods}``), not what they say themselves."""
+    return "{pods}" in query
+
+
+def selector_of(query: str, environment: Environment) -> str:
+    """The matchers of the series that a query reads."""
+    return environment.pod_selector if is_told_of(query) else environment.metric_selector

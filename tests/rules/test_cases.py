@@ -33,6 +33,8 @@ def test_every_alert_has_its_cases(system, rendered):
         ("> 0.1\n", "> 0.0985\n"),
         ("> 0.5\n", "> 0.511\n"),
         ("> 2400000000\n", "> 2430000000\n"),
+        ("> 3\n", "> 2\n"),
+        ("> 3\n", "> 4\n"),
         ("for: 10m\n", "for: 11m\n"),
         ("for: 10m\n", "for: 9m\n"),
         ("for: 0s\n", "for: 15s\n"),
@@ -59,8 +61,8 @@ def _concerns(case: str, change: str) -> bool:
     """Only the cases that the change is about: each costs virtual minutes."""
     about = {
         "> 0.1": "ErrorRatioRollback", "> 0.5": "LatencyRollback", "> 24": "MemoryExhaustion",
-        "for: 10m": "LatencyRollback", "for: 0s": "PQCFallback", "or absent": "no series at all",
-        "action": "ErrorRatioRollback",
+        "> 3": "FrequentRestarts", "for: 10m": "LatencyRollback", "for: 0s": "PQCFallback",
+        "or absent": "no series at all", "action": "ErrorRatioRollback",
     }  # fmt: skip
     return any(word in case for start, word in about.items() if change.startswith(start))
 

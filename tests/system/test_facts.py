@@ -41,9 +41,10 @@ def test_only_rollback_triggers_roll_back(system):
 
 
 def test_both_alert_families_are_there(system):
-    """Each alert name of the documents is an alert or an alias of one; frequent restarts are a fact about pods."""
+    """Each alert name of the documents is an alert or an alias of one; restarts are a fact about pods, too."""
     names = {*system.alerts, *(alias for alert in system.alerts.values() for alias in alert.aliases)}
     named = ["HealthCheckFailed", "PQCHandshakeFailure", "HighErrorRate", "HighLatency", "HighCPUUsage"]
+    named.append("FrequentRestarts")
     second = ["PQC_HANDSHAKE_FAILURE", "HIGH_ERROR_RATE", "HIGH_LATENCY", "MEMORY_EXHAUSTION", "SERVICE_DOWN"]
     assert {*(f"X0TTA6BL4{name}" for name in named), *second} <= names
     assert (system.pods.most_restarts, system.pods.restart_window_s) == (3, 900)

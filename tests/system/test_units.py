@@ -16,7 +16,8 @@ def test_durations_are_whole_and_never_vanish(seconds, text):
 
 
 def test_filling_is_literal():
-    """Braces of PromQL stay as they are; only the two words are replaced."""
+    """Braces of PromQL stay as they are; only the three words are replaced."""
     environment = Environment(description="x", time_scale=60, metric_selector='a="b"')
     query = 'sum(rate(x{y="{z}",{selector}}[{window}])) / sum(rate(x{{selector}}[{window}]))'
+    assert fill("y{{pods}}", environment, 60) == 'y{a="b"}'  # without Kubernetes there are no other names for its pods
     assert fill(query, environment, 60) == 'sum(rate(x{y="{z}",a="b"}[1s])) / sum(rate(x{a="b"}[1s]))'
