@@ -50,6 +50,7 @@ class Container:
         self.guests: set[Process] = set()  # programs that exec has started
         self.oom_kills = 0
         self.pause = False
+        self._exchanged = False  # by an image that somebody else has named
         self.publish = publish
         self._policy = policy
         self._crashes = Backoff(context.time_scale, immediate_first=True)
@@ -85,16 +86,19 @@ class Container:
                 self._start(image)
             if self.process is not None:
                 await self._live(self.process)
-            if not self._restart_wanted():
-                return
-            await self._back_off()
+            ended = self.state.state
+            if not self._exchanged:
+                if not self._restart_wanted():
+                    return
+                await self._back_off()
+            self._begin_next_run(ended)
 
     # Before the start
 
     async def _pull(self) -> Image:
         """The image, once it is there; while it is not, the states and events of a failing pull."""
-        reference = self.spec["image"]
         while True:
+            reference = self.spec["image"]
             image = self.context.catalog.find(reference)
             if image is not None:
                 self.state.image_id = image.digest_id(self.spec)
@@ -149,6 +153,7 @@ class Container:
         return self.state.container_id.rpartition("/")[2][:32]
 
     def _new_run(self) -> None:
+        self._exchanged = False
         identity = f"{self.facts.pod['metadata']['uid']}/{self.name}/{self.state.restarts}"
         self.state.container_id = f"containerd://{hashlib.sha256(identity.encode()).hexdigest()}"
         self.event(
@@ -163,7 +168,8 @@ class Container:
         self._new_run()
         self.event("Normal", "Started", "Container started")
         self.state.state = {"running": {"startedAt": now()}}
-        self.state.ready = self.state.started = True
+        self.state.started = True
+        self.state.ready = "readinessProbe" not in self.spec  # nobody is there to answer one
         self.publish()
 
     def _start(self, image: Image) -> None:
@@ -255,24 +261,37 @@ class Container:
         return self._policy == "Always" or (self._policy == "OnFailure" and self.state.exit_code != 0)
 
     async def _back_off(self) -> None:
-        """Wait as long as the number of crashes asks for, then make this the last state."""
+        """Wait as long as the number of crashes asks for."""
         delay_s = self._crashes.next_s(time.time() - self.started_at)
-        last = self.state.state
         if delay_s > 0:
             meta = self.facts.pod["metadata"]
             pod = f"{meta['name']}_{meta['namespace']}({meta['uid']})"
             text = f"restarting failed container={self.name} pod={pod}"
             self.event("Warning", "BackOff", f"Back-off restarting failed container {self.name} in pod {pod}")
-            self.state.last_state = last
+            self.state.last_state = self.state.state
             self._wait_state("CrashLoopBackOff", f"back-off {go_duration(self._crashes.nominal_s)} {text}")
             await asyncio.sleep(delay_s)
-        self.state.last_state = last
+
+    def _begin_next_run(self, ended: Object) -> None:
+        self.state.last_state = ended
         self.state.restarts += 1
 
     def _drop_old_logs(self) -> None:
         old = self.state.restarts - _KEPT_LOGS
         for path in (self.folder / f"{old}.log", self.folder / f"{old}.log.times"):
             path.unlink(missing_ok=True)
+
+    async def exchange(self, spec: Object, grace_s: float) -> None:
+        """Another image in a running pod: end what runs, and have the other started; not counted as a crash."""
+        self.spec, self.state.image, self._exchanged = spec, spec["image"], True
+        if self.process is not None:
+            self.event("Normal", "Killing", f"Container {self.name} definition changed, will be restarted")
+            await self.process.stop(grace_s)
+        elif self.pause:
+            await self.stop(grace_s)
+            self.pause = False
+            self._begin_next_run(self.state.state)
+            await self.run()
 
     async def stop(self, grace_s: float) -> None:
         """End the process within ``grace_s``; a container without one just ends."""

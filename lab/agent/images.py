@@ -87,6 +87,13 @@ class Catalog:
             files=tuple(self._locate(name) for name in entry.get("files", [])),
         )
 
+    def pause(self) -> str:
+        """The reference of an image that starts no process. Raises :class:`LabError` when there is none."""
+        for repository, entry in self._images.items():
+            if entry.get("pause") and entry.get("tags"):
+                return f"{repository}:{entry['tags'][0]}"
+        raise LabError(f"image file {self._path} has no image with pause: true")
+
     def _locate(self, name: str) -> Path:
         beside = self._path.parent / name
         return beside if beside.exists() else ROOT / name

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import shutil
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
 from lab.agent import process as processes
@@ -55,6 +55,7 @@ class Pod:
             self._prepare(records)
             self._running = asyncio.ensure_future(self._run())
             self._running.add_done_callback(self._report)
+            self._exchange_images()
         if is_deleting(self.pod):
             self._stop()
 
@@ -65,11 +66,26 @@ class Pod:
             self.pod = pod
             if gates:
                 self.publish()
+            self._exchange_images()
         if is_deleting(pod):
             if self._stopping is None:
                 self._stop()
             else:
                 self._shorten(float(pod["metadata"].get("deletionGracePeriodSeconds") or 0))
+
+    def _exchange_images(self) -> None:
+        """All that may change in the containers of a pod that runs."""
+        if self._finished or self._stopping is not None:
+            return
+        for container, spec in zip(self.containers, self.pod["spec"]["containers"], strict=True):
+            if spec["image"] != container.spec["image"]:
+                grace_s = float(self.pod["spec"].get("terminationGracePeriodSeconds", 30))
+                self._running = asyncio.ensure_future(self._and(self._running, container.exchange(spec, grace_s)))
+                self._running.add_done_callback(self._report)
+
+    async def _and(self, before: asyncio.Task[None] | None, more: Awaitable[None]) -> None:
+        await asyncio.gather(more, *([before] if before else []))
+        self._settle()
 
     def vanish(self) -> None:
         """The object is gone from the API: nothing holds the processes any longer."""
@@ -161,6 +177,10 @@ class Pod:
         async with asyncio.TaskGroup() as tasks:
             for container in self.containers:
                 tasks.create_task(container.run())
+        self._settle()
+
+    def _settle(self) -> None:
+        """Nothing runs any longer: the phase is final, unless there is what never ends."""
         if not any(container.pause for container in self.containers):
             self._finish(phase_of(self.pod["spec"], [container.state for container in self.containers]))
 

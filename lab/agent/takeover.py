@@ -20,6 +20,8 @@ def take_over(container: Container, process: Process, known: Object, restart: in
     container.process = process
     container.started_at = process.create_time
     state = container.state
+    state.image = known.get("image", state.image)  # of what runs; the pod may ask for another by now
+    container.spec = container.spec | {"image": state.image}
     state.restarts = restart
     state.image_id = known.get("imageID", "")
     state.container_id = known.get("containerID", "")
