@@ -39,9 +39,22 @@ def _yaml(raw: bytes, _kind: str) -> Any:
         raise errors.bad_request(f"error parsing YAML: {text}") from None
 
 
+def _protobuf(raw: bytes, kind: str) -> Any:
+    from lab.api import protobuf
+
+    try:
+        return protobuf.decode(raw)
+    except protobuf.UnknownKind as problem:
+        why = f"this server reads no {problem} as protobuf; send it as JSON or YAML"
+        raise ApiError(415, "UnsupportedMediaType", why) from None
+    except protobuf.Malformed as problem:
+        raise errors.bad_request(f"the object provided is unrecognized (must be of type {kind}): {problem}") from None
+
+
 DECODERS: dict[str, Callable[[bytes, str], Any]] = {
     "application/json": _json,
     "application/yaml": _yaml,
+    "application/vnd.kubernetes.protobuf": _protobuf,
 }
 
 
