@@ -22,7 +22,7 @@ from muster.wait import TimedOut, wait_until
 HELD = (Verdict.PASS, Verdict.WARN)
 
 
-def steady(checks: str = "", within: str = "20s", configuration: Configuration = None) -> bool:
+def steady(checks: str = "", within: str = "15s", configuration: Configuration = None) -> bool:
     """Whether the checks (a ``-k`` expression; empty: all) hold on a fresh snapshot, tried until ``within``."""
     return _steady(place(configuration), checks, within, lambda _: None)
 

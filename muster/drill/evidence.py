@@ -26,6 +26,7 @@ def draw(folder: Path, message: str) -> Path:
         message=message,
         measured=body["measured"],
         alert=body["expected"].get("alert", ""),
+        page=body["expected"].get("page", ""),
     )
     limits = picture.limits_of(load_system(body["system"]))
     return picture.save(picture.draw(outputs.read(file), caption, limits), folder / PICTURE)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from muster.drill.marks import AMBER, BLUE, GREEN, RED, Mark, marks
 from muster.system import System
 from muster.timeline import Event, Kind, Timeline
 from muster.verdict import Verdict
 
 INK, MUTED, GRID = "#1f2937", "#6b7280", "#e5e7eb"
-BLUE, RED, AMBER, GREEN, VIOLET = "#2563eb", "#dc2626", "#d97706", "#15803d", "#7c3aed"
 _VERDICTS = {Verdict.PASS: GREEN, Verdict.WARN: AMBER, Verdict.FAIL: RED, Verdict.UNKNOWN: AMBER}
-_SAME_S = 0.5  # a fault that is in force so soon needs one mark
 _LEAD_S, _TAIL_S = 6.0, 4.0  # of quiet before the fault and after the last mark
 
 
@@ -47,44 +47,7 @@ class Caption:
     message: str
     measured: Mapping[str, Any]  # as in timeline.json
     alert: str = ""  # the one that was expected; others are left out of the picture
-
-
-@dataclass(frozen=True)
-class _Mark:
-    at: float  # seconds after the fault
-    text: str
-    colour: str
-
-
-def marks(timeline: Timeline, alert: str = "") -> list[_Mark]:
-    """The moments that tell the story of this alert (or of any), in order, each once."""
-    injected = timeline.first(Kind.FAULT_INJECTED)
-    if injected is None:
-        return []
-    zero, found = injected.at, [_Mark(0.0, "fault injected", RED)]
-
-    def add(kind: Kind, text: str, colour: str, **data: Any) -> None:
-        event = timeline.first(kind, after=zero, **data)
-        if event is not None:
-            found.append(_Mark(event.at - zero, f"{text} +{event.at - zero:.1f} s", colour))
-
-    wanted = {"alert": alert} if alert else {}
-    confirmed = timeline.first(Kind.FAULT_CONFIRMED, after=zero)
-    if confirmed and confirmed.at - zero > _SAME_S:
-        add(Kind.FAULT_CONFIRMED, "in force", RED)
-    add(Kind.ALERT_FIRING, "alert firing", AMBER, **wanted)
-    page = timeline.first(Kind.PAGE_RECEIVED, after=zero, **wanted)
-    add(Kind.PAGE_RECEIVED, f"{page.data.get('contact', '')} paged" if page else "", AMBER, **wanted)
-    add(Kind.ROLLBACK_STARTED, "rollback", BLUE)
-    add(Kind.TRAFFIC_OFF, "bad release off", BLUE)
-    add(Kind.ROLLBACK_PROVEN, "proven", VIOLET, verdict="PASS")
-    if not timeline.first(Kind.ROLLBACK_STARTED, after=zero):
-        add(Kind.POD_READY, "pod replaced", BLUE)
-    add(Kind.RECOVERED, "recovered", GREEN)
-    healed = timeline.first(Kind.HEALED, after=zero)
-    if healed and not timeline.first(Kind.RECOVERED, after=zero):
-        found.append(_Mark(healed.at - zero, f"healed by Muster +{healed.at - zero:.1f} s", VIOLET))
-    return sorted(found, key=lambda mark: mark.at)
+    page: str = ""  # the contact who was to be paged
 
 
 def draw(timeline: Timeline, caption: Caption, limits: Limits) -> Any:
@@ -100,7 +63,7 @@ def draw(timeline: Timeline, caption: Caption, limits: Limits) -> Any:
     story = figure.add_subplot(grid[0])
     panels = [figure.add_subplot(grid[row], sharex=story) for row in (1, 2, 3)]
     zero = _zero(timeline)
-    shown = marks(timeline, caption.alert)
+    shown = marks(timeline, caption.alert, caption.page)
     seconds = list(timeline.of(Kind.TRAFFIC))
     span = _span(seconds, shown, zero)
     _heading(figure, timeline, caption)
@@ -132,7 +95,7 @@ def _zero(timeline: Timeline) -> float:
     return first.at if first else (timeline.events[0].at if timeline.events else 0.0)
 
 
-def _span(seconds: Sequence[Event], shown: Sequence[_Mark], zero: float) -> tuple[float, float]:
+def _span(seconds: Sequence[Event], shown: Sequence[Mark], zero: float) -> tuple[float, float]:
     last = max((mark.at for mark in shown), default=0.0)
     end = last + _TAIL_S if shown else max((event.at - zero for event in seconds), default=10.0)
     return -_LEAD_S, max(end, last + 0.18 * (last + _LEAD_S))
@@ -154,7 +117,8 @@ def _heading(figure: Any, timeline: Timeline, caption: Caption) -> None:
     )
     place = f"{timeline.system}/{timeline.environment}"
     said = _in_numbers(caption.measured) if verdict is Verdict.PASS else caption.message
-    figure.text(0.022, 0.912, _shortened(f"{place}   {said}", 165), fontsize=10, color=MUTED, va="center")
+    lines = textwrap.wrap(f"{place}   {said}", 170, max_lines=2, placeholder=" …")
+    figure.text(0.022, 0.925, "\n".join(lines), fontsize=10, color=MUTED, va="top", linespacing=1.5)
 
 
 def _in_numbers(found: Mapping[str, Any]) -> str:
@@ -170,10 +134,6 @@ def _in_numbers(found: Mapping[str, Any]) -> str:
     return "   ".join(parts)
 
 
-def _shortened(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
-
-
 def _requests(axes: Any, seconds: Sequence[Event], zero: float) -> None:
     at, requests = _steps(seconds, zero, "requests")
     _, errors = _steps(seconds, zero, "errors")
@@ -185,7 +145,7 @@ def _requests(axes: Any, seconds: Sequence[Event], zero: float) -> None:
     if not at:
         axes.text(0.5, 0.5, "no users in this experiment", transform=axes.transAxes, ha="center", color=MUTED)
     else:
-        axes.legend(loc="upper right", ncols=2, frameon=False, fontsize=8.5, labelcolor=INK)
+        axes.legend(loc="upper left", ncols=2, frameon=False, fontsize=8.5, labelcolor=INK)
 
 
 def _errors(axes: Any, seconds: Sequence[Event], zero: float, limits: Limits) -> None:
@@ -257,7 +217,10 @@ def _name_window(axes: Any, timeline: Timeline, zero: float, caption: Caption) -
     window_s = float(caption.measured.get("window_s") or 0.0)
     if firing is not None and window_s:
         middle = firing.at - zero - window_s / 2
-        axes.text(middle, 0.04, f"the alert's window, {window_s:g} s", color=AMBER, fontsize=8.5, ha="center")
+        name = axes.text(middle, 0.04, f"the alert's window, {window_s:g} s", color=AMBER, fontsize=8.5, ha="center")
+        box = name.get_window_extent(axes.figure.canvas.get_renderer()).transformed(axes.transData.inverted())
+        if box.width > window_s:
+            name.remove()
 
 
 def _dress(axes: Any) -> None:
@@ -270,7 +233,7 @@ def _dress(axes: Any) -> None:
     axes.tick_params(colors=MUTED, labelsize=9, length=0)
 
 
-def _labels(figure: Any, axes: Any, shown: Sequence[_Mark], span: tuple[float, float]) -> None:
+def _labels(figure: Any, axes: Any, shown: Sequence[Mark], span: tuple[float, float]) -> None:
     """Write each mark's words beside its line, in the first row where they meet no others."""
     axes.set_yticks([])
     axes.grid(visible=False)
