@@ -84,6 +84,7 @@ def test_with_the_responder_stopped_the_same_drill_fails_and_names_the_broken_li
     assert "the responder never received the webhook: Alertmanager could not deliver it" in drill.output.read_text()
     verdicts = {row["objective"]: row["verdict"] for row in whole["objectives"]}
     assert (verdicts["alert"], verdicts["page"], verdicts["proof"]) == ("PASS", "PASS", "FAIL")
+    assert verdicts["user_errors_below"] == "FAIL"  # nobody rolled back, and the users' own figures say so
     assert Ledger(muster.state / "state").left() == []
 
 
