@@ -86,9 +86,7 @@ def after_experiment_control(state: dict[str, Any], **_: Any) -> None:
 
 
 def _in_short(recording: Recording, judgement: Judgement, interrupted: str) -> dict[str, Any]:
-    verdict = judgement.verdict
-    if interrupted and verdict is not Verdict.FAIL:
-        verdict = Verdict.UNKNOWN
+    verdict = Verdict.UNKNOWN if interrupted else judgement.verdict
     return {
         "verdict": verdict.value,
         "message": interrupted or judgement.sentence,

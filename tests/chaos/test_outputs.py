@@ -42,11 +42,17 @@ def test_the_drills_file_has_the_same_shape_and_the_worst_verdict(tmp_path):
     assert whole["verdict"] == "UNKNOWN"
 
 
-def test_an_interrupted_experiment_is_unknown_at_best():
-    """What was not waited for is not known."""
-    events = (Event(at=1.0, kind=Kind.NOTE, source="test"),)
+def test_an_interrupted_experiment_is_unknown_even_where_its_events_are_missing():
+    """What was not waited for is not known: an alert that had no time to fire is no failure of the system."""
+    seen = {"reads": 9, "error": ""}
+    events = (
+        Event(at=1.0, kind=Kind.FAULT_INJECTED, source="test"),
+        Event(at=1.1, kind=Kind.FAULT_CONFIRMED, source="test"),
+        Event(at=2.0, kind=Kind.NOTE, source="prometheus", data=seen),
+    )
     timeline = Timeline(experiment="x", system="s", environment="e", events=events)
-    promised = parse_objectives({"name": "muster", "recovered_within": "5s"}, where="x")
+    promised = parse_objectives({"name": "muster", "alert": "A"}, where="x")
+    assert outputs.document(timeline, promised, judge(timeline, promised), title="X")["verdict"] == "FAIL"
     body = outputs.document(timeline, promised, judge(timeline, promised), title="X", interrupted="by SIGTERM")
     assert (body["verdict"], body["interrupted"]) == ("UNKNOWN", "by SIGTERM")
 

@@ -97,6 +97,8 @@ def test_an_interrupted_drill_heals_stops_everything_and_says_so(muster, number,
     wait_until(drill.output.read_text, lambda told: moment in told, what=moment, timeout_s=90, show=lambda told: told)
     drill.send_signal(number)
     assert drill.wait(60) == code, drill.output.read_text()
+    if moment == "fault in force":
+        assert json.loads((muster.run / "timeline.json").read_text())["verdict"] == "UNKNOWN"
     last = drill.output.read_text().strip().splitlines()[-1]
     assert last == f"muster: the drill was interrupted by {number.name}; it was healed and stopped"
     assert left_running(muster.state) == []
