@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import string
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,9 @@ def read(folder: Path, plan: dict[str, str]) -> list[dict[str, Any]]:
     objects: list[dict[str, Any]] = []
     for path in sorted(folder.glob("*.yaml")):
         try:
-            documents = [*yaml.safe_load_all(string.Template(path.read_text()).substitute(plan))]
+            # Only ${key}: $(NAME) is Kubernetes' own, for the environment of a container.
+            text = re.sub(r"\$\{(\w+)\}", lambda match: plan[match[1]], path.read_text())
+            documents = [*yaml.safe_load_all(text)]
         except KeyError as error:
             raise LabError(
                 f"manifest {path.name} asks for ${{{error.args[0]}}}, which the lab's plan does not hold"

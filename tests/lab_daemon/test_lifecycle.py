@@ -19,6 +19,7 @@ from lab.errors import LabError
 pytestmark = pytest.mark.lab
 
 COMPONENTS = {"api", "controllers", "agent", "haproxy", "prometheus", "alertmanager", "sink", "responder"}
+PODS = 5  # three replicas, a canary, the visitors
 
 
 def processes_of(state):
@@ -84,7 +85,7 @@ def test_everything_runs(lab, state):
     now = daemon.status(state)
     assert now.healthy
     assert {component.name for component in now.components} == COMPONENTS
-    assert sorted(pod.ready for pod in now.pods) == ["1/1"] * 4
+    assert sorted(pod.ready for pod in now.pods) == ["1/1"] * PODS
     assert now.endpoints == lab == json.loads((state / "plan.json").read_text())
 
 
@@ -92,17 +93,41 @@ def test_stock_kubectl_sees_the_pods(lab):
     """The kubeconfig that ``muster lab kubeconfig`` prints works with a client that is not ours."""
     argv = ["kubectl", "--kubeconfig", lab["kubeconfig"], "get", "pods", "-A", "--no-headers"]
     shown = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30).stdout.splitlines()
-    assert len(shown) == 4
+    assert len(shown) == PODS
     assert all(" Running " in line and " 1/1 " in line for line in shown)
 
 
 def test_users_are_served_and_every_replica_is_scraped(lab):
-    """The way in leads to a pod, and Prometheus has its own word for each of the three."""
+    """The way in leads to a pod, and Prometheus has its own word for each of the three, and for the canary."""
     assert httpx.get(f"{lab['ingress']}/health", timeout=5).status_code == 200
     query = {"query": 'up{namespace="x0tta6bl4-staging"}'}
     series = httpx.get(f"{lab['prometheus']}/api/v1/query", params=query, timeout=5).json()["data"]["result"]
-    assert [each["value"][1] for each in series] == ["1", "1", "1"]
+    assert [each["value"][1] for each in series] == ["1"] * 4
+    apps = [each["metric"]["app"] for each in series]
+    assert sorted(apps) == ["x0tta6bl4-staging"] * 3 + ["x0tta6bl4-staging-canary"]
     assert {"namespace", "pod", "app", "pod_template_hash", "job", "instance"} <= series[0]["metric"].keys()
+
+
+def test_the_canary_gets_nobody_until_its_weight_is_raised(lab):
+    """At weight 0 no user meets it, at 100 every one does, and back."""
+    name = "x0tta6bl4-staging-canary"
+
+    def met():
+        answers = [httpx.get(f"{lab['ingress']}/api/v1/ping", timeout=5).json() for _ in range(20)]
+        return sum(answer["replica"].startswith(name) for answer in answers)
+
+    def weigh(weight):
+        mark = f"nginx.ingress.kubernetes.io/canary-weight={weight}"
+        argv = ["kubectl", "--kubeconfig", lab["kubeconfig"], "-n", "x0tta6bl4-staging", "annotate", "--overwrite"]
+        subprocess.run([*argv, "ingress", name, mark], capture_output=True, check=True, timeout=30)
+
+    assert met() == 0
+    try:
+        weigh(100)
+        wait_until(lambda: met() == 20, 5)
+    finally:
+        weigh(0)
+    wait_until(lambda: met() == 0, 5)
 
 
 def test_up_is_idempotent(lab, state):
@@ -191,7 +216,7 @@ def test_what_a_killed_daemon_leaves_is_found_by_up_and_by_down(own_state):
     daemon.up(own_state, None)
     assert not [process for process in orphans if process.is_running() and process.status() != "zombie"]
     assert daemon.status(own_state).healthy
-    assert len(daemon.status(own_state).pods) == 4
+    assert len(daemon.status(own_state).pods) == PODS
     kill_daemon(own_state)
     daemon.down(own_state)
     assert_nothing_left(own_state)

@@ -7,11 +7,16 @@ import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import httpx
+import pytest
 import yaml
 
+import lab
 from lab.service.telemetry import REQUEST_BUCKETS
+
+STABLE, CANARY = "x0tta6bl4-staging", "x0tta6bl4-staging-canary"
 
 
 def test_health_names_version_replica_and_dependencies(replica):
@@ -142,25 +147,39 @@ def test_a_port_in_use_is_one_sentence_and_a_failure(replica, tmp_path):
     assert "Traceback" not in twin.log.read_text()
 
 
-def test_the_manifests_limit_memory_above_the_alert_and_know_the_image():
+@pytest.fixture
+def manifests():
+    """The objects of the lab's manifests by kind and name."""
+    root = Path(lab.__file__).parent / "manifests"
+    found = (item for path in sorted(root.glob("*.yaml")) for item in yaml.safe_load_all(path.read_text()))
+    return {(item["kind"], item["metadata"]["name"]): item for item in found}
+
+
+def containers(item) -> list[dict]:
+    return item["spec"]["template"]["spec"]["containers"]
+
+
+def test_the_manifests_limit_memory_above_the_alert_and_know_the_image(manifests):
     """A limit under 2.4 GB would kill before anybody is told; the image and tag must be ones that can be pulled."""
-    from pathlib import Path
-
-    import lab
-
-    root = Path(lab.__file__).parent
-    images = yaml.safe_load((root / "images.yaml").read_text())["images"]
-    objects = [
-        item for path in sorted((root / "manifests").glob("*.yaml")) for item in yaml.safe_load_all(path.read_text())
-    ]
-    containers = [
-        container
-        for item in objects
-        if item["kind"] == "Deployment"
-        for container in item["spec"]["template"]["spec"]["containers"]
-    ]
-    assert len(containers) >= 2
-    for container in containers:
+    images = yaml.safe_load((Path(lab.__file__).parent / "images.yaml").read_text())["images"]
+    for container in (each for item in manifests.values() if item["kind"] == "Deployment" for each in containers(item)):
         name, _, tag = container["image"].rpartition(":")
         assert tag in images[name]["tags"]
-    assert containers[0]["resources"]["limits"]["memory"] == "3Gi"
+    [stable] = containers(manifests["Deployment", "x0tta6bl4-staging"])
+    assert stable["resources"]["limits"]["memory"] == "3Gi"
+
+
+def test_the_canary_is_the_same_build_beside_the_stable_track_and_no_part_of_it(manifests):
+    """One replica of the same container, under a label of its own that the stable Service does not select."""
+    stable, canary = (manifests["Deployment", name] for name in (STABLE, CANARY))
+    assert containers(canary) == containers(stable)
+    assert canary["spec"]["replicas"] == 1
+    for name, deployment in ((STABLE, stable), (CANARY, canary)):
+        selector = {"app": name}
+        assert deployment["spec"]["selector"]["matchLabels"] == selector
+        assert deployment["spec"]["template"]["metadata"]["labels"] == selector
+        assert manifests["Service", name]["spec"]["selector"] == selector
+    marks = manifests["Ingress", CANARY]["metadata"]["annotations"]
+    assert marks == {
+        f"nginx.ingress.kubernetes.io/{key}": value for key, value in (("canary", "true"), ("canary-weight", "0"))
+    }
