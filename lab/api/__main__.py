@@ -14,6 +14,7 @@ from pathlib import Path
 from aiohttp import web
 
 from lab.api import pki, snapshot
+from lab.api.auth.tokens import Tokens
 from lab.api.server import Api, tls
 
 log = logging.getLogger("lab.api")
@@ -24,7 +25,7 @@ async def serve(state: Path, port: int) -> None:
     pki.make(state, port)
     store = snapshot.load(state / "api-store.json")
     keeper = snapshot.Keeper(store, state / "api-store.json")
-    api = Api(store, (state / "token").read_text().strip())
+    api = Api(store, (state / "token").read_text().strip(), tokens=Tokens.load(state))
     runner = web.AppRunner(api.app(), access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
     try:

@@ -27,6 +27,7 @@ _OTHERS: dict[str, tuple[str, str, str, list[str]]] = {
     "scale": ("Scale", "autoscaling", "v1", ["get", "patch", "update"]),
     "eviction": ("Eviction", "policy", "v1", ["create"]),
     "binding": ("Binding", "", "", ["create"]),
+    "token": ("TokenRequest", "authentication.k8s.io", "v1", ["create"]),
 }
 _VERBS = {"log": ["get"], "status": ["get", "patch", "update"], "finalize": ["update"]}
 

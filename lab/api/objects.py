@@ -18,6 +18,8 @@ from lab.api.schema import Conformed, TypeProblem, conform
 from lab.api.store import Event, Store, Stored
 
 Body = dict[str, Any]
+Admission = Callable[[Resource, Body, Body | None], None]
+"""May refuse a write (:class:`ApiError`): called with the row, the new body after its defaults, and the old one."""
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # no vowels and no look-alikes, so that generated names spell nothing
 _OWNED = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName")
 
@@ -46,6 +48,7 @@ class Objects:
     def __init__(self, store: Store, registry: Registry) -> None:
         self.store = store
         self.registry = registry
+        self.admission: list[Admission] = []
         self._applied: dict[str, dict[str, Body]] = {}  # by uid and manager
         store.listeners.append(self._forget)
 
@@ -93,6 +96,7 @@ class Objects:
         name = metadata["name"]
         if self.store.get(row.stored_as, namespace, name):
             raise errors.already_exists(row.plural, row.group, name)
+        self._admit(row, body, None)
         if options.dry_run:
             return Written(Stored((namespace, name), body, 0), created=True, warnings=warnings)
         return Written(self.store.create(row.stored_as, namespace, body), created=True, warnings=warnings)
@@ -137,6 +141,10 @@ class Objects:
         row.validate(new, old, causes)
         if causes.items:
             raise errors.invalid(row.kind, row.group, new["metadata"].get("name", ""), causes.items)
+
+    def _admit(self, row: Resource, new: Body, old: Body | None) -> None:
+        for admission in self.admission:
+            admission(row, new, old)
 
     # -- update
 
@@ -189,6 +197,7 @@ class Objects:
             row.prepare(body, old.body)
             self._check(row, body, old.body)
             self._check_finalizers(row, body, old.body)
+            self._admit(row, body, old.body)
         return self._settle(row, old, body, dry_run=options.dry_run)
 
     def _check_finalizers(self, row: Resource, new: Body, old: Body) -> None:

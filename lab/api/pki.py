@@ -24,12 +24,15 @@ _NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.s
 def make(state: Path, port: int) -> None:
     """Make what is missing and leave what is there; the kubeconfig always names ``port``.
 
-    Writes pki/ca.crt, pki/ca.key, pki/api.crt, pki/api.key, token and kubeconfig, keys and token with mode 0600.
+    Writes pki/ca.crt, pki/ca.key, pki/api.crt, pki/api.key, pki/sa.key (which signs tokens of service accounts), token
+    and kubeconfig, keys and token with mode 0600.
     """
     folder = state / "pki"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not all((folder / name).is_file() for name in ("ca.crt", "ca.key", "api.crt", "api.key")):
         _certificates(folder)
+    if not (folder / "sa.key").is_file():
+        write_private(folder / "sa.key", _key_bytes(ec.generate_private_key(ec.SECP256R1())))
     token_file = state / "token"
     if not token_file.is_file() or not token_file.read_text().strip():
         write_private(token_file, secrets.token_urlsafe(32).encode())

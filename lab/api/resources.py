@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.api import addresses, columns, defaults, events, preparation, validation
+from lab.api.auth import kinds
 from lab.api.columns import Column
 from lab.api.errors import Causes
 from lab.api.schema import Type, struct
@@ -84,6 +85,13 @@ def _same(*paths: str) -> dict[str, str]:
     return {path: path for path in paths}
 
 
+def _review(group: str, kind: str, *, namespaced: bool = False) -> Resource:
+    """A question: it is answered and never stored."""
+    plural, type_name = f"{kind.lower()}s", kind.removeprefix("Local")
+    return Resource(group, "v1", plural, kind, namespaced=namespaced, verbs=("create",), type_name=type_name)
+
+
+_RBAC = "rbac.authorization.k8s.io"
 _INVOLVED = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
 
 TABLE: tuple[Resource, ...] = (
@@ -122,11 +130,11 @@ TABLE: tuple[Resource, ...] = (
     ),
     Resource(
         "", "v1", "secrets", "Secret", selectable=_same("type"), columns=columns.SECRETS, defaults=defaults.secret,
-        validate=validation.keyed,
+        validate=kinds.secret,
     ),
     Resource(
-        "", "v1", "serviceaccounts", "ServiceAccount", short=("sa",), columns=columns.SERVICEACCOUNTS,
-        returns_deleted=True,
+        "", "v1", "serviceaccounts", "ServiceAccount", short=("sa",), subresources=("token",),
+        columns=columns.SERVICEACCOUNTS, returns_deleted=True,
     ),
     Resource(
         "", "v1", "events", "Event", short=("ev",), columns=columns.EVENTS, validate=validation.event,
@@ -168,6 +176,27 @@ TABLE: tuple[Resource, ...] = (
     Resource(
         "coordination.k8s.io", "v1", "leases", "Lease", columns=columns.LEASES, validate=validation.lease,
     ),
+    Resource(
+        _RBAC, "v1", "roles", "Role", columns=kinds.ROLES, validate=kinds.role, name_rule="path",
+    ),
+    Resource(
+        _RBAC, "v1", "rolebindings", "RoleBinding", columns=kinds.BINDINGS, defaults=kinds.binding_defaults,
+        validate=kinds.role_binding, name_rule="path",
+    ),
+    Resource(
+        _RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False, columns=kinds.ROLES,
+        validate=kinds.cluster_role, name_rule="path",
+    ),
+    Resource(
+        _RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False, columns=kinds.BINDINGS,
+        defaults=kinds.binding_defaults, validate=kinds.cluster_role_binding, name_rule="path",
+    ),
+    _review("authentication.k8s.io", "SelfSubjectReview"),
+    _review("authentication.k8s.io", "TokenReview"),
+    _review("authorization.k8s.io", "LocalSubjectAccessReview", namespaced=True),
+    _review("authorization.k8s.io", "SelfSubjectAccessReview"),
+    _review("authorization.k8s.io", "SelfSubjectRulesReview"),
+    _review("authorization.k8s.io", "SubjectAccessReview"),
 )  # fmt: skip
 
 

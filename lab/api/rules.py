@@ -28,6 +28,7 @@ _DNS1035_RULE = (
     f" '{_DNS1035}')"
 )
 _WORDS = {
+    "path": (r"(?!\.{1,2}$)[^/%]+", 253, "may not be '.' or '..' and may not contain '/' or '%'"),
     "subdomain": (_SUBDOMAIN, 253, _SUBDOMAIN_RULE),
     "label": (_LABEL_NAME, 63, _LABEL_RULE),
     "dns1035": (_DNS1035, 63, _DNS1035_RULE),
@@ -40,7 +41,7 @@ def shown(value: Any) -> str:
 
 
 def check_name(name: str, rule: str, path: str, causes: Causes) -> None:
-    """A name after one of the rules "subdomain", "label", "dns1035"."""
+    """A name after one of the rules "subdomain", "label", "dns1035", "path"."""
     pattern, longest, words = _WORDS[rule]
     if len(name) > longest:
         causes.invalid(path, shown(name), f"must be no more than {longest} characters")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import re
+import string
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,6 +15,8 @@ QUANTITY = re.compile(r"^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$")
 QUANTITY_RULE = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 _TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$")
 _FIELD = re.compile(r"^(?P<name>[A-Za-z]\w*)(?P<flags>[!?]*):(?P<type>[^@+]+)(?P<merge>@\w*)?(?P<keys>\+keys)?$")
+_BASE64 = set(string.ascii_letters + string.digits + "+/\r\n")
+_LINE_ENDS = {10: None, 13: None}
 _TOP = "metadata:ObjectMeta apiVersion:string kind:string"
 
 
@@ -192,6 +196,17 @@ def _string(value: Any, owner: str, path: str) -> str:
     return value
 
 
+def _bytes(value: Any, owner: str, path: str) -> str:
+    text = _string(value, owner, path)
+    try:
+        base64.b64decode(text.translate(_LINE_ENDS), validate=True)
+    except ValueError:
+        at = next((index for index, one in enumerate(text) if one not in _BASE64), len(text) // 4 * 4)
+        why = f"illegal base64 data at input byte {at}"
+        raise TypeProblem(why, why) from None
+    return text
+
+
 def _bool(value: Any, owner: str, path: str) -> bool:
     if not isinstance(value, bool):
         raise _problem(value, "bool", owner, path)
@@ -248,7 +263,7 @@ def _any(value: Any, _owner: str, _path: str) -> Any:
 
 _SCALARS: dict[str, Callable[[Any, str, str], Any]] = {
     "string": _string,
-    "bytes": _string,
+    "bytes": _bytes,
     "bool": _bool,
     "int": _integer(32),
     "long": _integer(64),

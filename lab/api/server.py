@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
 import ssl
 from pathlib import Path
@@ -11,6 +10,9 @@ from typing import Any
 from aiohttp import web
 
 from lab.api import answers, discovery, errors, openapi
+from lab.api.auth.handlers import Auth
+from lab.api.auth.tokens import Tokens
+from lab.api.auth.users import REQUESTER
 from lab.api.errors import ApiError
 from lab.api.namespaces import NamespaceReaper, create_initial
 from lab.api.objects import Objects
@@ -22,17 +24,19 @@ from lab.api.verbs import Verbs
 log = logging.getLogger(__name__)
 BODY_LIMIT = 3 * 1024 * 1024
 _HEALTH = {"/healthz", "/livez", "/readyz"}
-_OPEN = _HEALTH | {"/version"}
 
 
 class Api:
     """One API server over one store."""
 
-    def __init__(self, store: Store, token: str, registry: Registry | None = None) -> None:
+    def __init__(
+        self, store: Store, token: str, registry: Registry | None = None, tokens: Tokens | None = None
+    ) -> None:
         self.registry = registry or Registry()
         self.objects = Objects(store, self.registry)
-        self._token = token.encode()
         self._verbs = Verbs(self.objects, token)
+        self._auth = Auth(self.objects, token, tokens or Tokens())
+        self._verbs.special.update(self._auth.operations())
         self._documents: dict[str, bytes] = {}
         self._reaper = NamespaceReaper(self.objects)
 
@@ -47,6 +51,7 @@ class Api:
 
     async def _start(self, _app: web.Application) -> None:
         create_initial(self.objects)
+        self._auth.start()
         self._reaper.start()
 
     async def _end_streams(self, _app: web.Application) -> None:
@@ -58,7 +63,7 @@ class Api:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         try:
-            self._authenticate(request)
+            REQUESTER.set(self._auth.gate.admit(request))
             return await self._route(request)
         except ApiError as error:
             return answers.failure(error)
@@ -69,15 +74,6 @@ class Api:
             log.exception("%s %s", request.method, request.path_qs)
             why = f"Internal error occurred: {type(error).__name__}: {error}"
             return answers.failure(ApiError(500, "InternalError", why))
-
-    def _authenticate(self, request: web.Request) -> None:
-        """Raises 401. Health and version are open to whoever shows no token at all."""
-        given = request.headers.get("Authorization")
-        if given is None and request.path in _OPEN:
-            return
-        scheme, _, token = (given or "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), self._token):
-            raise errors.unauthorized()
 
     async def _route(self, request: web.Request) -> web.StreamResponse:
         path = request.path.rstrip("/") or "/"

@@ -28,6 +28,7 @@ class Verbs:
         self._token = token
         self._streams: set[asyncio.Task[Any]] = set()
         self._session: aiohttp.ClientSession | None = None
+        self.special: dict[tuple[str, str, str], Operation] = {}  # by resource, subresource and method, before all else
         self._of_objects: dict[str, Operation] = {
             "GET": self.get,
             "HEAD": self.get,
@@ -47,8 +48,10 @@ class Verbs:
 
     def operation(self, method: str, at: Target) -> Operation:
         """The operation of a method at a path. Raises 405."""
-        found: Operation | None = None
-        if at.subresource:
+        found = self.special.get((at.row.stored_as, at.subresource, method))
+        if found is not None or at.row.verbs == ("create",):
+            pass
+        elif at.subresource:
             found = self._of_subresources.get((at.subresource, method))
         elif at.name:
             found = self._of_objects.get(method)

@@ -67,8 +67,8 @@ def test_no_body_makes_a_500(row):
             for sent in (patch, [{"op": "replace", "path": "/spec", "value": patch}]):
                 await exchange("PATCH", f"{collection}/a?fieldManager=m", json=sent, headers=headers)
         tables = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
-        assert await exchange("GET", collection) == 200
-        assert await exchange("GET", collection, headers=tables) == 200
+        for headers in ({}, tables):
+            assert await exchange("GET", collection, headers=headers) == (200 if "list" in row.verbs else 405)
 
     @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(body=of_type(row.type), patch=of_type(row.type))
