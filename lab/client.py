@@ -83,6 +83,9 @@ DEPLOYMENTS = Resource("apps/v1", "deployments", "Deployment")
 REPLICASETS = Resource("apps/v1", "replicasets", "ReplicaSet")
 ENDPOINTSLICES = Resource("discovery.k8s.io/v1", "endpointslices", "EndpointSlice")
 INGRESSES = Resource("networking.k8s.io/v1", "ingresses", "Ingress")
+DEFINITIONS = Resource(
+    "apiextensions.k8s.io/v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
+)
 LEASES = Resource("coordination.k8s.io/v1", "leases", "Lease")
 RESOURCEQUOTAS = Resource("v1", "resourcequotas", "ResourceQuota")
 HORIZONTALPODAUTOSCALERS = Resource("autoscaling/v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
@@ -206,11 +209,15 @@ class Client:
             ) as response:
                 if response.status != 200:
                     raise _refusal(response.status, await response.read())
-                async for line in _lines(response):
-                    event = json.loads(line)
-                    if event["type"] == "ERROR":
-                        raise _status(event["object"])
-                    yield event["type"], event["object"]
+                try:
+                    async for line in _lines(response):
+                        event = json.loads(line)
+                        if event["type"] == "ERROR":
+                            raise _status(event["object"])
+                        yield event["type"], event["object"]
+                except (asyncio.CancelledError, GeneratorExit):
+                    _cut(response)
+                    raise
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise _unreachable(self.server, error) from error
 
@@ -271,6 +278,12 @@ class Client:
 def _selectors(label_selector: str, field_selector: str) -> dict[str, str]:
     both = {"labelSelector": label_selector, "fieldSelector": field_selector}
     return {key: value for key, value in both.items() if value}
+
+
+def _cut(response: aiohttp.ClientResponse) -> None:
+    """End a stream that nobody reads any more now, not after a goodbye that the event loop may not live to hear."""
+    if response.connection is not None and response.connection.transport is not None:
+        response.connection.transport.abort()
 
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

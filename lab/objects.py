@@ -11,6 +11,8 @@ Object = dict[str, Any]
 
 _SUFFIXES = {
     "": 1.0,
+    "n": 1e-9,
+    "u": 1e-6,
     "m": 1e-3,
     "k": 1e3,
     "M": 1e6,

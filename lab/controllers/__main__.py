@@ -12,20 +12,22 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from lab.client import Client, Resource
+from lab.controllers.autoscaler import AutoscalerController
 from lab.controllers.deployment import DeploymentController
+from lab.controllers.disruption import DisruptionController
 from lab.controllers.endpoints import EndpointsController
 from lab.controllers.gc import GarbageCollector, collectable
+from lab.controllers.nodes import GRACE_S, NodeController
+from lab.controllers.quota import QuotaController
 from lab.controllers.replicaset import ReplicaSetController
 from lab.controllers.work import Controller, Informers
 from lab.errors import ApiError, LabError
 from lab.recorder import Recorder
 
-NAMES = ("deployment", "replicaset", "endpoints", "gc", "ingress", "kube-state-metrics")
-_SIMPLE: dict[str, type[Controller]] = {
-    "deployment": DeploymentController,
-    "replicaset": ReplicaSetController,
-    "endpoints": EndpointsController,
-}
+NAMES = (
+    "deployment", "replicaset", "endpoints", "gc", "ingress",
+    "node", "quota", "disruption", "hpa", "kube-state-metrics",
+)  # fmt: skip
 _log = logging.getLogger(__name__)
 
 
@@ -48,10 +50,10 @@ async def serve(client: Client, names: list[str], arguments: argparse.Namespace)
             resources = await _discover(client)
             collector = GarbageCollector(client, informers, recorder, resources=resources)
             parts += [collector.run, recorder.run]
-        elif name in _SIMPLE:
-            kind = _SIMPLE[name]
+        elif name != "kube-state-metrics":
+            kind, settings = _controller(name, arguments)
             recorder = Recorder(client, kind.name, time_scale=arguments.time_scale)
-            parts += [kind(client, informers, recorder).run, recorder.run]
+            parts += [kind(client, informers, recorder, **settings).run, recorder.run]
     if exporter:
         await exporter.start()
     try:
@@ -62,6 +64,25 @@ async def serve(client: Client, names: list[str], arguments: argparse.Namespace)
     finally:
         if exporter:
             await exporter.stop()
+
+
+def _controller(name: str, arguments: argparse.Namespace) -> tuple[type[Controller], dict[str, float]]:
+    """The class of a controller and its settings."""
+    settings: dict[str, float] = {}
+    if name == "node":
+        settings["grace_s"] = arguments.node_grace_s
+    elif name == "hpa":
+        settings["time_scale"] = arguments.time_scale
+    classes: dict[str, type[Controller]] = {
+        "deployment": DeploymentController,
+        "replicaset": ReplicaSetController,
+        "endpoints": EndpointsController,
+        "node": NodeController,
+        "quota": QuotaController,
+        "disruption": DisruptionController,
+        "hpa": AutoscalerController,
+    }
+    return classes[name], settings
 
 
 async def _awaited(part: Callable[[], Awaitable[None]]) -> None:
@@ -107,6 +128,7 @@ def main() -> int:
     parser.add_argument("--only", type=_names, default=list(NAMES), help=f"comma-separated, of: {', '.join(NAMES)}")
     parser.add_argument("--except", dest="off", type=_names, default=[], help="comma-separated: all but these")
     parser.add_argument("--time-scale", type=float, default=60.0)
+    parser.add_argument("--node-grace-s", type=float, default=GRACE_S, help="a silent node is lost after this long")
     parser.add_argument("--kube-state-metrics-port", type=int, help="where /metrics is served; not given: nowhere")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:

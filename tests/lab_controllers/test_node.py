@@ -1,0 +1,143 @@
+"""A node that falls silent: what the node lifecycle controller says of it and of its pods, and how that ends."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from lab.client import LEASES, NAMESPACES, NODES, PODS, Client
+from lab.controllers.nodes import NodeController
+from lab.controllers.work import Informers
+from lab.errors import ApiError
+from lab.objects import condition, now, now_micro
+from lab.recorder import Recorder
+
+GRACE_S = 0.4
+READY = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status"}
+
+
+class Node:
+    """The test plays the node: it registers, renews its lease and reports a pod as ready."""
+
+    def __init__(self, client):
+        self.client = client
+
+    async def register(self):
+        for name in ("kube-node-lease", "default"):
+            with contextlib.suppress(ApiError):
+                await self.client.create(NAMESPACES, {"metadata": {"name": name}})
+        await self.client.create(NODES, {"metadata": {"name": "n1"}, "status": {"conditions": [self.ready()]}})
+        lease = {"metadata": {"name": "n1", "namespace": "kube-node-lease"}, "spec": {"holderIdentity": "n1"}}
+        await self.client.create(LEASES, lease)
+        await self.report()
+        spec = {"nodeName": "n1", "containers": [{"name": "c", "image": "i"}]}
+        await self.client.create(PODS, {"metadata": {"name": "p", "namespace": "default"}, "spec": spec})
+        status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": now()}]}
+        await self.client.patch(PODS, "default", "p", {"status": status}, subresource="status")
+
+    def ready(self):
+        return READY | {"lastHeartbeatTime": now(), "lastTransitionTime": now()}
+
+    async def renew(self):
+        await self.client.patch(LEASES, "kube-node-lease", "n1", {"spec": {"renewTime": now_micro()}})
+
+    async def report(self):
+        await self.client.patch(NODES, None, "n1", {"status": {"conditions": [self.ready()]}}, subresource="status")
+
+    async def state(self):
+        """The node's Ready condition, its taints, and whether the pod is Ready."""
+        node, pod = await self.client.get(NODES, None, "n1"), await self.client.get(PODS, "default", "p")
+        ready = condition(node, "Ready")
+        taints = {(one["key"].partition("/")[2], one["effect"]) for one in node.get("spec", {}).get("taints") or []}
+        return (ready["status"], ready["reason"]), taints, condition(pod, "Ready")["status"]
+
+    async def until(self, wanted, *, renewing=False):
+        """Wait for a state; ``renewing``: with a heartbeat meanwhile."""
+        seen = None
+        for _ in range(200):
+            if renewing:
+                await self.renew()
+            seen = await self.state()
+            if seen == wanted:
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"wanted {wanted}, seen {seen}")
+
+
+@pytest.fixture
+def api(tmp_path):
+    """The API alone: neither controllers nor a node agent."""
+    import importlib.util
+    from pathlib import Path
+
+    spec = importlib.util.spec_from_file_location("lab_world", Path(__file__).parents[1] / "lab_world.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    world = module.World(tmp_path)
+    try:
+        world.start("api")
+        yield world
+    finally:
+        world.down()
+
+
+def play(api, story):
+    """Run a story with a node and the controller at work."""
+
+    async def run():
+        async with Client.from_kubeconfig(api.state / "kubeconfig") as client:
+            informers, recorder = Informers(client), Recorder(client, NodeController.name)
+            controller = NodeController(client, informers, recorder, grace_s=GRACE_S)
+            node = Node(client)
+            await node.register()
+            parts = [asyncio.ensure_future(part()) for part in (informers.run, controller.run, recorder.run)]
+            try:
+                async with asyncio.timeout(20):
+                    await story(node)
+                await recorder.drain()
+            finally:
+                for part in parts:
+                    part.cancel()
+                await asyncio.gather(*parts, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+WELL = ("True", "KubeletReady")
+LOST = ("Unknown", "NodeStatusUnknown")
+UNREACHABLE = {("unreachable", "NoSchedule"), ("unreachable", "NoExecute")}
+
+
+def test_a_silent_node_is_unknown_and_its_pods_unready_until_it_is_back(api):
+    """Conditions, both taints, Ready=False of a pod that stays Running, events; all taken back when it reports."""
+
+    async def story(node):
+        await node.until((WELL, set(), "True"), renewing=True)
+        await node.until((LOST, UNREACHABLE, "False"))
+        found = await node.client.get(NODES, None, "n1")
+        kinds = {one["type"]: one["status"] for one in found["status"]["conditions"]}
+        assert kinds == dict.fromkeys(("MemoryPressure", "DiskPressure", "PIDPressure", "Ready"), "Unknown")
+        assert (await node.client.get(PODS, "default", "p"))["status"]["phase"] == "Running"
+        await node.renew()
+        await node.report()
+        await node.until((WELL, set(), "False"), renewing=True)  # that the pod is ready is its node's to say
+
+    play(api, story)
+    events = [(one["involvedObject"]["kind"], one["reason"], one["message"]) for one in api.items("default", "events")]
+    assert ("Node", "RegisteredNode", "Node n1 event: Registered Node n1 in Controller") in events
+    assert ("Node", "NodeNotReady", "Node n1 status is now: NodeNotReady") in events
+    assert ("Pod", "NodeNotReady", "Node is not ready") in events
+
+
+def test_a_cordoned_node_is_tainted_and_taints_of_others_stay(api):
+    """The unschedulable taint comes and goes with the cordon."""
+
+    async def story(node):
+        other = {"key": "example.org/mine", "value": "x", "effect": "NoSchedule"}
+        await node.client.patch(NODES, None, "n1", {"spec": {"unschedulable": True, "taints": [other]}})
+        both = {("unschedulable", "NoSchedule"), ("mine", "NoSchedule")}
+        await node.until((WELL, both, "True"), renewing=True)
+        await node.client.patch(NODES, None, "n1", {"spec": {"unschedulable": None}})
+        await node.until((WELL, {("mine", "NoSchedule")}, "True"), renewing=True)
+
+    play(api, story)
