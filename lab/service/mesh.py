@@ -25,6 +25,7 @@ from lab.service.settings import Peer, Settings, SettingsError
 from lab.service.telemetry import Telemetry
 
 HEARTBEAT_S = 1.0
+RETRY_S = 0.25  # after a refused handshake: trouble that goes on shows in every window of a second, scaled as it may be
 PEER_TIMEOUT_S = 3.0
 EXCHANGE_TIMEOUT_S = 1.0
 FORMING_S = 10.0  # a mesh younger than this is forming, not broken
@@ -150,30 +151,41 @@ class Mesh:
 
     def _greet_all(self) -> None:
         with ThreadPoolExecutor(max_workers=8, thread_name_prefix="greet") as pool:
+            refused: set[Peer] = set()
+            everybody_at = 0.0
             while not self._stopped.is_set():
                 started, peers = time.monotonic(), self._discovery.peers
-                list(pool.map(self._greet, peers))
+                everybody = started >= everybody_at
+                asked = [peer for peer in peers if everybody or peer in refused]
+                everybody_at = started + HEARTBEAT_S if everybody else everybody_at
+                refused = {
+                    peer for peer, accepted in zip(asked, pool.map(self._greet, asked), strict=True) if not accepted
+                }
                 for address in self._contacts.keys() - {peer.address for peer in peers}:
                     self._contacts.pop(address, None)
                 self._telemetry.peers.value = self.status()["peers"]
-                self._wake.wait(max(0.0, started + HEARTBEAT_S - time.monotonic()))
+                again_at = min(everybody_at, started + RETRY_S) if refused else everybody_at
+                if self._wake.wait(max(0.0, again_at - time.monotonic())):
+                    everybody_at = 0.0
                 self._wake.clear()
 
-    def _greet(self, peer: Peer) -> None:
+    def _greet(self, peer: Peer) -> bool:
+        """Greet one peer; False when its handshake was refused."""
         try:
             group = self._exchange(peer)
         except (wire.WireLost, OSError):
-            return  # silence is judged by last_seen
+            return True  # silence is judged by last_seen
         except wire.HandshakeRefused as error:
             with self._lock:
                 self._telemetry.handshake_failure.value += 1
                 self._telemetry.errors.of("handshake").value += 1
             self._handshakes.write(logging.ERROR, "handshake with %s failed: %s", peer.name, error)
-            return
+            return False
         contact = self._contacts.setdefault(peer.address, _Contact())
         if not contact.last_seen:
             log.info("peer %s alive over %s", peer.name, self.claimed_group)
         contact.last_seen, contact.group = time.monotonic(), group
+        return True
 
     def _exchange(self, peer: Peer) -> str:
         source = (self._settings.address, 0)  # so that whoever shapes traffic between pods knows us by our address

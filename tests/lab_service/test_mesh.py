@@ -114,6 +114,8 @@ def test_a_healthy_replica_counts_failures_against_a_fallen_back_peer(replicas, 
     """Its greeting is refused: a handshake that both sides wanted and TLS did not allow."""
     healthy, _ = replicas(2, only={1: {"FAULT_PQC_FALLBACK": "denied"}})
     eventually(lambda: healthy.metric("x0tta6bl4_pqc_handshake_failure_total") >= 2, "failures are counted")
+    before = healthy.metric("x0tta6bl4_pqc_handshake_failure_total")
+    eventually(lambda: healthy.metric("x0tta6bl4_pqc_handshake_failure_total") >= before + 4, "and go on", 3)
     assert status(healthy)["status"] == "isolated"
     assert "ERROR PQC handshake with r1 failed" in healthy.log.read_text()
 
