@@ -82,11 +82,13 @@ def failure(error: ApiError) -> web.Response:
 def object_bytes(row: Resource, stored: Stored) -> bytes:
     """One object with kind and apiVersion; what was serialized once is not serialized again."""
     head = f'{{"kind":"{row.kind}","apiVersion":"{row.api_version}",'.encode()
-    return head + item_bytes(row, stored)[1:]
+    return head + (dumps(row.outward(stored.body)) if row.outward else stored.raw)[1:]
 
 
 def item_bytes(row: Resource, stored: Stored) -> bytes:
-    """One object as lists hold it: without kind and apiVersion."""
+    """One object as lists hold it: without kind and apiVersion, but for custom resources."""
+    if row.schema is not None:
+        return object_bytes(row, stored)
     return dumps(row.outward(stored.body)) if row.outward else stored.raw
 
 

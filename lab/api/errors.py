@@ -13,6 +13,7 @@ CauseReason = Literal[
     "FieldValueForbidden",
     "FieldValueNotFound",
     "FieldValueTooLong",
+    "FieldValueTooMany",
 ]
 
 
@@ -91,6 +92,14 @@ class Causes:
         self.items.append(
             Cause(path, "FieldValueNotSupported", f'Unsupported value: "{value}": supported values: {known}')
         )
+
+    def too_long(self, path: str, why: str) -> None:
+        """A string of more characters than are allowed."""
+        self.items.append(Cause(path, "FieldValueTooLong", f"Too long: {why}"))
+
+    def too_many(self, path: str, count: int, most: int) -> None:
+        """A list or map of more entries than are allowed."""
+        self.items.append(Cause(path, "FieldValueTooMany", f"Too many: {count}: must have at most {most} items"))
 
     def forbidden(self, path: str, why: str) -> None:
         """A change or field that is not allowed here."""

@@ -180,6 +180,8 @@ class Objects:
         if at.subresource == "status":
             body = {**old.body, "metadata": {**before}, "status": body.get("status") or {}}
             body["metadata"].pop("resourceVersion", None)
+            if row.schema is not None:
+                self._check(row, body, old.body)
         elif at.subresource == "finalize":
             body = {**old.body, "metadata": {**before}, "spec": body.get("spec") or {}}
             body["metadata"].pop("resourceVersion", None)
@@ -294,6 +296,8 @@ def patched(media: str, face: Body, sent: Any, row: Resource) -> Body:
     if media == "application/merge-patch+json":
         result: Body = patches.merge_patch(face, sent)
         return result
+    if row.schema is not None:
+        raise errors.unsupported_media_type([one for one in patches.MEDIA if "strategic" not in one])
     return patches.strategic_patch(face, sent, row.type)
 
 

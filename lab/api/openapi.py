@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from lab.api.patches import MEDIA
 from lab.api.resources import Registry, Resource
-from lab.api.schema import Field, Type, structs
+from lab.api.schema import Field, Type, struct, structs
 from lab.api.store import dumps
 
 _SCALARS: dict[str, dict[str, Any]] = {
@@ -23,16 +24,33 @@ _SCALARS: dict[str, dict[str, Any]] = {
     "any": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
 }
 _WRITE_QUERY = ("dryRun", "fieldManager", "fieldValidation", "pretty")
-_PATCH_MEDIA = (
-    "application/apply-patch+yaml",
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-)
 
 
 def _schema_name(name: str) -> str:
     return f"io.k8s.api.{name}"
+
+
+def _row_schema_name(row: Resource) -> str:
+    if row.schema is None:
+        return _schema_name(row.type.name)
+    return ".".join([*reversed(row.group.split(".")), row.version, row.kind])
+
+
+def _collect_row(row: Resource, found: dict[str, Any]) -> None:
+    """The schema of a row's objects."""
+    if row.schema is None:
+        _collect(row.type.name, found)
+    else:
+        _collect("ObjectMeta", found)
+        head = {
+            "apiVersion": _SCALARS["string"],
+            "kind": _SCALARS["string"],
+            "metadata": _wrapped(struct("ObjectMeta")),
+        }
+        properties = {**head, **(row.schema.get("properties") or {})}
+        found[_row_schema_name(row)] = {**row.schema, "properties": properties}
+    schema = found[_row_schema_name(row)]
+    schema["x-kubernetes-group-version-kind"] = [_gvk(row)]
 
 
 def _schema(kind: Type) -> dict[str, Any]:
@@ -104,7 +122,9 @@ def _writes(row: Resource, schema: dict[str, Any]) -> dict[str, Any]:
         {"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": True}} for name in _WRITE_QUERY
     ]
     body = {"content": {"*/*": {"schema": schema}}, "required": True}
-    patch = {"content": {media: {"schema": {"type": "object"}} for media in _PATCH_MEDIA}, "required": True}
+    # kubectl reads from this which patches it may send.
+    media = [one for one in MEDIA if row.schema is None or "strategic" not in one]
+    patch = {"content": {one: {"schema": {"type": "object"}} for one in media}, "required": True}
     return {
         "post": _operation(row, "post", parameters=parameters, requestBody=body),
         "put": _operation(row, "put", parameters=parameters, requestBody=body),
@@ -120,7 +140,7 @@ def _writes(row: Resource, schema: dict[str, Any]) -> dict[str, Any]:
 def _paths(row: Resource) -> dict[str, Any]:
     scope = "/namespaces/{namespace}" if row.namespaced else ""
     collection = f"{row.prefix}{scope}/{row.plural}"
-    reference = {"$ref": f"#/components/schemas/{_schema_name(row.type.name)}"}
+    reference = {"$ref": f"#/components/schemas/{_row_schema_name(row)}"}
     writes = _writes(row, reference)
     return {
         collection: {"get": _operation(row, "list"), "post": writes["post"]},
@@ -142,8 +162,7 @@ def document(registry: Registry, group: str, version: str) -> bytes | None:
     schemas: dict[str, Any] = {}
     for row in rows:
         paths.update(_paths(row))
-        _collect(row.type.name, schemas)
-        schemas[_schema_name(row.type.name)]["x-kubernetes-group-version-kind"] = [_gvk(row)]
+        _collect_row(row, schemas)
     return dumps(
         {
             "openapi": "3.0.0",

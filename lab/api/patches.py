@@ -9,6 +9,12 @@ from typing import Any
 from lab.api.errors import bad_request, unprocessable
 from lab.api.schema import Field, Type, field_of
 
+MEDIA = (
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
+)
 _ORDER = "$setElementOrder/"
 _DELETE = "$deleteFromPrimitiveList/"
 

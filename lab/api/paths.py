@@ -41,6 +41,8 @@ def target(registry: Registry, path: str) -> Target:
         namespace, rest = rest[1], rest[2:]
     row = registry.find(group, version, rest[0])
     name, subresource = [*rest[1:], "", ""][:2]
+    if row is None and all(one.schema is not None for one in registry.of_group(group, version)):
+        raise errors.page_not_found()  # the paths of custom resources come and go one by one
     if row is None or len(rest) > 3 or (namespace and not row.namespaced):
         raise errors.resource_not_found()
     if subresource and subresource not in row.subresources:

@@ -9,6 +9,7 @@ from typing import Any
 from lab.api import addresses, columns, defaults, events, preparation, validation
 from lab.api.auth import kinds
 from lab.api.columns import Column
+from lab.api.custom import kind as definition
 from lab.api.errors import Causes
 from lab.api.schema import Type, struct
 
@@ -22,7 +23,8 @@ class Resource:
 
     ``type_name`` names its struct in types.txt (the kind's own name unless said otherwise), ``storage`` the kind under
     which the store holds it: two rows with one storage are two faces of the same objects, and ``inward``/``outward``
-    translate between a face and what is stored.
+    translate between a face and what is stored. ``schema`` is the structural schema of a custom resource, and
+    ``scale_paths`` where such a kind keeps desired replicas, actual replicas and its selector.
     """
 
     group: str
@@ -48,6 +50,8 @@ class Resource:
     returns_deleted: bool = False
     inward: Callable[[Body], Body] | None = None
     outward: Callable[[Body], Body] | None = None
+    schema: Body | None = None
+    scale_paths: tuple[str, str, str] | None = None
 
     @property
     def api_version(self) -> str:
@@ -67,7 +71,7 @@ class Resource:
     @property
     def type(self) -> Type:
         """The struct of its objects."""
-        return struct(self.type_name or self.kind)
+        return struct(self.type_name or self.kind) if self.schema is None else Type("custom", schema=self.schema)
 
     @property
     def has_status(self) -> bool:
@@ -197,14 +201,34 @@ TABLE: tuple[Resource, ...] = (
     _review("authorization.k8s.io", "SelfSubjectAccessReview"),
     _review("authorization.k8s.io", "SelfSubjectRulesReview"),
     _review("authorization.k8s.io", "SubjectAccessReview"),
+    Resource(
+        "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False,
+        short=("crd", "crds"), categories=("api-extensions",), subresources=("status",), columns=definition.COLUMNS,
+        defaults=definition.defaults, prepare=definition.prepare, validate=definition.validate, generation=True,
+    ),
 )  # fmt: skip
 
 
 class Registry:
-    """The rows by path. Rows may come and go while the server runs (custom resources will)."""
+    """The rows by path. Rows may come and go while the server runs: custom resources do."""
 
     def __init__(self, rows: tuple[Resource, ...] = TABLE) -> None:
         self._rows = {(row.group, row.version, row.plural): row for row in rows}
+        self._custom: dict[str, list[Resource]] = {}
+        self.changes = 0
+
+    def serve(self, owner: str, rows: list[Resource]) -> None:
+        """Let these rows, and none but these, be the ones that ``owner`` brought along."""
+        for row in self._custom.pop(owner, []):
+            del self._rows[row.group, row.version, row.plural]
+        if rows:
+            self._custom[owner] = rows
+        self._rows.update({(row.group, row.version, row.plural): row for row in rows})
+        self.changes += 1
+
+    def served_by(self, owner: str) -> list[Resource]:
+        """The rows that ``owner`` brought along."""
+        return self._custom.get(owner, [])
 
     def rows(self) -> list[Resource]:
         """All rows, in table order."""

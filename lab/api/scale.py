@@ -15,8 +15,13 @@ from lab.api.store import Stored
 SCALE = Resource("autoscaling", "v1", "scales", "Scale")
 
 
-def read(stored: Stored) -> Body:
+_PATHS = ("spec.replicas", "status.replicas", "spec.selector")
+
+
+def read(row: Resource, stored: Stored) -> Body:
     """The Scale of a workload."""
+    desired, actual, selector = row.scale_paths or _PATHS
+    selected = lookup(stored.body, selector) if selector else ""
     metadata = {
         key: stored.metadata[key]
         for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
@@ -26,17 +31,17 @@ def read(stored: Stored) -> Body:
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": metadata,
-        "spec": {"replicas": lookup(stored.body, "spec.replicas") or 0},
+        "spec": {"replicas": lookup(stored.body, desired) or 0},
         "status": {
-            "replicas": lookup(stored.body, "status.replicas") or 0,
-            "selector": labels_text(lookup(stored.body, "spec.selector")),
+            "replicas": lookup(stored.body, actual) or 0,
+            "selector": selected if isinstance(selected, str) else labels_text(selected),
         },
     }
 
 
-def patched_scale(old: Stored, media: str, sent: Any) -> Body:
+def patched_scale(row: Resource, old: Stored, media: str, sent: Any) -> Body:
     """The Scale of a workload after a patch. Raises 400, 415, 422."""
-    return patched(media, read(old), sent, SCALE)
+    return patched(media, read(row, old), sent, SCALE)
 
 
 def write(objects: Objects, row: Resource, old: Stored, sent: Body, options: Options) -> Written:
@@ -54,6 +59,10 @@ def write(objects: Objects, row: Resource, old: Stored, sent: Body, options: Opt
         raise errors.invalid("Scale", "autoscaling", old.key[1], [Cause("spec.replicas", "FieldValueInvalid", why)])
 
     def edit(body: Body) -> None:
-        body["spec"]["replicas"] = replicas
+        *parents, last = (row.scale_paths or _PATHS)[0].split(".")
+        place = body
+        for step in parents:
+            place = place.setdefault(step, {})
+        place[last] = replicas
 
     return Written(objects.change(row, old, edit, dry_run=options.dry_run))

@@ -13,6 +13,7 @@ from lab.api import answers, discovery, errors, openapi
 from lab.api.auth.handlers import Auth
 from lab.api.auth.tokens import Tokens
 from lab.api.auth.users import REQUESTER
+from lab.api.custom.definitions import Definitions
 from lab.api.errors import ApiError
 from lab.api.namespaces import NamespaceReaper, create_initial
 from lab.api.objects import Objects
@@ -38,6 +39,8 @@ class Api:
         self._auth = Auth(self.objects, token, tokens or Tokens())
         self._verbs.special.update(self._auth.operations())
         self._documents: dict[str, bytes] = {}
+        self._documented = -1
+        self._definitions = Definitions(self.objects)
         self._reaper = NamespaceReaper(self.objects)
 
     def app(self) -> web.Application:
@@ -52,6 +55,7 @@ class Api:
     async def _start(self, _app: web.Application) -> None:
         create_initial(self.objects)
         self._auth.start()
+        self._definitions.start()
         self._reaper.start()
 
     async def _end_streams(self, _app: web.Application) -> None:
@@ -59,6 +63,7 @@ class Api:
 
     async def _stop(self, _app: web.Application) -> None:
         await self._reaper.stop()
+        await self._definitions.stop()
         await self._verbs.close()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
@@ -109,7 +114,8 @@ class Api:
         return None
 
     def _openapi(self, key: str) -> web.Response:
-        if not self._documents:
+        if self._documented != self.registry.changes:
+            self._documented = self.registry.changes
             self._documents = openapi.documents(self.registry)
         if not key:
             response = answers.respond(openapi.index(self._documents))

@@ -131,9 +131,9 @@ class Verbs:
             stored = scale.write(self.objects, at.row, stored, sent, _options(request)).stored
         elif request.method == "PATCH":
             media, patch = await _patch_body(request)
-            sent = scale.patched_scale(stored, media, patch)
+            sent = scale.patched_scale(at.row, stored, media, patch)
             stored = scale.write(self.objects, at.row, stored, sent, _options(request)).stored
-        return answers.respond(scale.read(stored), form=form)
+        return answers.respond(scale.read(at.row, stored), form=form)
 
     async def log(self, request: web.Request, at: Target) -> web.StreamResponse:
         """A container's log, from its node."""
