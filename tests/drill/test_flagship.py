@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -27,9 +26,9 @@ def muster(tmp_path):
     environ.pop("MUSTER_RUN", None)
     output = tmp_path / "output"
 
-    def begin(*arguments):
+    def begin(*arguments, command=(sys.executable, "-m", "muster")):
         with output.open("w") as file:
-            command = [sys.executable, "-m", "muster", *arguments]
+            command = [*command, *arguments]
             process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=file, stderr=subprocess.STDOUT)
         process.output = output
         started.append(process)
@@ -53,18 +52,18 @@ def left_running(state):
 
 
 def test_a_bad_release_is_detected_paged_rolled_back_and_proven_and_a_pod_kill_wakes_nobody(muster):
-    """The whole drill, unattended: every objective met, every output there, nothing left running or broken."""
-    began = time.monotonic()
-    drill = muster("drill", "--run-dir", str(muster.run))
-    assert drill.wait(180) == 0, drill.output.read_text()
-    assert time.monotonic() - began < 120
-    whole = json.loads((muster.run / "timeline.json").read_text())
+    """`make drill` as README has it, unattended: every objective met, every output there, nothing left behind."""
+    drill = muster("drill", command=["make"])
+    assert drill.wait(240) == 0, drill.output.read_text()
+    run = (ROOT / "reports" / "latest").resolve()
+    whole = json.loads((run / "timeline.json").read_text())
     assert whole["verdict"] == "PASS"
-    assert whole["measured"]["overhead_s"] <= 1.2
+    lower, upper = whole["measured"]["predicted_s"]
+    assert lower <= whole["measured"]["webhook_s"] <= upper
     assert {row["experiment"] for row in whole["experiments"]} == {"bad-release", "pod-kill"}
     for name in ("summary.json", "junit.xml", "experiments/bad-release/story.png", "experiments/pod-kill/story.png"):
-        assert (muster.run / name).stat().st_size > 0
-    attached = {file.suffix for file in (muster.run / "allure-results").iterdir()}
+        assert (run / name).stat().st_size > 0
+    attached = {file.suffix for file in (run / "allure-results").iterdir()}
     assert ".png" in attached
     told = drill.output.read_text()
     for words in ("fault injected", "alert firing", "paged on-call", "rolling back", "proven PASS", "recovered"):
