@@ -19,7 +19,7 @@ from lab.agent.node import NODE_IP, NODE_NAME, Node
 from lab.agent.pod import Pod
 from lab.agent.records import PodRecord, Records
 from lab.agent.scheduler import Scheduler
-from lab.agent.server import LogServer
+from lab.agent.server import KubeletServer
 from lab.cgroups import Cgroups
 from lab.client import NODES, PODS, Client, Informer
 from lab.errors import ApiError, LabError
@@ -39,6 +39,7 @@ class Agent:
         self, client: Client, state: Path, images: Path, time_scale: float, *, port: int = 0, cgroups: bool = True
     ) -> None:
         self._client = client
+        self._port = port
         self._state = state.resolve()
         self._pods: dict[str, Pod] = {}
         self._old_folders: deque[Path] = deque()
@@ -62,11 +63,11 @@ class Agent:
 
     async def run(self) -> None:
         """Register the node, then do what the API asks for."""
-        server = LogServer(self._find, self._state / "token")
+        server = KubeletServer(self._find, self._state / "token")
         pods, nodes = self._informers["pods"], self._informers["nodes"]
         scheduler = Scheduler(self._client, pods, nodes, self._scheduling, NODE_NAME)
         try:
-            node = Node(self._client, await server.start())
+            node = Node(self._client, await server.start(self._port))
             await _patiently(node)
             self._left = {(record.pod_uid, record.container): record for record in self._context.records.all()}
             async with asyncio.TaskGroup() as tasks:

@@ -1,128 +1,78 @@
-"""The kubelet's log endpoint: ``GET /containerLogs/NAMESPACE/POD/CONTAINER``, for the API server to proxy."""
+"""What a kubelet serves: logs and exec for the API server to proxy, metrics for Prometheus and ``kubectl top``."""
 
 from __future__ import annotations
 
-import asyncio
 import hmac
-import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from lab.agent.container import Container
-from lab.agent.logs import Log, read
+from lab.agent.execution import execute
+from lab.agent.logendpoint import logs
 from lab.agent.pod import Pod
-from lab.objects import epoch
+from lab.errors import LabError
 
 Lookup = Callable[[str, str], Pod | None]
+_WHERE = "{namespace}/{pod}/{container}"
 
 
-class LogServer:
+class KubeletServer:
     """Serves on 127.0.0.1; the API's own bearer token is asked for."""
 
     def __init__(self, find: Lookup, token_file: Path) -> None:
         self._find = find
         self._token_file = token_file
-        self._app = web.Application()
-        self._app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self._logs)
+        self._app = web.Application(middlewares=[self._authorize])
+        for path, answer in (("containerLogs", logs), ("exec", execute)):
+            self._app.router.add_get(f"/{path}/{_WHERE}", self._about_container(answer))
         self._runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=0.5)
 
-    async def start(self) -> int:
-        """Listen on a free port and return it."""
+    def offer(self, path: str, answer: Callable[[], tuple[str, str]]) -> None:
+        """Serve ``(content type, text)`` at a path; before :meth:`start`."""
+
+        async def handler(_request: web.Request) -> web.Response:
+            kind, text = answer()
+            return web.Response(body=text.encode(), headers={"Content-Type": kind})
+
+        self._app.router.add_get(path, handler)
+
+    async def start(self, port: int = 0) -> int:
+        """Listen on a port (0: a free one) and return it. Raises :class:`LabError`."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
+        try:
+            await web.TCPSite(self._runner, "127.0.0.1", port).start()
+        except OSError as error:
+            raise LabError(f"the node agent cannot listen on 127.0.0.1:{port}: {error.strerror}") from None
         return int(self._runner.addresses[0][1])
 
     async def stop(self) -> None:
         """Stop listening."""
         await self._runner.cleanup()
 
-    def _authorized(self, request: web.Request) -> bool:
+    @web.middleware
+    async def _authorize(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             token = self._token_file.read_text().strip()
         except OSError:
-            return False
-        return hmac.compare_digest(request.headers.get("Authorization", "").encode(), f"Bearer {token}".encode())
-
-    async def _logs(self, request: web.Request) -> web.StreamResponse:
-        if not self._authorized(request):
+            token = ""
+        given = request.headers.get("Authorization", "").encode()
+        if not token or not hmac.compare_digest(given, f"Bearer {token}".encode()):
             return web.Response(status=401, text="Unauthorized")
-        where = request.match_info
-        pod = self._find(where["namespace"], where["pod"])
-        if pod is None:
-            return web.Response(status=404, text=f'pod "{where["pod"]}" does not exist')
-        container = next((c for c in (*pod.init_containers, *pod.containers) if c.name == where["container"]), None)
-        if container is None:
-            return web.Response(status=404, text=f"container {where['container']} is not valid for pod {where['pod']}")
-        try:
-            options = _options(request)
-        except ValueError as error:
-            return web.Response(status=400, text=f"invalid log options: {error}")
-        previous, follow = _flag(request, "previous"), _flag(request, "follow")
-        log = _previous(container) if previous else container.log
-        if log is None:
-            return web.Response(status=400, text=_nothing(where["pod"], container, previous=previous))
-        return await _stream(request, log, container.ended if follow and not previous else None, options)
+        return await handler(request)
 
+    def _about_container(self, answer: Callable[[web.Request, Container], Awaitable[web.StreamResponse]]) -> Handler:
+        async def handler(request: web.Request) -> web.StreamResponse:
+            where = request.match_info
+            pod = self._find(where["namespace"], where["pod"])
+            if pod is None:
+                return web.Response(status=404, text=f'pod "{where["pod"]}" does not exist')
+            container = next((each for each in pod.all() if each.name == where["container"]), None)
+            if container is None:
+                text = f"container {where['container']} is not valid for pod {where['pod']}"
+                return web.Response(status=404, text=text)
+            return await answer(request, container)
 
-async def _stream(
-    request: web.Request, log: Log, until: asyncio.Event | None, options: dict[str, int | bool | None]
-) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Type": "text/plain"})
-    await response.prepare(request)
-    pieces = read(
-        log,
-        tail=_number(options["tail"]),
-        since_ns=_number(options["since_ns"]),
-        limit=_number(options["limit"]),
-        timestamps=bool(options["timestamps"]),
-        follow_until=until,
-    )
-    async for piece in pieces:
-        await response.write(piece)
-    await response.write_eof()
-    return response
-
-
-def _number(value: float | None) -> int | None:
-    return None if value is None else int(value)
-
-
-def _options(request: web.Request) -> dict[str, int | bool | None]:
-    """The PodLogOptions in the query. Raises ValueError."""
-    query = request.query
-    since_ns: int | None = None
-    if query.get("sinceSeconds"):
-        since_ns = time.time_ns() - int(query["sinceSeconds"]) * 1_000_000_000
-    elif query.get("sinceTime"):
-        since_ns = int(epoch(query["sinceTime"]) * 1e9)
-    return {
-        "tail": int(query["tailLines"]) if query.get("tailLines") else None,
-        "limit": int(query["limitBytes"]) if query.get("limitBytes") else None,
-        "since_ns": since_ns,
-        "timestamps": _flag(request, "timestamps"),
-    }
-
-
-def _flag(request: web.Request, name: str) -> bool:
-    return request.query.get(name, "").lower() in ("true", "1")
-
-
-def _previous(container: Container) -> Log | None:
-    """The log of the last run that ended before the present one, or before the restart that is awaited."""
-    if not container.state.last_state:
-        return None
-    waiting = "waiting" in container.state.state
-    path = container.folder / f"{container.state.restarts - (0 if waiting else 1)}.log"
-    return Log(path) if path.exists() else None
-
-
-def _nothing(pod: str, container: Container, *, previous: bool) -> str:
-    if previous:
-        return f'previous terminated container "{container.name}" in pod "{pod}" not found'
-    waiting = container.state.state.get("waiting", {}).get("reason", "ContainerCreating")
-    if waiting in ("ErrImagePull", "ImagePullBackOff"):
-        return f'container "{container.name}" in pod "{pod}" is waiting to start: trying and failing to pull image'
-    return f'container "{container.name}" in pod "{pod}" is waiting to start: {waiting}'
+        return handler

@@ -28,6 +28,7 @@ _OTHERS: dict[str, tuple[str, str, str, list[str]]] = {
     "eviction": ("Eviction", "policy", "v1", ["create"]),
     "binding": ("Binding", "", "", ["create"]),
     "token": ("TokenRequest", "authentication.k8s.io", "v1", ["create"]),
+    "exec": ("PodExecOptions", "", "", ["create", "get"]),
 }
 _VERBS = {"log": ["get"], "status": ["get", "patch", "update"], "finalize": ["update"]}
 

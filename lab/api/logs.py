@@ -67,12 +67,13 @@ async def proxy(
                 raise await _refusal(answer)
             return await _pass_on(request, answer)
     except (aiohttp.ClientConnectorError, TimeoutError) as error:
-        raise errors.internal(f'Get "{url}": dial tcp {url.split("/")[2]}: {_go_words(error)}') from None
+        raise errors.internal(f'Get "{url}": dial tcp {url.split("/")[2]}: {go_words(error)}') from None
     except aiohttp.ClientError as error:
         raise errors.internal(f'Get "{url}": {error}') from None
 
 
-def _go_words(error: Exception) -> str:
+def go_words(error: Exception) -> str:
+    """A failure to connect in the words of Go's net package."""
     if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno == errno.ECONNREFUSED:
         return "connect: connection refused"
     if isinstance(error, TimeoutError):

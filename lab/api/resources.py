@@ -111,7 +111,7 @@ TABLE: tuple[Resource, ...] = (
     ),
     Resource(
         "", "v1", "pods", "Pod", short=("po",), categories=("all",),
-        subresources=("status", "log", "eviction", "binding"),
+        subresources=("status", "log", "exec", "eviction", "binding"),
         selectable=_same(
             "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
             "spec.hostNetwork", "status.phase", "status.podIP", "status.nominatedNodeName",

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from lab.api import answers, bodies, clock, errors, listing, logs, scale, watching
+from lab.api import answers, bodies, clock, errors, execs, listing, logs, scale, watching
 from lab.api.deletion import DeleteOptions, delete, delete_options
 from lab.api.errors import Cause
 from lab.api.objects import Body, Objects, Options
@@ -42,6 +42,8 @@ class Verbs:
             ("scale", "PUT"): self.scale,
             ("scale", "PATCH"): self.scale,
             ("log", "GET"): self.log,
+            ("exec", "GET"): self.exec,
+            ("exec", "POST"): self.exec,
             ("eviction", "POST"): self.evict,
             ("binding", "POST"): self.bind,
         }
@@ -137,10 +139,18 @@ class Verbs:
 
     async def log(self, request: web.Request, at: Target) -> web.StreamResponse:
         """A container's log, from its node."""
+        pod = self.objects.get(at)
+        return await self._stream(logs.proxy(request, self._to_nodes(), self.objects.store, pod, self._token))
+
+    async def exec(self, request: web.Request, at: Target) -> web.StreamResponse:
+        """A command in a container, run by its node."""
+        pod = self.objects.get(at)
+        return await self._stream(execs.proxy(request, self._to_nodes(), self.objects.store, pod, self._token))
+
+    def _to_nodes(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession()
-        pod = self.objects.get(at)
-        return await self._stream(logs.proxy(request, self._session, self.objects.store, pod, self._token))
+        return self._session
 
     async def evict(self, request: web.Request, at: Target) -> web.StreamResponse:
         """POST of an Eviction: a delete that asks politely."""
