@@ -58,22 +58,22 @@ while True:
     peer.close()
 """
 
+CONTROLLERS = "deployment,replicaset,endpoints,gc,quota,disruption,hpa,kube-state-metrics"
 _numbers = itertools.count()
 
 
 class World:
-    """Components in a state folder; ``kube`` is an administrator's session."""
+    """Components in a state folder; ``kube`` is an administrator's session, ``flags`` are the controllers' own."""
 
-    def __init__(
-        self, state: Path, *, controllers: str = "deployment,replicaset,endpoints,gc,kube-state-metrics"
-    ) -> None:
+    def __init__(self, state: Path, *, controllers: str = CONTROLLERS, **flags: str) -> None:
         self.state = state
         self.images = state / "images.yaml"
         self.port = free_port()
         self.metrics_port = free_port()
         self.free_port = free_port
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._controllers = controllers
+        self._controllers = ["--only", controllers]
+        self._controllers += [part for name, value in flags.items() for part in (f"--{name.replace('_', '-')}", value)]
         (state / "server.py").write_text(PROGRAM)
         self.write_images()
 
@@ -101,7 +101,7 @@ class World:
         """Start one component."""
         more = {
             "api": ["--port", str(self.port)],
-            "controllers": ["--only", self._controllers, "--kube-state-metrics-port", str(self.metrics_port)],
+            "controllers": [*self._controllers, "--kube-state-metrics-port", str(self.metrics_port)],
             "agent": ["--images", str(self.images)],
         }[name]
         with (self.state / f"{name}.out").open("ab") as log:

@@ -6,13 +6,9 @@ import contextlib
 import pytest
 
 from lab.client import LEASES, NAMESPACES, NODES, PODS, Client
-from lab.controllers.nodes import NodeController
-from lab.controllers.work import Informers
 from lab.errors import ApiError
 from lab.objects import condition, now, now_micro
-from lab.recorder import Recorder
 
-GRACE_S = 0.4
 READY = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status"}
 
 
@@ -65,40 +61,22 @@ class Node:
 
 
 @pytest.fixture
-def api(tmp_path):
-    """The API alone: neither controllers nor a node agent."""
-    import importlib.util
-    from pathlib import Path
-
-    spec = importlib.util.spec_from_file_location("lab_world", Path(__file__).parents[1] / "lab_world.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    world = module.World(tmp_path)
-    try:
-        world.start("api")
-        yield world
-    finally:
-        world.down()
+def api(small_world):
+    """The API and the node lifecycle controller alone, with a short grace."""
+    world = small_world(controllers="node", node_grace_s="0.4")
+    world.start("api")
+    return world
 
 
 def play(api, story):
     """Run a story with a node and the controller at work."""
 
     async def run():
-        async with Client.from_kubeconfig(api.state / "kubeconfig") as client:
-            informers, recorder = Informers(client), Recorder(client, NodeController.name)
-            controller = NodeController(client, informers, recorder, grace_s=GRACE_S)
+        async with Client.from_kubeconfig(api.state / "kubeconfig") as client, asyncio.timeout(20):
             node = Node(client)
             await node.register()
-            parts = [asyncio.ensure_future(part()) for part in (informers.run, controller.run, recorder.run)]
-            try:
-                async with asyncio.timeout(20):
-                    await story(node)
-                await recorder.drain()
-            finally:
-                for part in parts:
-                    part.cancel()
-                await asyncio.gather(*parts, return_exceptions=True)
+            api.start("controllers")
+            await story(node)
 
     asyncio.run(run())
 
@@ -108,7 +86,7 @@ LOST = ("Unknown", "NodeStatusUnknown")
 UNREACHABLE = {("unreachable", "NoSchedule"), ("unreachable", "NoExecute")}
 
 
-def test_a_silent_node_is_unknown_and_its_pods_unready_until_it_is_back(api):
+def test_a_silent_node_is_unknown_and_its_pods_unready_until_it_is_back(api, wait_until):
     """Conditions, both taints, Ready=False of a pod that stays Running, events; all taken back when it reports."""
 
     async def story(node):
@@ -123,10 +101,17 @@ def test_a_silent_node_is_unknown_and_its_pods_unready_until_it_is_back(api):
         await node.until((WELL, set(), "False"), renewing=True)  # that the pod is ready is its node's to say
 
     play(api, story)
-    events = [(one["involvedObject"]["kind"], one["reason"], one["message"]) for one in api.items("default", "events")]
-    assert ("Node", "RegisteredNode", "Node n1 event: Registered Node n1 in Controller") in events
-    assert ("Node", "NodeNotReady", "Node n1 status is now: NodeNotReady") in events
-    assert ("Pod", "NodeNotReady", "Node is not ready") in events
+    wanted = {
+        ("Node", "RegisteredNode", "Node n1 event: Registered Node n1 in Controller"),
+        ("Node", "NodeNotReady", "Node n1 status is now: NodeNotReady"),
+        ("Pod", "NodeNotReady", "Node is not ready"),
+    }
+
+    def told():
+        events = api.items("default", "events")
+        return wanted <= {(one["involvedObject"]["kind"], one["reason"], one["message"]) for one in events}
+
+    wait_until(told, "the events")
 
 
 def test_a_cordoned_node_is_tainted_and_taints_of_others_stay(api):
