@@ -44,8 +44,8 @@ def _protobuf(raw: bytes, kind: str) -> Any:
 
     try:
         return protobuf.decode(raw)
-    except protobuf.UnknownKind as problem:
-        why = f"this server reads no {problem} as protobuf; send it as JSON or YAML"
+    except protobuf.Unread as problem:
+        why = f"this server does not read {problem} as protobuf; send it as JSON or YAML"
         raise ApiError(415, "UnsupportedMediaType", why) from None
     except protobuf.Malformed as problem:
         raise errors.bad_request(f"the object provided is unrecognized (must be of type {kind}): {problem}") from None

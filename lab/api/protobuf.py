@@ -24,8 +24,8 @@ class Malformed(Exception):  # noqa: N818 - says what the bytes are
     """The bytes are not a message in this form."""
 
 
-class UnknownKind(Exception):  # noqa: N818 - says what the message is
-    """The envelope is sound, but its kind is not one of those in the table."""
+class Unread(Exception):  # noqa: N818 - says what it is
+    """The envelope is sound, but the table lacks its kind, or a field that says something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class _Table:
 
 
 def decode(raw: bytes) -> dict[str, Any]:
-    """An object with its kind and apiVersion. Raises :class:`Malformed` and :class:`UnknownKind`."""
+    """An object with its kind and apiVersion. Raises :class:`Malformed` and :class:`Unread`."""
     if not raw.startswith(MAGIC):
         raise Malformed("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
     about: dict[int, str] = {}
@@ -58,7 +58,7 @@ def decode(raw: bytes) -> dict[str, Any]:
     version, kind = about.get(1, ""), about.get(2, "")
     name = "DeleteOptions" if kind == "DeleteOptions" else _table().kinds.get((version, kind))
     if name is None:
-        raise UnknownKind(f"{version}, Kind={kind}")
+        raise Unread(f"{version}, Kind={kind}")
     return {"kind": kind, "apiVersion": version, **_message(content, name)}
 
 
@@ -69,7 +69,7 @@ def decode(raw: bytes) -> dict[str, Any]:
 def _table() -> _Table:
     found = _Table({}, {})
     for line in (Path(__file__).parent / "protobuf.txt").read_text().splitlines():
-        head, _, rest = line.partition(": ")
+        head, _, rest = line.partition(":")
         if head.startswith("@"):
             for one in rest.split():
                 kind, _, message = one.partition("=")
@@ -125,7 +125,7 @@ def _fields(raw: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _message(raw: bytes, name: str, depth: int = 0) -> dict[str, Any]:
-    """A message as the JSON object that Go would write; fields that the table does not know are left out."""
+    """A message as the JSON object that Go would write. Nothing is lost: fields that are not known must be blank."""
     if depth > _DEEPEST:
         raise Malformed("nested too deeply")
     known = _table().messages[name]
@@ -133,8 +133,13 @@ def _message(raw: bytes, name: str, depth: int = 0) -> dict[str, Any]:
     for number, value in _fields(raw):
         field = known.get(number)
         if field is None:
+            if not _blank(value):
+                raise Unread(f"field {number} of {name}")
+        elif field.type == "-":
             continue
-        if field.many == "list":
+        elif field.name == "~":
+            result |= _message(_payload(value), field.type, depth + 1)
+        elif field.many == "list":
             result.setdefault(field.name, []).append(_value(value, field.type, depth))
         elif field.many == "map":
             pair = dict(_fields(_payload(value)))
@@ -142,9 +147,19 @@ def _message(raw: bytes, name: str, depth: int = 0) -> dict[str, Any]:
             result.setdefault(field.name, {})[key] = _value(pair.get(2, b""), field.type, depth)
         else:
             single = _value(value, field.type, depth)
-            if field.pointer or (single is not None and single not in ("", 0)):
+            if field.pointer or field.type == "intstr" or (single is not None and single not in ("", 0)):
                 result[field.name] = single
     return result
+
+
+def _blank(value: int | bytes) -> bool:
+    """Whether a value says nothing: zero, empty, or a message of such fields."""
+    if not value:
+        return True
+    try:
+        return isinstance(value, bytes) and all(_blank(inner) for _, inner in _fields(value))
+    except Malformed:
+        return False
 
 
 def _value(value: int | bytes, kind: str, depth: int) -> Any:
@@ -197,8 +212,13 @@ def _quantity(raw: bytes) -> str:
     return _text(dict(_fields(raw)).get(1, b""))
 
 
+def _number_or_text(raw: bytes) -> int | str:
+    parts = dict(_fields(raw))
+    return _text(parts.get(3, b"")) if parts.get(1) else _number(parts.get(2, 0))
+
+
 def _strings(raw: bytes) -> list[str]:
     return [_text(value) for number, value in _fields(raw) if number == 1]
 
 
-_SPECIAL = {"time": _time, "quantity": _quantity, "strings": _strings}
+_SPECIAL = {"time": _time, "quantity": _quantity, "intstr": _number_or_text, "strings": _strings}
