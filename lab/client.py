@@ -37,7 +37,10 @@ __all__ = [
     "PODS",
     "REPLICASETS",
     "RESOURCEQUOTAS",
+    "ROLEBINDINGS",
+    "ROLES",
     "SECRETS",
+    "SERVICEACCOUNTS",
     "SERVICES",
     "STRATEGIC",
     "ApiError",
@@ -79,6 +82,9 @@ ENDPOINTS = Resource("v1", "endpoints", "Endpoints")
 EVENTS = Resource("v1", "events", "Event")
 CONFIGMAPS = Resource("v1", "configmaps", "ConfigMap")
 SECRETS = Resource("v1", "secrets", "Secret")
+SERVICEACCOUNTS = Resource("v1", "serviceaccounts", "ServiceAccount")
+ROLES = Resource("rbac.authorization.k8s.io/v1", "roles", "Role")
+ROLEBINDINGS = Resource("rbac.authorization.k8s.io/v1", "rolebindings", "RoleBinding")
 DEPLOYMENTS = Resource("apps/v1", "deployments", "Deployment")
 REPLICASETS = Resource("apps/v1", "replicasets", "ReplicaSet")
 ENDPOINTSLICES = Resource("discovery.k8s.io/v1", "endpointslices", "EndpointSlice")

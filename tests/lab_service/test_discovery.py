@@ -10,16 +10,27 @@ import socket
 import ssl
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
 
+import lab
 from lab.api import pki
 
-SLICES = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices"
+SPACE = "x0tta6bl4-staging"
+SLICES = f"/apis/discovery.k8s.io/v1/namespaces/{SPACE}/endpointslices"
+MANIFEST = Path(lab.__file__).parent / "manifests" / "10-x0tta6bl4-staging.yaml"
+PLACES = {
+    "Namespace": "/api/v1/namespaces",
+    "ServiceAccount": f"/api/v1/namespaces/{SPACE}/serviceaccounts",
+    "Role": f"/apis/rbac.authorization.k8s.io/v1/namespaces/{SPACE}/roles",
+    "RoleBinding": f"/apis/rbac.authorization.k8s.io/v1/namespaces/{SPACE}/rolebindings",
+}
 
 
 class Api:
-    """The lab's API stand-in as a process, and a pod's way to it."""
+    """The lab's API stand-in as a process, and a pod's way to it: the account of the manifests and its token."""
 
     def __init__(self, folder) -> None:
         self.folder = folder
@@ -27,11 +38,10 @@ class Api:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         pki.make(folder, self.port)
-        account = folder / "account"
+        self.account = account = folder / "account"
         account.mkdir()
         shutil.copy(folder / "pki" / "ca.crt", account / "ca.crt")
-        shutil.copy(folder / "token", account / "token")
-        (account / "namespace").write_text("shop")
+        (account / "namespace").write_text(SPACE)
         self.environment = {
             "MESH_PEERS": "",
             "MESH_SERVICE": "web",
@@ -62,11 +72,23 @@ class Api:
         connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=self.tls, timeout=5)
         try:
             connection.request(method, path, json.dumps(body), headers)
-            return connection.getresponse().status
+            response = connection.getresponse()
+            self.answer = json.load(response)
         except OSError:
             return 0
+        else:
+            return response.status
         finally:
             connection.close()
+
+    def settle(self) -> None:
+        """Make what the manifests give a replica: namespace, account, role, and a token of that account."""
+        for item in yaml.safe_load_all(MANIFEST.read_text()):
+            if item["kind"] in PLACES:
+                assert self.send("POST", PLACES[item["kind"]], item) == 201, self.answer
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        assert self.send("POST", f"{PLACES['ServiceAccount']}/x0tta6bl4/token", request) == 201, self.answer
+        (self.account / "token").write_text(self.answer["status"]["token"])
 
 
 def endpoints(replicas, leaving=()) -> list[dict]:
@@ -74,7 +96,7 @@ def endpoints(replicas, leaving=()) -> list[dict]:
         {
             "addresses": [it.address],
             "conditions": {"ready": it not in leaving, "terminating": it in leaving},
-            "targetRef": {"kind": "Pod", "name": it.name, "namespace": "shop"},
+            "targetRef": {"kind": "Pod", "name": it.name, "namespace": SPACE},
         }
         for it in replicas
     ]
@@ -85,8 +107,8 @@ def api(tmp_path, eventually):
     folder = tmp_path / "state"
     folder.mkdir()
     made = Api(folder)
-    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
-    eventually(lambda: made.send("POST", "/api/v1/namespaces", space) in {201, 409}, "the API takes a namespace")
+    eventually(lambda: made.send("GET", "/api/v1/namespaces", {}) == 200, "the API answers")
+    made.settle()
     yield made
     made.stop()
 
@@ -105,7 +127,7 @@ def test_membership_follows_the_endpoint_slices_and_survives_the_api(api, replic
     body = {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
-        "metadata": {"name": "web-1", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
+        "metadata": {"name": "web-1", "namespace": SPACE, "labels": {"kubernetes.io/service-name": "web"}},
         "addressType": "IPv4",
         "ports": [{"name": "mesh", "port": 9443, "protocol": "TCP"}],
         "endpoints": endpoints(trio),
