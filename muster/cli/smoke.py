@@ -71,7 +71,7 @@ def _checks() -> Path:
 @contextmanager
 def _world(system: str | None, environment: str | None, snapshot: str | None) -> Iterator[None]:
     """The environment, running: an embedded one is brought up for the run if it has to be, and then taken down."""
-    from muster.pytest_plugin.activate import DEFAULT_ENVIRONMENT, DEFAULT_SYSTEM
+    from muster.pytest_plugin.subject import DEFAULT_ENVIRONMENT, DEFAULT_SYSTEM
     from muster.system import load_environment, load_system
 
     if snapshot is not None:

@@ -4,40 +4,24 @@ from __future__ import annotations
 
 import signal
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 import pytest
 
 from muster.errors import MusterError, UsageError
+from muster.pytest_plugin.run import ChecksRun
+from muster.pytest_plugin.subject import Subject, choose
 from muster.report import run_folder
 from muster.report.allure import FOLDER
-from muster.snapshot import Snapshot
-from muster.system import Environment, System, load_environment, load_system
-
-DEFAULT_SYSTEM = "x0tta6bl4"
-DEFAULT_ENVIRONMENT = "lab"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Subject:
-    """What is judged: a system in an environment that is read now, or a snapshot of one that was read before."""
-
-    system: System
-    environment_name: str
-    environment: Environment | None = None
-    snapshot: Snapshot | None = None
 
 
 def activate(config: pytest.Config, folder: Path) -> None:
     """Register the run. Raises pytest.UsageError: unknown system, environment or file, or workers beside it."""
-    from muster.pytest_plugin.run import ChecksRun
-
     if config.getoption("numprocesses", None) or config.getoption("dist", "no") != "no":
         raise pytest.UsageError("checks judge one snapshot in one process: leave out -n and --dist")
     try:
-        subject = _subject(config)
+        subject = choose(config)
         out = None if config.option.collectonly else _outputs(config, subject)
     except MusterError as error:
         raise pytest.UsageError(str(error)) from None
@@ -47,26 +31,6 @@ def activate(config: pytest.Config, folder: Path) -> None:
     config.option.continue_on_collection_errors = True  # what cannot be loaded is UNKNOWN; the others are judged
     config.pluginmanager.register(ChecksRun(config, folder, subject, out), "muster-run")
     _end_politely(config)
-
-
-def _subject(config: pytest.Config) -> Subject:
-    name, environment = config.getoption("system"), config.getoption("env")
-    if file := config.getoption("snapshot"):
-        snapshot = _load(Path(config.invocation_params.dir, file))
-        for given, found in ((name, snapshot.system), (environment, snapshot.environment)):
-            if given not in {None, found}:
-                raise UsageError(f"{file} is a snapshot of {snapshot.system}/{snapshot.environment}, not of {given}")
-        return Subject(system=load_system(snapshot.system), environment_name=snapshot.environment, snapshot=snapshot)
-    system = load_system(name or DEFAULT_SYSTEM)
-    chosen = load_environment(system, environment or DEFAULT_ENVIRONMENT)
-    return Subject(system=system, environment_name=chosen.name, environment=chosen)
-
-
-def _load(file: Path) -> Snapshot:
-    try:
-        return Snapshot.from_json(file.read_bytes(), str(file))
-    except OSError as error:
-        raise UsageError(f"snapshot {file} cannot be read: {error.strerror}") from None
 
 
 def _outputs(config: pytest.Config, subject: Subject) -> Path:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from muster.judge import Breach, Undeclared, view
-from muster.pytest_plugin.activate import Subject
 from muster.pytest_plugin.outcome import check_name, classify, collection_finding, finding_of
+from muster.pytest_plugin.subject import Subject
 from muster.pytest_plugin.terminal import ChecksReporter, progress
 from muster.read import catalogue, take
 from muster.report import Skip, Summary, allure, junit

@@ -5,24 +5,35 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 
+from muster.pytest_plugin.subject import Subject
 from muster.report.summary import Skip, Summary
 from muster.snapshot import Reading
 from muster.verdict import Finding, Verdict
 
-if TYPE_CHECKING:
-    from muster.pytest_plugin.run import ChecksRun
-
 _COLOURS = {Verdict.PASS: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red", Verdict.UNKNOWN: "yellow"}
+
+
+class Run(Protocol):
+    """What is shown of a run."""
+
+    config: pytest.Config
+    subject: Subject
+    out: Path | None
+
+    @property
+    def summary(self) -> Summary:
+        """The run as it stands."""
 
 
 class ChecksReporter:
     """Stands in pytest's own reporter's place and says nothing before the table."""
 
-    def __init__(self, run: ChecksRun, writer: Any) -> None:
+    def __init__(self, run: Run, writer: Any) -> None:
         self._run = run
         self._tw = writer  # by this name pytest's config.get_terminal_writer() finds it
 
@@ -43,7 +54,7 @@ class ChecksReporter:
         return True
 
 
-def show(out: Any, run: ChecksRun) -> None:
+def show(out: Any, run: Run) -> None:
     """Write the table."""
     summary = run.summary
     total = sum(summary.counts.values())
@@ -117,7 +128,7 @@ def _remarks(summary: Summary) -> Iterator[str]:
         yield f"no check was judged{left_out}: nothing is known"
 
 
-def _shown(run: ChecksRun) -> str:
+def _shown(run: Run) -> str:
     assert run.out is not None  # noqa: S101 - asked by the caller
     try:
         return str(run.out.relative_to(run.config.invocation_params.dir))
