@@ -37,6 +37,10 @@ heal: .venv/.ready ## Undo every fault that an interrupted drill left behind
 lab: setup ## Run the lab in the foreground with a live table, until Ctrl-C
 	@$(bin)/muster lab run
 
+.PHONY: bench
+bench: setup ## Measure what docs/benchmarks.md promises (wants an idle machine, takes ten minutes)
+	@$(bin)/python benchmarks/first_light.py
+
 .PHONY: rules
 rules: .venv/.ready ## Write deploy/rules/ from the facts: Prometheus rules, routes, promtool cases
 	@$(bin)/muster rules $(SYSTEM) --env staging --out deploy/rules
