@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import psutil
 
 from lab.client import LEASES, NAMESPACES, NODES, Client
 from lab.errors import ApiError
-from lab.objects import now, now_micro
+from lab.objects import condition, now, now_micro
 
 Object = dict[str, Any]
 NODE_NAME = "lab-node"
@@ -29,10 +29,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Node:
-    """Registers the node and keeps its lease fresh; ``port`` is where logs are served."""
+    """Registers the node and keeps its lease fresh; ``port`` is where logs, exec and metrics are served."""
 
     client: Client
     port: int
+    annotations: dict[str, str] = field(default_factory=dict)
     name: str = NODE_NAME
 
     async def register(self) -> None:
@@ -44,14 +45,15 @@ class Node:
             "kubernetes.io/hostname": self.name,
             "kubernetes.io/os": "linux",
         }
-        meta = {"name": self.name, "labels": labels}
+        meta = {"name": self.name, "labels": labels, "annotations": self.annotations}
         body = {"apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": {}, "status": self._status({})}
         try:
             made = await self.client.create(NODES, body)
         except ApiError as error:
             if not error.already_exists:
                 raise
-            made = {}
+            made = await self.client.patch(NODES, None, self.name, {"metadata": {"annotations": self.annotations}})
+            made.pop("status", None)  # an earlier agent's: we listen elsewhere
         if not made.get("status", {}).get("conditions"):
             await self._write_status()
 
@@ -62,7 +64,7 @@ class Node:
             beats += 1
             try:
                 await self._write_lease()
-                if beats % _STATUS_EVERY == 0:
+                if beats % _STATUS_EVERY == 0 or await self._is_lost():
                     await self._write_status()
             except ApiError as error:
                 if error.not_found:
@@ -77,6 +79,11 @@ class Node:
             await self.register()
         except ApiError as error:
             _log.warning("registration: %s", error)
+
+    async def _is_lost(self) -> bool:
+        """Whether somebody took us for gone: we are back, and say so."""
+        ready = condition(await self.client.get(NODES, None, self.name), "Ready")
+        return ready is None or ready["status"] != "True"
 
     async def _write_status(self) -> None:
         known = await self.client.get(NODES, None, self.name)

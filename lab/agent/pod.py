@@ -20,7 +20,7 @@ from lab.agent.status import PodState, phase_of
 from lab.agent.takeover import lost, take_over
 from lab.client import PODS
 from lab.errors import ApiError
-from lab.objects import is_deleting, now
+from lab.objects import condition, is_deleting, now
 
 Object = dict[str, Any]
 _SHORTEST_GRACE_S = 2.0  # what kubelets give even to pods deleted by force
@@ -64,7 +64,7 @@ class Pod:
         if int(pod["metadata"]["resourceVersion"]) > int(self.pod["metadata"]["resourceVersion"]):
             gates = self.pod["spec"].get("readinessGates")
             self.pod = pod
-            if gates:
+            if gates or self._contradicted():
                 self.publish()
             self._exchange_images()
         if is_deleting(pod):
@@ -72,6 +72,15 @@ class Pod:
                 self._stop()
             else:
                 self._shorten(float(pod["metadata"].get("deletionGracePeriodSeconds") or 0))
+
+    def _contradicted(self) -> bool:
+        """Whether somebody else wrote our Ready condition, as a cluster does for a node that it took for gone."""
+        ours = condition({"status": self._written}, "Ready")
+        theirs = condition(self.pod, "Ready")
+        if ours is None or theirs is None or ours["status"] == theirs["status"]:
+            return False
+        self._written = {}
+        return True
 
     def _exchange_images(self) -> None:
         """All that may change in the containers of a pod that runs."""

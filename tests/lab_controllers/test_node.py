@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from lab.client import LEASES, NAMESPACES, NODES, PODS, Client
+from lab.client import LEASES, MERGE, NAMESPACES, NODES, PODS, Client
 from lab.errors import ApiError
 from lab.objects import condition, now, now_micro
 
@@ -126,3 +126,16 @@ def test_a_cordoned_node_is_tainted_and_taints_of_others_stay(api):
         await node.until((WELL, {("mine", "NoSchedule")}, "True"), renewing=True)
 
     play(api, story)
+
+
+def test_a_node_that_was_taken_for_gone_says_what_it_knows(world, namespace, serving):
+    """Ready=False that somebody else wrote into a pod is corrected by the node's agent."""
+    world.pod(namespace, "web", **serving)
+    before = world.wait_ready(namespace, "web")
+    conditions = [
+        one | {"status": "False"} if one["type"] == "Ready" else one for one in before["status"]["conditions"]
+    ]
+    path = f"/api/v1/namespaces/{namespace}/pods/web/status"
+    marked = world.kube.patch(path, {"status": {"conditions": conditions}}, kind=MERGE)
+    assert condition(marked, "Ready")["status"] == "False"
+    world.wait_ready(namespace, "web")
