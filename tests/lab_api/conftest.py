@@ -170,3 +170,55 @@ def pod():
         return {"metadata": {"name": name, "labels": {"app": name}}, "spec": body}
 
     return make
+
+
+@pytest.fixture
+def request_token(http, namespace):
+    """A token of an account that is made if need be; ``spec`` is that of the TokenRequest."""
+
+    def make(name="viewer", **spec):
+        accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+        http.post(accounts, json={"metadata": {"name": name}})
+        return http.post(f"{accounts}/{name}/token", json={"spec": spec}).raise_for_status().json()
+
+    return make
+
+
+@pytest.fixture
+def client(api_server):
+    """HTTP clients with tokens of their own."""
+    opened = []
+
+    def make(token):
+        raw = token if isinstance(token, bytes) else token.encode()
+        headers = {"Authorization": b"Bearer " + raw}
+        verify = api_server.verify()
+        opened.append(httpx.Client(base_url=api_server.url, verify=verify, headers=headers, trust_env=False))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def viewer(request_token, client):
+    """A client of the account ``viewer``, which nothing is granted to yet."""
+    return client(request_token()["status"]["token"])
+
+
+@pytest.fixture
+def grant(http, namespace):
+    """Bind rules to the account ``viewer``, in its namespace or everywhere."""
+
+    def make(rules, name="reader", *, everywhere=False):
+        scope, prefix = ("", "Cluster") if everywhere else (f"/namespaces/{namespace}", "")
+        name = f"{name}-{namespace}" if everywhere else name
+        path = f"/apis/rbac.authorization.k8s.io/v1{scope}/{prefix.lower()}"
+        http.post(f"{path}roles", json={"metadata": {"name": name}, "rules": rules}).raise_for_status()
+        subject = {"kind": "ServiceAccount", "name": "viewer", "namespace": namespace}
+        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": f"{prefix}Role", "name": name}
+        binding = {"metadata": {"name": name}, "subjects": [subject], "roleRef": role}
+        http.post(f"{path}rolebindings", json=binding).raise_for_status()
+
+    return make
