@@ -27,6 +27,7 @@ async def _main(arguments: argparse.Namespace) -> None:
             arguments.time_scale,
             port=arguments.port,
             cgroups=not arguments.no_cgroups,
+            chaos=not arguments.no_chaos,
         )
         work = asyncio.ensure_future(agent.run())
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -47,6 +48,7 @@ def main() -> int:
     parser.add_argument(
         "--no-cgroups", action="store_true", help="watch memory limits ourselves even where the kernel could"
     )
+    parser.add_argument("--no-chaos", action="store_true", help="leave Chaos Mesh objects to somebody else")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         import uvloop

@@ -36,9 +36,18 @@ class Agent:
     """``run`` until cancelled; then the pods' processes are left running, as a kubelet's end leaves containers."""
 
     def __init__(
-        self, client: Client, state: Path, images: Path, time_scale: float, *, port: int = 0, cgroups: bool = True
+        self,
+        client: Client,
+        state: Path,
+        images: Path,
+        time_scale: float,
+        *,
+        port: int = 0,
+        cgroups: bool = True,
+        chaos: bool = True,
     ) -> None:
         self._client = client
+        self._chaos = chaos
         self._port = port
         self._state = state.resolve()
         self._pods: dict[str, Pod] = {}
@@ -78,12 +87,23 @@ class Agent:
                 await pods.synced.wait()
                 pods.on_change(self._changed)
                 await self._end_orphans()
+                if self._chaos:
+                    tasks.create_task(self._carry_out_chaos(pods))
         finally:
             for pod in self._pods.values():
                 pod.forget()
             await server.stop()
             self._context.watcher.close()
             self._context.addresses.close()
+
+    async def _carry_out_chaos(self, pods: Informer) -> None:
+        """Chaos Mesh objects: on a cluster another daemon on the node does it, here it costs no process."""
+        from lab.chaos.controller import ChaosController
+        from lab.chaos.faults import NodeAgent
+
+        recorder = Recorder(self._client, ChaosController.name, time_scale=self._context.time_scale)
+        ours = NodeAgent(self._client, self._find, pods, self._context.catalog.pause, self._state)
+        await asyncio.gather(recorder.run(), ChaosController(ours, recorder).run())
 
     def _find(self, namespace: str, name: str) -> Pod | None:
         known = self._informers["pods"].get(namespace, name)

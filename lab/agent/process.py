@@ -41,6 +41,7 @@ class Process:
         self.group = group
         self._guest = guest
         self.out_of_memory = False
+        self.lodgers: set[int] = set()  # pids of other programs whose memory counts as its own
         self._popen = popen
         loop = asyncio.get_running_loop()
         self._exit: asyncio.Future[int] = loop.create_future()
@@ -90,8 +91,8 @@ class Process:
         return await self.wait()
 
     def resident_bytes(self) -> int:
-        """Memory of the program and its descendants; 0 when it is gone."""
-        return _resident(self.pid)
+        """Memory of the program, its descendants and its lodgers; 0 when all are gone."""
+        return sum(_resident(pid) for pid in (self.pid, *self.lodgers))
 
     def forget(self) -> None:
         """Stop watching and leave it running, as a kubelet's end leaves its containers running."""

@@ -1,0 +1,164 @@
+"""Network faults between real programs."""
+
+import asyncio
+import json
+
+import pytest
+
+from lab.chaos.links import Effect
+from lab.chaos.spec import Plan, Selection
+
+EVERYBODY = Selection(mode="all", value="", selector={})
+
+
+def plan(effect, *, target=False, direction="to"):
+    selections = {".": EVERYBODY} | ({".Target": EVERYBODY} if target else {})
+    return Plan(action="x", selections=selections, duration_s=None, effect=effect, direction=direction)
+
+
+@pytest.mark.usefixtures("kernel")
+def test_a_delay_is_felt_by_whoever_talks_to_the_pod_and_by_whom_it_talks_to(run):
+    """The handshake and each answer take the latency longer; addresses stay; another pair feels nothing."""
+
+    async def scenario(place):
+        for number in (1, 2, 3):
+            await place.serve(number)
+        await place.bring(plan(Effect(delay_s=0.1)), [1])
+        took_s, lines = await place.call(1, source=2)
+        assert 0.28 < took_s < 0.6
+        assert lines == [place.address(2), "hello"]
+        took_s, _ = await place.call(2, source=1)
+        assert 0.18 < took_s < 0.5
+        took_s, _ = await place.call(2, source=3)
+        assert took_s < 0.09
+
+    run(scenario)
+
+
+@pytest.mark.usefixtures("kernel")
+def test_established_connections_are_cut_once_and_new_ones_are_slow(run):
+    """Only new connections meet the rules, so the old ones are reset; healing touches none that is in use."""
+
+    async def scenario(place):
+        await place.serve(1)
+        reader, writer = await asyncio.open_connection(place.address(1), 8080)
+        await reader.readline()
+        await place.bring(plan(Effect(delay_s=0.05)), [1])
+        with pytest.raises(ConnectionError):
+            await asyncio.wait_for(reader.readline(), 1)
+        writer.close()
+        assert (await place.call(1))[0] > 0.1
+        reader, writer = await asyncio.open_connection(place.address(1), 8080)
+        await reader.readline()
+        writer.write(b"half")
+        await asyncio.sleep(0.1)
+        await place.network.lift("u", ".", "n/p1")
+        assert (await place.call(1))[0] < 0.05
+        await asyncio.sleep(0.3)
+        writer.write(b" whole\n")
+        assert await asyncio.wait_for(reader.readline(), 1) == b"half whole\n"
+        async with asyncio.timeout(2):
+            assert await reader.read() == b""  # between two exchanges it is let go
+            while await place.table():  # noqa: ASYNC110 - the kernel tells nobody
+                await asyncio.sleep(0.05)
+        writer.close()
+
+    run(scenario)
+
+
+@pytest.mark.usefixtures("kernel")
+def test_a_partition_is_between_the_two_groups_only_and_established_connections_survive_it(run):
+    """Packets are dropped, so nobody gets an answer; afterwards TCP itself brings what was on its way."""
+
+    async def scenario(place):
+        for number in (1, 2, 3):
+            await place.serve(number)
+        local = (place.address(1), 0)
+        reader, writer = await asyncio.open_connection(place.address(2), 8080, local_addr=local)
+        await reader.readline()
+        await place.bring(plan(Effect(cut=True), target=True, direction="both"), [1], [2])
+        for target, source in ((1, 2), (2, 1)):
+            with pytest.raises(TimeoutError):
+                await place.call(target, source=source, timeout_s=0.3)
+        await place.call(2, source=3)
+        await place.call(1, source=3)
+        writer.write(b"late\n")
+        await place.network.lift("u", ".", "n/p1")
+        await place.network.lift("u", ".Target", "n/p2")
+        assert await asyncio.wait_for(reader.readline(), 2) == b"late\n"
+        await place.call(2, source=1)
+        writer.close()
+
+    run(scenario)
+
+
+@pytest.mark.usefixtures("kernel")
+def test_a_share_of_connections_fails(run):
+    """Loss of 50%: about half of the calls are reset; of 100%: all."""
+
+    async def scenario(place):
+        await place.serve(1)
+        await place.bring(plan(Effect(loss=0.5)), [1])
+        outcomes = await asyncio.gather(*(place.call(1, words=()) for _ in range(100)), return_exceptions=True)
+        failed = sum(isinstance(each, OSError) for each in outcomes)
+        assert 25 < failed < 75
+        await place.bring(plan(Effect(loss=1.0)), [1], uid="v")
+        with pytest.raises(ConnectionError):
+            await place.call(1)
+
+    run(scenario)
+
+
+@pytest.mark.usefixtures("kernel")
+def test_rules_end_with_the_process_that_holds_them(run):
+    """Even with SIGKILL for nft, nothing is left in the kernel and pods answer as before."""
+
+    async def scenario(place):
+        await place.serve(1)
+        await place.bring(plan(Effect(cut=True)), [1])
+        assert await place.table()
+        place.network._firewall._nft.kill()
+        await place.network._firewall._nft.wait()
+        await place.call(1)
+        assert not await place.table()
+
+    run(scenario)
+
+
+def test_without_the_kernel_the_ingress_is_told_where_to_go(run, monkeypatch):
+    """The published address delays, for every port of the pod; once healed it is withdrawn."""
+    monkeypatch.setattr("lab.chaos.firewall._PATH", "/nowhere")
+
+    async def scenario(place):
+        await place.serve(1)
+        await place.bring(plan(Effect(delay_s=0.05)), [1])
+        assert place.network.refusal == "nft is not installed"
+        known = json.loads((place.state / "detours.json").read_text())
+        host, _, port = known[f"{place.address(1)}:8080"].rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        began = asyncio.get_running_loop().time()
+        await reader.readline()
+        assert asyncio.get_running_loop().time() - began > 0.04
+        writer.close()
+        await place.network.lift("u", ".", "n/p1")
+        assert not (place.state / "detours.json").exists()
+
+    run(scenario)
+
+
+@pytest.mark.usefixtures("kernel")
+def test_large_bodies_pass_whole_and_in_order(run):
+    """Both directions at once, more than the proxy holds, with jitter."""
+
+    async def scenario(place):
+        await place.serve(1)
+        await place.bring(plan(Effect(delay_s=0.002, jitter_s=0.002)), [1])
+        reader, writer = await asyncio.open_connection(place.address(1), 8080)
+        await reader.readline()
+        body = b"".join(b"%07d\n" % number for number in range(500_000))
+        writer.write(body)
+        writer.write_eof()
+        assert await asyncio.wait_for(reader.read(), 20) == body
+        writer.close()
+
+    run(scenario)
