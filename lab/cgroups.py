@@ -146,6 +146,14 @@ class Cgroups:
         """The version under which a controller is at hand, 0 for none."""
         return next((each.version for each, _ in self.parents if controller in each.controllers), 0)
 
+    def holders(self) -> dict[str, str]:
+        """Who holds the limits of containers, as annotations of the node."""
+        memory, cpu = (self.version(name) for name in ("memory", "cpu"))
+        return {
+            "lab/memory-limits": f"cgroup v{memory}" if memory else "watched by the agent",
+            "lab/cpu-limits": f"cgroup v{cpu}" if cpu else "not held",
+        }
+
     def find(self, name: str) -> Group | None:
         """The group of that name."""
         group = self._group(name)

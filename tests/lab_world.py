@@ -97,7 +97,7 @@ class World:
         self.start("agent")
         wait_until(lambda: self.kube.get("/api/v1/nodes/lab-node"), "the node to be registered")
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, *more_words: str) -> None:
         """Start one component."""
         more = {
             "api": ["--port", str(self.port)],
@@ -105,7 +105,7 @@ class World:
             "agent": ["--images", str(self.images)],
         }[name]
         with (self.state / f"{name}.out").open("ab") as log:
-            argv = [sys.executable, "-m", f"lab.{name}", "--state", str(self.state), *more]
+            argv = [sys.executable, "-m", f"lab.{name}", "--state", str(self.state), *more, *more_words]
             self._processes[name] = subprocess.Popen(argv, stdout=log, stderr=log)
         if name == "api":
             config = self.state / "kubeconfig"
@@ -172,6 +172,11 @@ class World:
             body | {"spec": {"selector": {"app": name}, "ports": ports} | spec},
         )
 
+    def create(self, namespace: str, kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+        """Create an object by plural; its kind and version are the path's."""
+        body = {"metadata": {"name": name, "namespace": namespace}, "spec": spec}
+        return self.kube.post(f"{root(kind)}/namespaces/{namespace}/{kind}", body)
+
     def get(self, namespace: str, kind: str, name: str) -> dict[str, Any]:
         """One object by plural."""
         return self.kube.get(f"{root(kind)}/namespaces/{namespace}/{kind}/{name}")
@@ -236,8 +241,14 @@ class World:
 
 def root(kind: str) -> str:
     """The API path of a plural's group."""
-    groups = {"deployments": "/apis/apps/v1", "replicasets": "/apis/apps/v1"}
-    return groups.get(kind, "/apis/discovery.k8s.io/v1" if kind == "endpointslices" else "/api/v1")
+    groups = {
+        "deployments": "apps/v1",
+        "replicasets": "apps/v1",
+        "endpointslices": "discovery.k8s.io/v1",
+        "horizontalpodautoscalers": "autoscaling/v2",
+        "poddisruptionbudgets": "policy/v1",
+    }
+    return f"/apis/{groups[kind]}" if kind in groups else "/api/v1"
 
 
 def condition(item: dict[str, Any], kind: str) -> str | None:

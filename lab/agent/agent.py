@@ -10,6 +10,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from lab.agent import cadvisor
 from lab.agent import process as processes
 from lab.agent.addresses import Addresses
 from lab.agent.context import Context
@@ -20,6 +21,7 @@ from lab.agent.pod import Pod
 from lab.agent.records import PodRecord, Records
 from lab.agent.scheduler import Scheduler
 from lab.agent.server import KubeletServer
+from lab.agent.summary import CONTENT_TYPE, Summary
 from lab.cgroups import Cgroups
 from lab.client import NODES, PODS, Client, Informer
 from lab.errors import ApiError, LabError
@@ -73,10 +75,13 @@ class Agent:
     async def run(self) -> None:
         """Register the node, then do what the API asks for."""
         server = KubeletServer(self._find, self._state / "token")
+        summary = Summary(NODE_NAME)
+        server.offer("/metrics/cadvisor", lambda: (cadvisor.CONTENT_TYPE, cadvisor.text(list(self._pods.values()))))
+        server.offer("/stats/summary", lambda: (CONTENT_TYPE, summary.text(list(self._pods.values()))))
         pods, nodes = self._informers["pods"], self._informers["nodes"]
         scheduler = Scheduler(self._client, pods, nodes, self._scheduling, NODE_NAME)
         try:
-            node = Node(self._client, await server.start(self._port))
+            node = Node(self._client, await server.start(self._port), self._context.cgroups.holders())
             await _patiently(node)
             self._left = {(record.pod_uid, record.container): record for record in self._context.records.all()}
             async with asyncio.TaskGroup() as tasks:

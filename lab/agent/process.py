@@ -90,6 +90,10 @@ class Process:
                 self.signal(signal.SIGKILL)
         return await self.wait()
 
+    def family(self) -> list[int]:
+        """The pids of the program, its descendants and its lodgers."""
+        return [pid for head in (self.pid, *self.lodgers) for pid in _family(head)]
+
     def resident_bytes(self) -> int:
         """Memory of the program, its descendants and its lodgers; 0 when all are gone."""
         return sum(_resident(pid) for pid in (self.pid, *self.lodgers))
@@ -163,6 +167,14 @@ def adopt(pid: int, create_time: float) -> Process | None:
     except (psutil.NoSuchProcess, ProcessLookupError):
         return None
     return None
+
+
+def _family(pid: int) -> list[int]:
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_bytes().split()
+    except OSError:
+        return [pid]
+    return [pid, *(each for child in children for each in _family(int(child)))]
 
 
 def _resident(pid: int) -> int:

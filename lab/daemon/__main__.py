@@ -122,7 +122,8 @@ class Commands:
         """Carry out one request. Raises :class:`LabError`."""
         match body:
             case {"do": "status"}:
-                return {"components": self._supervisor.describe(), "pods": await self._world.pods()}
+                pods, limits = await asyncio.gather(self._world.pods(), self._world.limits())
+                return {"components": self._supervisor.describe(), "pods": pods, "limits": limits}
             case {"do": "stop", "component": str(name)}:
                 await self._supervisor.stop(name)
             case {"do": "start", "component": str(name)}:

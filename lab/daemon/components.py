@@ -42,7 +42,7 @@ def haproxy_configuration(folder: Folder) -> Path:
 
 def components(folder: Folder, plan: dict[str, str], responder: list[str] | None, world: World) -> list[Component]:
     """Every component, in order of their start. Raises :class:`LabError` when a program is missing."""
-    state, scale = str(folder.root), plan["time_scale"]
+    state, scale, images = str(folder.root), plan["time_scale"], str(PACKAGE / "images.yaml")
 
     def python(name: str, *arguments: str) -> tuple[str, ...]:
         return (sys.executable, "-m", f"lab.{name}", "--state", state, *arguments)
@@ -57,7 +57,7 @@ def components(folder: Folder, plan: dict[str, str], responder: list[str] | None
         ),
         Component(
             name="agent",
-            argv=python("agent", "--images", str(PACKAGE / "images.yaml"), "--time-scale", scale),
+            argv=python("agent", "--images", images, "--time-scale", scale, "--port", port(plan["kubelet"])),
             ready=world.node_is_ready,
         ),
         Component(

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +54,16 @@ class PodState:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """A lab now. ``pods`` is None when its API does not answer: not known is not "no pods"."""
+    """A lab now. ``pods`` is None when its API does not answer: not known is not "no pods".
+
+    ``limits`` says who holds which limits of containers (``memory-limits``, ``cpu-limits``), empty when not known.
+    """
 
     running: bool
     endpoints: dict[str, str]
     components: list[ComponentState]
     pods: list[PodState] | None
+    limits: dict[str, str] = field(default_factory=dict)
 
     @property
     def healthy(self) -> bool:
@@ -115,6 +119,7 @@ def status(state: Path) -> Status:
         endpoints={str(key): str(value) for key, value in endpoints.items()},
         components=[ComponentState(**component) for component in answer["components"]],
         pods=None if pods is None else [PodState(**pod) for pod in pods],
+        limits=dict(answer.get("limits", {})),
     )
 
 

@@ -15,7 +15,7 @@ from lab.errors import LabError
 
 SCHEMA = "lab/endpoints/v1"
 CONTACTS = ("on-call", "senior", "team-lead", "security", "cto", "engineering-lead")
-PORTS = ("api", "ingress", "prometheus", "alertmanager", "sink", "responder", "kube_state_metrics", "smtp")
+PORTS = ("api", "ingress", "prometheus", "alertmanager", "sink", "responder", "kube_state_metrics", "smtp", "kubelet")
 # Below Linux's ephemeral range, so that no outgoing connection borrows a planned port before its owner binds it.
 _FIRST_PORT, _LAST_PORT, _BLOCK = 20_000, 32_700, 10
 

@@ -49,6 +49,13 @@ def configuration(folder: Folder, plan: dict[str, str], *, built_in: bool = True
                 "honor_labels": True,  # namespace and pod are the object's, not the exporter's
                 "static_configs": [{"targets": [plan["kube_state_metrics"].removeprefix("http://")]}],
             },
+            {
+                "job_name": "cadvisor",
+                "honor_labels": True,
+                "metrics_path": "/metrics/cadvisor",
+                "authorization": {"credentials_file": str(folder.root / "token")},
+                "static_configs": [{"targets": [plan["kubelet"].removeprefix("http://")]}],
+            },
         ],
     }
     return yaml.safe_dump(config, sort_keys=False)

@@ -150,6 +150,18 @@ class World:
         except (LabError, TimeoutError):
             return None
 
+    async def limits(self) -> dict[str, str]:
+        """Who holds containers' limits, as the node says it; empty when the API does not answer."""
+        from lab.client import NODES
+
+        try:
+            async with asyncio.timeout(_REQUEST_S):
+                nodes = (await self.client.list(NODES))["items"]
+        except (LabError, TimeoutError):
+            return {}
+        known = {key: text for node in nodes for key, text in (node["metadata"].get("annotations") or {}).items()}
+        return {key.removeprefix("lab/"): text for key, text in known.items() if key.startswith("lab/")}
+
     async def _pods(self) -> list[dict[str, Any]]:
         from lab.client import PODS
 

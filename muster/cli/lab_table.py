@@ -71,6 +71,8 @@ def _ask(http: httpx.Client, url: str, **params: str) -> dict[str, Any] | None:
 def render(status: Status, traffic: Traffic) -> Group:
     """Two tables, and the alerts where they are known."""
     parts: list[Any] = [_components(status), _pods(status, traffic)]
+    if status.limits:
+        parts.append(Text(", ".join(f"{name}: {holder}" for name, holder in sorted(status.limits.items()))))
     if traffic.alerts is not None:
         parts.append(Text(f"alerts: {', '.join(traffic.alerts) or 'none'}", style="red" if traffic.alerts else "green"))
     return Group(*parts)
