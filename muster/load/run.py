@@ -17,6 +17,7 @@ from muster.system import Environment
 from muster.wait import TimedOut, wait_until
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
+ENOUGH = 0.5  # of the rate that was asked for
 START_S = 20.0  # gevent, Locust and fifty connections, on a machine that is busy with a whole lab
 STOP_S = 3.0
 
@@ -93,7 +94,10 @@ class Load:
         return f"Locust ended by itself with exit code {code}{_last_words(self._log)}"
 
     def wait_flowing(self, timeout_s: float = START_S) -> None:
-        """Wait for a second with answered requests at nine tenths of the rate. Raises :class:`LoadError`."""
+        """Wait for a second with enough answered requests. Raises :class:`LoadError`.
+
+        A drill needs users, not a record: on a busy machine half of the rate will do, and the figures tell what it was.
+        """
         seen = 0
 
         def _look() -> int:
@@ -107,8 +111,8 @@ class Load:
         try:
             wait_until(
                 _look,
-                lambda requests: requests >= 0.9 * self.rate,
-                what=f"Locust did not reach {self.rate:g} requests a second",
+                lambda requests: requests >= ENOUGH * self.rate,
+                what=f"Locust did not reach half of {self.rate:g} requests a second",
                 timeout_s=timeout_s,
                 show=lambda requests: f"{requests} in the last second{_last_words(self._log)}",
             )
