@@ -55,8 +55,11 @@ def strategic_patch(document: Any, patch: dict[str, Any], kind: Type | None) -> 
         return {key: value for key, value in patch.items() if key != "$patch"}
     if directive == "delete":
         return {}
-    if directive not in {None, "merge"}:
+    if directive is not None and directive != "merge":
         raise bad_request(f'Unknown patch type: "{directive}" in map[{go_text(patch)}]')
+    for key, value in patch.items():
+        if (key == "$retainKeys" or key.startswith((_ORDER, _DELETE))) and not isinstance(value, list):
+            raise bad_request(f"{key} must be a list in map[{go_text(patch)}]")
     result: dict[str, Any] = dict(document) if isinstance(document, dict) else {}
     retain = patch.get("$retainKeys")
     if retain is not None:

@@ -38,3 +38,14 @@ def parse_quantity(text: str) -> Fraction | None:
         return Fraction(number + suffix)
     except ValueError:
         return None
+
+
+def quantity_text(value: Fraction, *, binary: bool) -> str:
+    """A quantity as the API writes it: the largest unit that loses nothing, thousandths being the smallest."""
+    if value.denominator != 1:
+        return f"{-(-value * 1000 // 1)}m"
+    number, units = int(value), ("Ei", "Pi", "Ti", "Gi", "Mi", "Ki") if binary else ("E", "P", "T", "G", "M", "k")
+    for unit in units:
+        if number and number % _SUFFIXES[unit] == 0:
+            return f"{number // int(_SUFFIXES[unit])}{unit}"
+    return str(number)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.api import addresses, columns, defaults, events, preparation, validation
+from lab.api import addresses, autoscalers, budgets, columns, defaults, events, preparation, validation
 from lab.api.auth import kinds
 from lab.api.columns import Column
 from lab.api.custom import kind as definition
@@ -201,6 +201,26 @@ TABLE: tuple[Resource, ...] = (
     _review("authorization.k8s.io", "SelfSubjectAccessReview"),
     _review("authorization.k8s.io", "SelfSubjectRulesReview"),
     _review("authorization.k8s.io", "SubjectAccessReview"),
+    Resource(
+        "autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", short=("hpa",),
+        categories=("all",), subresources=("status",), columns=autoscalers.COLUMNS, defaults=autoscalers.defaults,
+        prepare=autoscalers.prepare, validate=autoscalers.validate,
+    ),
+    Resource(
+        "autoscaling", "v1", "horizontalpodautoscalers", "HorizontalPodAutoscaler", short=("hpa",),
+        categories=("all",), subresources=("status",), type_name="HorizontalPodAutoscalerV1",
+        columns=autoscalers.COLUMNS, defaults=autoscalers.defaults, prepare=autoscalers.prepare,
+        validate=autoscalers.validate, inward=autoscalers.inward, outward=autoscalers.outward,
+    ),
+    Resource(
+        "policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", short=("pdb",), subresources=("status",),
+        columns=budgets.DISRUPTIONS, prepare=budgets.prepare_disruptions, validate=budgets.disruptions,
+        generation=True,
+    ),
+    Resource(
+        "", "v1", "resourcequotas", "ResourceQuota", short=("quota",), subresources=("status",),
+        columns=budgets.QUOTAS, prepare=preparation.workload, validate=budgets.quota, returns_deleted=True,
+    ),
     Resource(
         "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False,
         short=("crd", "crds"), categories=("api-extensions",), subresources=("status",), columns=definition.COLUMNS,

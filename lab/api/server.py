@@ -18,6 +18,7 @@ from lab.api.errors import ApiError
 from lab.api.namespaces import NamespaceReaper, create_initial
 from lab.api.objects import Objects
 from lab.api.paths import target
+from lab.api.quota import QuotaAdmission
 from lab.api.resources import Registry
 from lab.api.store import Store
 from lab.api.verbs import Verbs
@@ -41,6 +42,7 @@ class Api:
         self._documents: dict[str, bytes] = {}
         self._documented = -1
         self._definitions = Definitions(self.objects)
+        self.objects.admission.append(QuotaAdmission(store))
         self._reaper = NamespaceReaper(self.objects)
 
     def app(self) -> web.Application:

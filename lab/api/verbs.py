@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from lab.api import answers, bodies, clock, errors, execs, listing, logs, scale, watching
+from lab.api import answers, bodies, clock, errors, eviction, execs, listing, logs, scale, watching
 from lab.api.deletion import DeleteOptions, delete, delete_options
 from lab.api.errors import Cause
 from lab.api.objects import Body, Objects, Options
@@ -155,7 +155,7 @@ class Verbs:
     async def evict(self, request: web.Request, at: Target) -> web.StreamResponse:
         """POST of an Eviction: a delete that asks politely."""
         sent = await _object(request, "Eviction")
-        delete(self.objects, at.row, self.objects.get(at), delete_options(sent.get("deleteOptions") or {}, {}))
+        eviction.evict(self.objects, at.row, self.objects.get(at), sent)
         return answers.respond(_CREATED, code=201)
 
     async def bind(self, request: web.Request, at: Target) -> web.StreamResponse:
