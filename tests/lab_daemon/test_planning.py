@@ -23,9 +23,10 @@ def test_a_plan_holds_every_address_as_text(tmp_path):
 
 
 def test_secrets_are_private_files_and_never_in_the_plan(tmp_path):
-    """The kubeconfig, tokens and pager keys have mode 0600; the plan names files only."""
+    """The kubeconfig, tokens, keys, passwords and secret addresses have mode 0600; the plan names files only."""
     plan = daemon.plan(tmp_path)
     files = [tmp_path / "kubeconfig", tmp_path / "token", tmp_path / "responder-token", tmp_path / "pager-key"]
+    files += [tmp_path / "slack-url", tmp_path / "smtp-password"]
     files += [tmp_path / "pager-keys" / contact for contact in CONTACTS]
     for file in files:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file

@@ -107,10 +107,12 @@ def api(tmp_path, eventually):
     folder = tmp_path / "state"
     folder.mkdir()
     made = Api(folder)
-    eventually(lambda: made.send("GET", "/api/v1/namespaces", {}) == 200, "the API answers")
-    made.settle()
-    yield made
-    made.stop()
+    try:
+        eventually(lambda: made.send("GET", "/api/v1/namespaces", {}) == 200, "the API answers")
+        made.settle()
+        yield made
+    finally:
+        made.stop()
 
 
 def test_membership_follows_the_endpoint_slices_and_survives_the_api(api, replicas, eventually):

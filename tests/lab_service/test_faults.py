@@ -22,14 +22,14 @@ def test_the_error_ratio_is_the_one_asked_for_and_only_of_the_api(replicas):
     """15% within four standard deviations; status pages and health are spared; errors are counted and logged thinly."""
     (it,) = replicas(FAULT_ERROR_RATIO="0.15")
     it.up()
-    count = 1_000
+    count, began = 1_000, time.monotonic()
     failed = sum(it.get("/api/v1/ping").status_code == 500 for _ in range(count))
     assert abs(failed - 0.15 * count) <= 4 * math.sqrt(count * 0.15 * 0.85)
     assert {it.get(path).status_code for path in ("/mesh/status", "/health", "/health/ready") * 30} == {200}
     assert it.metric("x0tta6bl4_requests_total", status="500") == failed
     assert it.metric("x0tta6bl4_errors_total", type="internal") == failed
     lines = [line for line in it.log.read_text().splitlines() if " ERROR api " in line]
-    assert 0 < len(lines) < failed
+    assert 0 < len(lines) <= 5 * (time.monotonic() - began + 2)  # five a second; a slow machine fails slowly, too
 
 
 def test_latency_is_added_to_the_api_and_measured(replicas):
