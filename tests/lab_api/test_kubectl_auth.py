@@ -56,6 +56,9 @@ def test_what_kubectl_sends_as_protobuf_is_created(kubectl, k, namespace, tmp_pa
     k("create", "deployment", "d", "--image=lab/web:1.0", "--replicas=2", "--port=80", "--", "run", "it")
     k("create", "service", "clusterip", "v", "--tcp=80:http")
     k("create", "ingress", "i", "--rule=a.lab/b*=v:80,tls=t", "--class=lab")
+    k("create", "quota", "q", "--hard=pods=5,requests.memory=1Gi")
+    k("create", "poddisruptionbudget", "b", "--selector=app=d", "--min-available=50%")
+    k("autoscale", "deployment", "d", "--min=2", "--max=4", "--cpu-percent=80")
     k("create", "clusterrole", namespace, "--verb=get", "--non-resource-url=/x")
     k("create", "clusterrolebinding", namespace, "--clusterrole=view", "--user=jane", "--group=ops")
 
@@ -70,6 +73,10 @@ def test_what_kubectl_sends_as_protobuf_is_created(kubectl, k, namespace, tmp_pa
     assert read("service", "v")["spec"]["ports"][0]["targetPort"] == "http"
     rule = read("ingress", "i")["spec"]["rules"][0]
     assert (rule["host"], rule["http"]["paths"][0]["path"]) == ("a.lab", "/b")
+    assert read("quota", "q")["spec"]["hard"] == {"pods": "5", "requests.memory": "1Gi"}
+    assert read("pdb", "b")["spec"]["minAvailable"] == "50%"
+    spec = read("hpa", "d")["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"], spec["scaleTargetRef"]["name"]) == (2, 4, "d")
     assert read("clusterrole", namespace)["rules"] == [{"nonResourceURLs": ["/x"], "verbs": ["get"]}]
     bound = kubectl("get", "clusterrolebinding", namespace, "-o", "wide").splitlines()[1].split()
     assert (bound[1], bound[3:]) == ("ClusterRole/view", ["jane", "ops"])
