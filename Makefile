@@ -39,11 +39,11 @@ lab: setup ## Run the lab in the foreground with a live table, until Ctrl-C
 
 .PHONY: bench
 bench: setup ## Measure smoke, drill and set-up times for docs/benchmarks.md (wants an idle machine)
-	@$(bin)/python benchmarks/first_light.py
+	@$(bin)/python benchmarks/bench_first_light.py
 
 .PHONY: bench-lab
 bench-lab: setup ## Measure the lab for docs/benchmarks.md (wants an idle machine)
-	@$(bin)/python benchmarks/lab.py
+	@$(bin)/python benchmarks/bench_lab.py
 
 .PHONY: rules
 rules: .venv/.ready ## Write deploy/rules/ from the facts: Prometheus rules, routes, promtool cases

@@ -1,6 +1,6 @@
 """Measures what the lab promises: up, down, idle cost, API speed, replacement of a pod, a Chaos Mesh fault's bite.
 
-Prints one Markdown table of medians. Wants an otherwise idle machine: ``.venv/bin/python benchmarks/lab.py [RUNS]``.
+Prints one Markdown table of medians. Wants an otherwise idle machine: ``.venv/bin/python benchmarks/bench_lab.py [RUNS]``.
 """
 
 from __future__ import annotations

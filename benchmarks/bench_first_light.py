@@ -1,7 +1,7 @@
 """Measures what First light promises: lab up and down, smoke on a running lab, the drill's overhead and duration.
 
 Prints one Markdown table of medians (least to most). Wants an otherwise idle machine:
-``.venv/bin/python benchmarks/first_light.py [RUNS]``.
+``.venv/bin/python benchmarks/bench_first_light.py [RUNS]``.
 """
 
 from __future__ import annotations
