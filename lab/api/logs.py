@@ -43,6 +43,11 @@ def endpoint(store: Store, pod: Stored) -> str:
     node = store.get("nodes", "", node_name)
     if node is None:
         raise errors.not_found("nodes", "", node_name)
+    return address(node)
+
+
+def address(node: Stored) -> str:
+    """http://ADDRESS:PORT of a node's agent. Raises 500."""
     port = lookup(node.body, "status.daemonEndpoints.kubeletEndpoint.Port")
     addresses = lookup(node.body, "status.addresses") or ()
     internal = [one["address"] for one in addresses if one.get("type") == "InternalIP"]

@@ -15,6 +15,7 @@ from lab.api.auth.tokens import Tokens
 from lab.api.auth.users import REQUESTER
 from lab.api.custom.definitions import Definitions
 from lab.api.errors import ApiError
+from lab.api.metrics import Metrics
 from lab.api.namespaces import NamespaceReaper, create_initial
 from lab.api.objects import Objects
 from lab.api.paths import target
@@ -39,6 +40,7 @@ class Api:
         self._verbs = Verbs(self.objects, token)
         self._auth = Auth(self.objects, token, tokens or Tokens())
         self._verbs.special.update(self._auth.operations())
+        self._verbs.special.update(Metrics(self.objects, self._verbs.to_nodes, token).operations())
         self._documents: dict[str, bytes] = {}
         self._documented = -1
         self._definitions = Definitions(self.objects)

@@ -51,8 +51,8 @@ class Verbs:
     def operation(self, method: str, at: Target) -> Operation:
         """The operation of a method at a path. Raises 405."""
         found = self.special.get((at.row.stored_as, at.subresource, method))
-        if found is not None or at.row.verbs == ("create",):
-            pass
+        if found is not None or not {"create", "get"} <= {*at.row.verbs}:
+            pass  # what is answered without being stored has no other operations
         elif at.subresource:
             found = self._of_subresources.get((at.subresource, method))
         elif at.name:
@@ -140,14 +140,15 @@ class Verbs:
     async def log(self, request: web.Request, at: Target) -> web.StreamResponse:
         """A container's log, from its node."""
         pod = self.objects.get(at)
-        return await self._stream(logs.proxy(request, self._to_nodes(), self.objects.store, pod, self._token))
+        return await self._stream(logs.proxy(request, self.to_nodes(), self.objects.store, pod, self._token))
 
     async def exec(self, request: web.Request, at: Target) -> web.StreamResponse:
         """A command in a container, run by its node."""
         pod = self.objects.get(at)
-        return await self._stream(execs.proxy(request, self._to_nodes(), self.objects.store, pod, self._token))
+        return await self._stream(execs.proxy(request, self.to_nodes(), self.objects.store, pod, self._token))
 
-    def _to_nodes(self) -> aiohttp.ClientSession:
+    def to_nodes(self) -> aiohttp.ClientSession:
+        """The session for node agents."""
         if self._session is None:
             self._session = aiohttp.ClientSession()
         return self._session
