@@ -11,7 +11,7 @@ from typing import Any
 
 from lab.service.faults import Faults
 from lab.service.logs import Sampled
-from lab.service.metrics import CONTENT_TYPE, Value
+from lab.service.metrics import CONTENT_TYPE, Buckets, Value
 from lab.service.pages import BadRequest, Pages
 from lab.service.settings import SettingsError
 from lab.service.telemetry import Telemetry
@@ -46,11 +46,12 @@ class App:
                 raise SettingsError(f"FAULT_LATENCY_MS: {endpoint} is not an endpoint of the API")
         self._errors = Sampled("api")
         self._counted: dict[tuple[str, str, int], Value] = {}
-        self._durations = {path: telemetry.duration.of(path) for path in self._routes}
+        self._durations: dict[str, Buckets] = {}  # status pages get theirs when first asked: 18 series each
         for path in self._routes:
             self._count("GET", path, 200)
             if path.startswith("/api/"):
                 self._count("GET", path, 500)  # a rate over a series that appears with the fault misses its start
+                self._durations[path] = telemetry.duration.of(path)
         self._health: Reply = ({}, {})
         self._health_until = 0.0
 
@@ -90,10 +91,11 @@ class App:
         except Exception:  # the border of a request: one that fails must not take others with it
             log.exception("%s %s failed", method, path)
             status, value = 500, {"error": "internal error"}
-        endpoint = path if path in self._durations else "other"  # a label of the caller's choice would never end
+        endpoint = path if path in self._routes else "other"  # a label of the caller's choice would never end
         self._count(method, endpoint, status).value += 1
         if endpoint != "other":
-            self._durations[endpoint].observe(time.perf_counter() - started)
+            took = self._durations.get(endpoint) or self._telemetry.duration.of(endpoint)
+            took.observe(time.perf_counter() - started)
         if status >= 400:
             self._telemetry.errors.of("internal" if status >= 500 else "client").value += 1
             self._errors.write(logging.ERROR if status >= 500 else logging.WARNING, "%s %s %d", method, path, status)
