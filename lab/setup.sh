@@ -2,6 +2,7 @@
 # Puts the real programs of the lab on PATH: haproxy, prometheus, promtool, alertmanager, amtool.
 # Installs them with apt where root or passwordless sudo allows it, and never starts a packaged daemon;
 # elsewhere says what is missing and how to get it, and exits 1. Does nothing when all are there.
+# Optional, for a lab that runs as root: nft and ss, by which network faults are felt by whoever talks to a pod.
 set -euo pipefail
 
 # Debian keeps servers where an ordinary user's PATH does not look; the lab looks there, too.
@@ -22,6 +23,19 @@ packages() {
   has haproxy || echo "haproxy"
   has prometheus && has promtool || echo "prometheus"
   { has prometheus-alertmanager || has alertmanager; } && has amtool || echo "prometheus-alertmanager"
+}
+
+optional() {
+  [ "$EUID" = 0 ] || return 0  # nobody else may redirect packets
+  has nft || echo "nftables"
+  has ss || echo "iproute2"
+}
+
+# Nothing that is needed is missing: what is optional may stay away.
+do_without() {
+  [ -z "$(missing)" ] || return 0
+  echo "muster: without $(optional | paste -sd' ') network faults are felt through the ingress only" >&2
+  exit 0
 }
 
 explain() {
@@ -59,8 +73,9 @@ forbid_daemons='
   if command -v systemctl >/dev/null 2>&1; then systemctl disable --quiet "$@" 2>/dev/null || true; fi
 '
 
-[ -n "$(missing)" ] || exit 0
+[ -n "$(missing)$(optional)" ] || exit 0
 
+has apt-get || do_without
 has apt-get || explain "  (there is no apt-get here to install them with)"
 if [ "$(id -u)" = 0 ]; then
   as_root=()
@@ -70,12 +85,13 @@ else
   explain "  (neither root nor passwordless sudo: muster does not install them itself)"
 fi
 
-mapfile -t wanted < <(packages)
+mapfile -t wanted < <(packages; optional)
 echo "muster: installing ${wanted[*]} with apt; their daemons are not started" >&2
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 if ! "${as_root[@]}" sh -c "$forbid_daemons" setup "$policy" "${wanted[@]}" >"$log" 2>&1; then
   tail -n 5 "$log" >&2
+  do_without
   explain "  (apt-get failed, see above)"
 fi
 [ -z "$(missing)" ] || explain "  (apt-get succeeded, but they are still not there)"

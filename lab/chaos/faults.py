@@ -45,7 +45,7 @@ class Faults:
 
     def __init__(self, node: NodeAgent) -> None:
         self._node = node
-        self.network = Network(node.state / "chaos" / "detours.json")
+        self.network = Network(node.state)
         self.stress = Stress(node.find)
 
     async def bring(self, order: Order, entry: Object) -> None:

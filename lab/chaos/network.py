@@ -7,13 +7,12 @@ the pod feels it. Elsewhere the lab's ingress is told to go through the proxy, a
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lab.chaos import detours
 from lab.chaos.firewall import MARK, Firewall, cut_established
 from lab.chaos.links import Effect, Link, between, suffered
 from lab.chaos.proxy import Proxy
@@ -23,6 +22,7 @@ from lab.errors import LabError
 Object = dict[str, Any]
 INGRESS = "127.0.0.1"  # where requests through the ingress come from
 _DRAIN_S = 10.0  # how long connections through the proxy may go on after the last fault
+_LINGER_S = 1.5  # how long the proxy waits for the ingress to go straight again
 _POLL_S = 0.1
 _log = logging.getLogger(__name__)
 
@@ -42,8 +42,8 @@ class _Fault:
 class Network:
     """All network faults of one lab; nothing is started before the first one."""
 
-    def __init__(self, detours: Path) -> None:
-        self._file = detours
+    def __init__(self, state: Path) -> None:
+        self._file = detours.file(state)
         self._faults: dict[str, _Fault] = {}
         self._ports: dict[str, tuple[int, ...]] = {}
         self._proxy: Proxy | None = None
@@ -142,7 +142,7 @@ class Network:
             if self._suffers(INGRESS, address) or self._suffers(address, INGRESS):
                 for port in ports:
                     wanted[f"{address}:{port}"] = await self._detour(address, port)
-        _publish(self._file, wanted)
+        detours.publish(self._file, wanted)
         self._detours = wanted
 
     async def _detour(self, address: str, port: int) -> str:
@@ -157,6 +157,7 @@ class Network:
     async def _drain(self) -> None:
         """Once no fault is left, let what passes the proxy end, then take everything away."""
         loop = asyncio.get_running_loop()
+        earliest = loop.time() + (0.0 if self._firewall is not None else _LINGER_S)
         deadline = loop.time() + _DRAIN_S
         while self._proxy is not None:
             await asyncio.sleep(_POLL_S)
@@ -164,11 +165,12 @@ class Network:
                 if self._faults:
                     return
                 self._proxy.release()
-                if not self._proxy.connections or loop.time() > deadline:
+                over = not self._proxy.connections and loop.time() > earliest
+                if over or loop.time() > deadline:
                     await self._clear()
 
     async def _clear(self) -> None:
-        _publish(self._file, {})
+        detours.publish(self._file, {})
         if self._proxy is not None:
             self._proxy.close()
         if self._firewall is not None:
@@ -176,23 +178,3 @@ class Network:
         self._proxy = self._firewall = None
         self._detours, self._detoured, self._felt = {}, set(), []
         self._ports.clear()
-
-
-def _publish(file: Path, detours: dict[str, str]) -> None:
-    """Tell the ingress, whole or not at all."""
-    if not detours:
-        file.unlink(missing_ok=True)
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    half = file.with_suffix(".new")
-    half.write_text(json.dumps(detours))
-    half.replace(file)
-
-
-def read_detours(file: Path) -> dict[str, str]:
-    """``address:port`` of pods and of the proxy in front of each; empty when there is none."""
-    try:
-        found: Iterable[tuple[str, str]] = json.loads(file.read_text()).items()
-    except (OSError, ValueError, AttributeError):
-        return {}
-    return {str(pod): str(proxy) for pod, proxy in found}

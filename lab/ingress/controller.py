@@ -8,9 +8,10 @@ import logging
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lab.chaos import detours
 from lab.client import ENDPOINTSLICES, INGRESSES, SERVICES, Client, Informer
 from lab.ingress.address import keep_published
-from lab.ingress.routes import wanted
+from lab.ingress.routes import detoured, wanted
 from lab.ingress.runtime import Runtime, RuntimeApiError
 from lab.ingress.sync import synchronise
 
@@ -35,17 +36,17 @@ async def run(client: Client, state: Path) -> None:
         for informer in informers:
             await informer.synced.wait()
         group.create_task(keep_published(client, informers[0], urlsplit(plan["ingress"]).hostname or ""))
-        await _keep(Path(plan["haproxy_socket"]), informers, changed)
+        await _keep(Path(plan["haproxy_socket"]), detours.file(state), informers, changed)
 
 
-async def _keep(socket: Path, informers: list[Informer], changed: asyncio.Event) -> None:
+async def _keep(socket: Path, faults: Path, informers: list[Informer], changed: asyncio.Event) -> None:
     trouble = ""
     while True:
         changed.clear()
         ingresses, services, slices = (informer.items() for informer in informers)
         try:
             async with Runtime(socket) as haproxy:
-                await synchronise(haproxy, wanted(ingresses, services, slices))
+                await synchronise(haproxy, detoured(wanted(ingresses, services, slices), detours.read(faults)))
             now = ""
         except RuntimeApiError as error:
             now = str(error)
@@ -55,4 +56,4 @@ async def _keep(socket: Path, informers: list[Informer], changed: asyncio.Event)
         try:
             await asyncio.wait_for(changed.wait(), LOOK_AGAIN_S)
         except TimeoutError:
-            continue  # nothing new from the API: look whether HAProxy still does what it should
+            continue  # nothing new from the API: look for faults, and whether HAProxy still does what it should

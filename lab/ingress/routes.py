@@ -153,3 +153,15 @@ def _weight(ingress: Object) -> int:
 
 def _name(item: Object) -> tuple[str, str]:
     return item["metadata"]["namespace"], item["metadata"]["name"]
+
+
+def detoured(plan: Wanted, detours: dict[str, str]) -> Wanted:
+    """The same with other addresses, both ``address:port``: a network fault stands in front of those pods."""
+    if not detours:
+        return plan
+
+    def way(endpoint: Endpoint) -> Endpoint:
+        address, colon, port = detours.get(str(endpoint), "").rpartition(":")
+        return Endpoint(address, int(port)) if colon else endpoint
+
+    return Wanted(plan.maps, {service: frozenset(map(way, each)) for service, each in plan.endpoints.items()})

@@ -47,7 +47,7 @@ class Place:
 
     def __init__(self, state):
         self.prefix = f"127.{3 + os.getpid() % 12}.{int(time.time() * 10) % 250}"
-        self.network = Network(state / "detours.json")
+        self.network = Network(state)
         self.state = state
         self._servers = []
         self._peers = set()

@@ -1,10 +1,10 @@
 """Network faults between real programs."""
 
 import asyncio
-import json
 
 import pytest
 
+from lab.chaos import detours
 from lab.chaos.links import Effect
 from lab.chaos.spec import Plan, Selection
 
@@ -133,7 +133,7 @@ def test_without_the_kernel_the_ingress_is_told_where_to_go(run, monkeypatch):
         await place.serve(1)
         await place.bring(plan(Effect(delay_s=0.05)), [1])
         assert place.network.refusal == "nft is not installed"
-        known = json.loads((place.state / "detours.json").read_text())
+        known = detours.read(detours.file(place.state))
         host, _, port = known[f"{place.address(1)}:8080"].rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         began = asyncio.get_running_loop().time()
@@ -141,7 +141,7 @@ def test_without_the_kernel_the_ingress_is_told_where_to_go(run, monkeypatch):
         assert asyncio.get_running_loop().time() - began > 0.04
         writer.close()
         await place.network.lift("u", ".", "n/p1")
-        assert not (place.state / "detours.json").exists()
+        assert not detours.file(place.state).exists()
 
     run(scenario)
 

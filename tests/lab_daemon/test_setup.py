@@ -9,6 +9,7 @@ import pytest
 import lab
 
 SETUP = Path(lab.__file__).parent / "setup.sh"
+OPTIONAL = ("nft", "ss")
 PROGRAMS = ("haproxy", "prometheus", "promtool", "alertmanager", "amtool")
 TOOLS = ("bash", "cat", "paste")
 
@@ -18,7 +19,7 @@ def run_setup(tmp_path):
     """Run it with a PATH of the tools it needs and of these programs (besides what the machine keeps in sbin)."""
 
     def run(*programs):
-        for name in programs:
+        for name in (*programs, *OPTIONAL):
             (tmp_path / name).write_text("#!/bin/sh\n")
             (tmp_path / name).chmod(0o755)
         for tool in TOOLS:

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import aiohttp
 import pytest
 
-from lab.ingress.routes import wanted
+from lab.ingress.routes import Wanted, detoured, wanted
 from lab.ingress.runtime import Endpoint, Runtime
 from lab.ingress.sync import assign, plan_pool, synchronise
 
@@ -195,3 +195,11 @@ def test_haproxy_chooses_by_host_then_path_as_kubernetes_says(proxy, backend, as
             assert got == expected
 
     asyncio.run(scenario())
+
+
+def test_a_fault_in_front_of_a_pod_is_where_its_requests_go():
+    """Only the endpoints that are named have another address; rules and services stay as they are."""
+    plan = Wanted({"exact.map": {}}, {"shop/web:80": frozenset({Endpoint("127.3.0.1", 80), Endpoint("127.3.0.2", 80)})})
+    found = detoured(plan, {"127.3.0.1:80": "127.3.255.254:4000", "127.9.9.9:80": "127.3.255.254:4001"})
+    assert found.endpoints == {"shop/web:80": frozenset({Endpoint("127.3.255.254", 4000), Endpoint("127.3.0.2", 80)})}
+    assert found.maps is plan.maps
