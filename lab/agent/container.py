@@ -20,8 +20,10 @@ from lab.agent.images import ROOT, Image
 from lab.agent.logs import Log
 from lab.agent.prober import Prober
 from lab.agent.process import Process
+from lab.agent.pulling import pull
 from lab.agent.records import PodRecord, record_name
 from lab.agent.status import ContainerState
+from lab.agent.volumes import MountError, Volumes
 from lab.cgroups import Group
 from lab.errors import ApiError
 from lab.objects import now, timestamp
@@ -36,7 +38,14 @@ class Container:
     """Runs one container of a pod until it is over; ``publish`` is called whenever ``state`` has changed."""
 
     def __init__(
-        self, context: Context, facts: PodFacts, spec: Object, publish: Callable[[], None], *, policy: str
+        self,
+        context: Context,
+        facts: PodFacts,
+        spec: Object,
+        publish: Callable[[], None],
+        volumes: Volumes,
+        *,
+        policy: str,
     ) -> None:
         self.context = context
         self.spec = spec
@@ -53,6 +62,7 @@ class Container:
         self._exchanged = False  # by an image that somebody else has named
         self.publish = publish
         self._policy = policy
+        self._volumes = volumes
         self._crashes = Backoff(context.time_scale, immediate_first=True)
         self._pulls = Backoff(context.time_scale, immediate_first=False)
         self.started_at = 0.0
@@ -62,22 +72,19 @@ class Container:
         """The container's own folder: logs, and ``work`` for the program."""
         return self.context.pod_folder(self.facts.pod) / self.name
 
-    @property
-    def where(self) -> str:
-        """The field path that events about this container carry."""
-        return f"spec.containers{{{self.name}}}"
-
     def event(self, kind: str, reason: str, message: str) -> None:
         """Record an event about this container."""
-        self.context.recorder.record(self.facts.pod, kind, reason, message, field_path=self.where)
+        self.context.recorder.record(
+            self.facts.pod, kind, reason, message, field_path=f"spec.containers{{{self.name}}}"
+        )
 
     async def run(self) -> None:
         """Start, watch and restart until the restart policy says that it is over. Pause images never end."""
         if self.process is not None:  # taken over: exec probes want its environment
-            await self._configure(await self._pull())
+            await self._configure(await pull(self, self._pulls))
         while True:
             if self.process is None:
-                image = await self._pull()
+                image = await pull(self, self._pulls)
                 if image.pause:
                     self._start_pause(image)
                     return
@@ -95,35 +102,17 @@ class Container:
 
     # Before the start
 
-    async def _pull(self) -> Image:
-        """The image, once it is there; while it is not, the states and events of a failing pull."""
-        while True:
-            reference = self.spec["image"]
-            image = self.context.catalog.find(reference)
-            if image is not None:
-                self.state.image_id = image.digest_id(self.spec)
-                return image
-            text = (
-                f'failed to pull and unpack image "{reference}": failed to resolve reference "{reference}": '
-                f"{reference}: not found"
-            )
-            self.event("Normal", "Pulling", f'Pulling image "{reference}"')
-            self.event("Warning", "Failed", f'Failed to pull image "{reference}": {text}')
-            self.event("Warning", "Failed", "Error: ErrImagePull")
-            self._wait_state("ErrImagePull", text)
-            delay_s = self._pulls.next_s()
-            await asyncio.sleep(min(delay_s, 1.0) / 4)  # so that both states are to be seen
-            self.event("Normal", "BackOff", f'Back-off pulling image "{reference}"')
-            self.event("Warning", "Failed", "Error: ImagePullBackOff")
-            self._wait_state("ImagePullBackOff", f'Back-off pulling image "{reference}": ErrImagePull: {text}')
-            await asyncio.sleep(delay_s)
-
     async def _configure(self, image: Image) -> bool:
-        """Resolve the environment; False after a wait, when it refers to something that is not there."""
+        """Prepare volumes and environment; False after a wait, when they refer to something that is not there."""
         try:
+            await self._volumes.prepare()
             self.env = await resolve(self.context.client, self.facts, self.spec, self._base_environment(image))
+        except MountError as error:  # the container stays ContainerCreating
+            self.context.recorder.record(self.facts.pod, "Warning", "FailedMount", str(error))
+            await asyncio.sleep(_CONFIG_RETRY_S)
+            return False
         except ConfigError as error:
-            self._wait_state("CreateContainerConfigError", str(error))
+            self.wait_state("CreateContainerConfigError", str(error))
             self.event("Warning", "Failed", f"Error: {error}")
             await asyncio.sleep(max(10 / self.context.time_scale, _CONFIG_RETRY_S))
             return False
@@ -137,11 +126,12 @@ class Container:
         base = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self.folder / "work"), "LANG": "C.UTF-8"}
         base |= {"HOSTNAME": self.facts.pod["metadata"]["name"], "POD_IP": self.facts.ip}
         base |= {"PORT": str(ports[0]["containerPort"])} if ports else {}
-        base |= {"SERVICEACCOUNT_ROOT": str(self.context.pod_folder(self.facts.pod) / "serviceaccount")}
+        base |= self._volumes.environment()
         base |= {"PYTHONPATH": str(ROOT)} if image.files else {}
         return base | self.context.service_environment() | image.env
 
-    def _wait_state(self, reason: str, message: str) -> None:
+    def wait_state(self, reason: str, message: str) -> None:
+        """It waits, and for what."""
         self.state.state = {"waiting": {"reason": reason, "message": message}}
         self.state.ready = self.state.started = False
         self.publish()
@@ -269,7 +259,7 @@ class Container:
             text = f"restarting failed container={self.name} pod={pod}"
             self.event("Warning", "BackOff", f"Back-off restarting failed container {self.name} in pod {pod}")
             self.state.last_state = self.state.state
-            self._wait_state("CrashLoopBackOff", f"back-off {go_duration(self._crashes.nominal_s)} {text}")
+            self.wait_state("CrashLoopBackOff", f"back-off {go_duration(self._crashes.nominal_s)} {text}")
             await asyncio.sleep(delay_s)
 
     def _begin_next_run(self, ended: Object) -> None:

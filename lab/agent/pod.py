@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shutil
 import signal
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
@@ -18,6 +17,7 @@ from lab.agent.hooks import before_stop
 from lab.agent.records import PodRecord
 from lab.agent.status import PodState, phase_of
 from lab.agent.takeover import lost, take_over
+from lab.agent.volumes import Volumes
 from lab.client import PODS
 from lab.errors import ApiError
 from lab.objects import condition, is_deleting, now
@@ -136,12 +136,15 @@ class Pod:
             ports = [p["containerPort"] for c in spec["containers"] for p in c.get("ports") or []]
             ip = self.context.addresses.take(ports)
         facts = PodFacts(self.pod, ip, self.context.node, self.context.node_ip)
+        volumes = Volumes(self.context, facts)
         policy = spec.get("restartPolicy", "Always")
         for entry in spec.get("initContainers") or []:
             init_policy = "Never" if policy == "Never" else "OnFailure"
-            self.init_containers.append(Container(self.context, facts, entry, self.publish, policy=init_policy))
+            self.init_containers.append(
+                Container(self.context, facts, entry, self.publish, volumes, policy=init_policy)
+            )
         for entry in spec["containers"]:
-            self.containers.append(Container(self.context, facts, entry, self.publish, policy=policy))
+            self.containers.append(Container(self.context, facts, entry, self.publish, volumes, policy=policy))
         self._state = PodState(
             ip=ip,
             host_ip=self.context.node_ip,
@@ -150,7 +153,6 @@ class Pod:
             init_containers=[container.state for container in self.init_containers],
             sandbox=True,
         )
-        self._write_service_account()
         self._resume(status, records)
 
     def _resume(self, status: Object, records: Mapping[tuple[str, str], PodRecord]) -> None:
@@ -164,16 +166,6 @@ class Pod:
                 take_over(container, process, entry or {}, record.restart)
             elif entry is not None and entry.get("containerID"):
                 lost(container, entry)
-
-    def _write_service_account(self) -> None:
-        folder = self.context.pod_folder(self.pod) / "serviceaccount"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (folder / "namespace").write_text(self.pod["metadata"]["namespace"])
-        for name, source in (("token", "token"), ("ca.crt", "pki/ca.crt")):
-            origin = self.context.state / source
-            if origin.is_file():
-                shutil.copyfile(origin, folder / name)
-                (folder / name).chmod(0o600)
 
     async def _run(self) -> None:
         self.publish()

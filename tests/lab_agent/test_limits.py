@@ -36,7 +36,7 @@ def in_groups(annotations):
 def ask(world):
     """Asks the agent as Prometheus and the API server do."""
 
-    def get(path):
+    def get(path="/metrics/cadvisor"):
         port = world.kube.get("/api/v1/nodes/lab-node")["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
         headers = {"Authorization": f"Bearer {(world.state / 'token').read_text()}"}
         return httpx.get(f"http://127.0.0.1:{port}{path}", headers=headers, trust_env=False)
@@ -44,9 +44,9 @@ def ask(world):
     return get
 
 
-def series(page, name, pod):
-    """The value of a pod's one series, None without one."""
-    lines = [line for line in page.splitlines() if line.startswith(f"{name}{{") and f'pod="{pod}"' in line]
+def series(page, name, namespace):
+    """The value of the one series of a namespace with one container, None without one."""
+    lines = [line for line in page.splitlines() if line.startswith(f"{name}{{") and f'namespace="{namespace}"' in line]
     return float(lines[0].rpartition(" ")[2]) if lines else None
 
 
@@ -66,13 +66,13 @@ def test_a_cpu_limit_holds(world, namespace, in_groups, ask, wait_until):
     limits = {"resources": {"limits": {"cpu": "200m"}}}
     world.pod(namespace, "burner", image="lab.test/sh:1", args=[f"exec {sys.executable} -S -E -c '{SPIN}'"], **limits)
     name = "container_cpu_usage_seconds_total"
-    wait_until(lambda: (series(ask("/metrics/cadvisor").text, name, "burner") or 0) > 0.1, "it to burn")
-    before, began = series(ask("/metrics/cadvisor").text, name, "burner"), time.monotonic()
+    wait_until(lambda: (series(ask().text, name, namespace) or 0) > 0.1, "it to burn")
+    before, began = series(ask().text, name, namespace), time.monotonic()
     time.sleep(1.0)  # a rate needs a time
-    page, took = ask("/metrics/cadvisor").text, time.monotonic() - began
-    assert (series(page, name, "burner") - before) / took < 0.3
-    assert series(page, "container_spec_cpu_quota", "burner") == 20000
-    assert series(page, "container_cpu_cfs_throttled_periods_total", "burner") > 0
+    page, took = ask().text, time.monotonic() - began
+    assert (series(page, name, namespace) - before) / took < 0.3
+    assert series(page, "container_spec_cpu_quota", namespace) == 20000
+    assert series(page, "container_cpu_cfs_throttled_periods_total", namespace) > 0
     pods = json.loads(ask("/stats/summary").text)["pods"]
     (burner,) = [pod for pod in pods if pod["podRef"]["name"] == "burner"]
     assert 0.05e9 < burner["containers"][0]["cpu"]["usageNanoCores"] < 0.4e9
@@ -83,14 +83,14 @@ def test_what_a_container_uses_is_told_under_cadvisors_names(world, namespace, s
     """Memory, limit and start with the labels that a kubelet gives; a token is asked for."""
     world.pod(namespace, "one", **serving, resources={"limits": {"memory": "200Mi"}})
     pod = world.wait_ready(namespace, "one")
-    page = ask("/metrics/cadvisor").text
+    page = ask().text
     labels = f'container="main",id="/kubepods/burstable/pod{pod["metadata"]["uid"]}/'
     assert labels in page
-    assert series(page, "container_spec_memory_limit_bytes", "one") == 200 * 2**20
-    used = series(page, "container_memory_usage_bytes", "one")
-    assert 2**20 < series(page, "container_memory_working_set_bytes", "one") <= used < 200 * 2**20
-    assert abs(series(page, "container_start_time_seconds", "one") - time.time()) < 60
-    assert series(page, "container_cpu_cfs_throttled_periods_total", "one") in (0, None)
+    assert series(page, "container_spec_memory_limit_bytes", namespace) == 200 * 2**20
+    used = series(page, "container_memory_usage_bytes", namespace)
+    assert 2**20 < series(page, "container_memory_working_set_bytes", namespace) <= used < 200 * 2**20
+    assert abs(series(page, "container_start_time_seconds", namespace) - time.time()) < 60
+    assert series(page, "container_cpu_cfs_throttled_periods_total", namespace) in (0, None)
     checked = subprocess.run(["promtool", "check", "metrics"], input=page, text=True, capture_output=True, check=False)
     assert "error" not in checked.stderr.lower()
     node = json.loads(ask("/stats/summary").text)["node"]
@@ -109,7 +109,7 @@ def test_a_kill_for_memory_is_counted(world, namespace, in_groups, ask, wait_unt
     )
     ended = state_of(world, namespace, "hog")["lastState"]["terminated"]
     assert (ended["exitCode"], ended["reason"]) == (137, "OOMKilled")
-    assert series(ask("/metrics/cadvisor").text, "container_oom_events_total", "hog") == 1
+    assert series(ask().text, "container_oom_events_total", namespace) == 1
 
 
 def _again(world, namespace):
