@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
 
@@ -14,19 +15,31 @@ from lab.recorder import Recorder
 
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
+_DEFINITION = "CustomResourceDefinition"
+_DISCOVERY_LAGS_S = (0.0, 2.0)  # a real server shows a new kind a moment after its definition
 _NOT_COLLECTED = {"events", "leases"}
 _log = logging.getLogger(__name__)
 
 
 async def collectable(client: Client) -> list[Resource]:
-    """Every kind the server lets us list, watch and delete, by its own discovery. Raises :class:`ApiError`."""
+    """Every kind the server lets us list, watch and delete, by its own discovery. Raises :class:`ApiError`.
+
+    A group whose own server does not answer, as metrics.k8s.io's may not, is left out.
+    """
     versions = ["v1"]
     groups = await client.request("GET", "/apis")
     versions += [group["preferredVersion"]["groupVersion"] for group in groups.get("groups", [])]
     found = []
     for version in versions:
         path = f"/apis/{version}" if "/" in version else f"/api/{version}"
-        for entry in (await client.request("GET", path)).get("resources", []):
+        try:
+            served = (await client.request("GET", path)).get("resources", [])
+        except ApiError as error:
+            if version == "v1" or error.unreachable:
+                raise
+            _log.info("discovery of %s: %s", version, error)
+            continue
+        for entry in served:
             usable = {"list", "watch", "delete"} <= set(entry.get("verbs", []))
             if usable and "/" not in entry["name"] and entry["name"] not in _NOT_COLLECTED:
                 found.append(Resource(version, entry["name"], entry["kind"], entry["namespaced"]))
@@ -58,9 +71,38 @@ class GarbageCollector(Controller):
         self._nodes: dict[str, _Node] = {}
         self._dependents: dict[str, set[str]] = {}
         self._by_kind: dict[tuple[str, str], Resource] = {}
-        for resource in resources or []:
-            self._by_kind[resource.api_version, resource.kind] = resource
-            self.on_change(resource, self._follow(resource))
+        self._kinds_changed = asyncio.Event()
+        self._take_over(resources or [])
+
+    def _take_over(self, resources: list[Resource]) -> None:
+        """Follow what is served now, and no longer what was."""
+        known = set(self._by_kind.values())
+        for resource in known.difference(resources):
+            del self._by_kind[resource.api_version, resource.kind]
+            self.informers.forget(resource)
+        for resource in resources:
+            if resource not in known:
+                self._by_kind[resource.api_version, resource.kind] = resource
+                self.on_change(resource, self._follow(resource))
+                if resource.kind == _DEFINITION:
+                    self.on_change(resource, lambda _old, _new: self._kinds_changed.set())
+
+    async def run(self) -> None:
+        """Work until cancelled; kinds that clients bring along are followed like all others."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(super().run())
+            tasks.create_task(self._follow_kinds())
+
+    async def _follow_kinds(self) -> None:
+        while True:
+            await self._kinds_changed.wait()
+            self._kinds_changed.clear()
+            for delay_s in _DISCOVERY_LAGS_S:
+                await asyncio.sleep(delay_s)
+                try:
+                    self._take_over(await collectable(self.client))
+                except ApiError as error:
+                    _log.info("discovery: %s", error)
 
     def _follow(self, resource: Resource) -> Handler:
         def handle(old: Object | None, new: Object | None) -> None:

@@ -22,18 +22,33 @@ class Informers:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._all: dict[Resource, Informer] = {}
+        self._running: dict[Resource, asyncio.Task[None]] = {}
+        self._tasks: asyncio.TaskGroup | None = None
 
     def of(self, resource: Resource) -> Informer:
-        """The informer of this kind; made on first use."""
+        """The informer of this kind; made on first use, at any time."""
         if resource not in self._all:
             self._all[resource] = Informer(self._client, resource)
+            self._start(resource)
         return self._all[resource]
+
+    def forget(self, resource: Resource) -> None:
+        """Stop following a kind that is served no longer."""
+        self._all.pop(resource, None)
+        if running := self._running.pop(resource, None):
+            running.cancel()
+
+    def _start(self, resource: Resource) -> None:
+        if self._tasks is not None:
+            running = self._tasks.create_task(self._all[resource].run(), name=f"informer {resource.plural}")
+            self._running[resource] = running
 
     async def run(self) -> None:
         """Keep all of them in step until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for informer in self._all.values():
-                tasks.create_task(informer.run(), name=f"informer {informer.resource.plural}")
+        async with asyncio.TaskGroup() as self._tasks:
+            for resource in self._all:
+                self._start(resource)
+            await asyncio.Event().wait()  # until cancelled, however many there are
 
 
 class Controller(ABC):

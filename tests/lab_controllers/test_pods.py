@@ -58,10 +58,13 @@ def test_endpoints_hold_ready_pods_only(world, namespace, serving, wait_until):
     pod = pods[ip]
     world.asks(pod, "/set/ready=no")
     wait_until(lambda: ready_addresses(world, namespace) == set(pods) - {ip}, "the unready pod to leave")
-    (slice_,) = world.items(namespace, "endpointslices", "kubernetes.io/service-name=web")
-    assert {e["addresses"][0]: e["conditions"]["ready"] for e in slice_["endpoints"]} == {
-        address: address != ip for address in pods
-    }
+
+    def served():
+        (slice_,) = world.items(namespace, "endpointslices", "kubernetes.io/service-name=web")
+        ready = {e["addresses"][0]: e["conditions"]["ready"] for e in slice_["endpoints"]}
+        return slice_ if ready == {address: address != ip for address in pods} else None
+
+    slice_ = wait_until(served, "the slice to say so")
     assert slice_["ports"] == [{"name": "http", "port": 8080, "protocol": "TCP"}]
     world.asks(pod, "/set/ready=yes")
     wait_until(lambda: ready_addresses(world, namespace) == set(pods), "the pod to come back")
@@ -137,3 +140,23 @@ def test_any_number_of_pods_is_reached(world, namespace, replicas):
     world.deployment(namespace, replicas=replicas)
     world.wait_rolled_out(namespace, timeout_s=20)
     assert len(world.items(namespace, "pods")) == replicas
+
+
+def test_objects_of_kinds_that_clients_bring_along_are_collected_too(world, namespace, wait_until):
+    """A custom object goes with its owner, though its kind was defined after the controllers started."""
+    group = f"g{namespace}.example.org"
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    spec = {
+        "group": group, "scope": "Namespaced", "names": {"kind": "Thing", "plural": "things"},
+        "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+    }  # fmt: skip
+    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    world.kube.post(definitions, {"metadata": {"name": f"things.{group}"}, "spec": spec})
+    owner = world.kube.post(f"/api/v1/namespaces/{namespace}/configmaps", {"metadata": {"name": "owner"}})
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
+    things = f"/apis/{group}/v1/namespaces/{namespace}/things"
+    thing = {"apiVersion": f"{group}/v1", "kind": "Thing", "metadata": {"name": "t", "ownerReferences": [reference]}}
+    wait_until(lambda: world.kube.post(things, thing), "the kind to be served")
+    world.delete(namespace, "configmaps", "owner")
+    wait_until(lambda: not world.kube.get(things)["items"], "the thing to go with its owner")
+    world.kube.delete(f"{definitions}/things.{group}", {})
