@@ -12,6 +12,7 @@ from lab.objects import condition, is_deleting, key_of, labels_of, now, pod_phas
 from lab.recorder import Recorder
 
 _RESOURCES = ("cpu", "memory")
+_NO_PREEMPTION = "Preemption is not helpful for scheduling"
 _RETRY_S = 0.2
 _AT_ONCE = 16
 _log = logging.getLogger(__name__)
@@ -113,22 +114,25 @@ class Scheduler:
         node = self._nodes.get(None, self._node)
         if node is None:
             return "no nodes available to schedule pods"
-        reasons = _mismatch(pod, node)
+        reasons, evictable = _mismatch(pod, node), False
         if not reasons:
-            allocatable = node["status"]["allocatable"]
-            wanted = requests_of(pod)
-            if len(self._bound) >= quantity(allocatable["pods"]):
-                reasons.append("1 Too many pods")
-            for name in _RESOURCES:
-                used = sum(requests[name] for requests in self._bound.values())
-                if wanted[name] and used + wanted[name] > quantity(allocatable[name]):
-                    reasons.append(f"1 Insufficient {name}")
+            reasons, evictable = self._shortage(requests_of(pod), node["status"]["allocatable"])
         if not reasons:
             return ""
+        preemption = "No preemption victims found for incoming pod" if evictable else _NO_PREEMPTION
         return (
             f"0/1 nodes are available: {', '.join(reasons)}. no new claims to deallocate, "
-            "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+            f"preemption: 0/1 nodes are available: 1 {preemption}."
         )
+
+    def _shortage(self, wanted: dict[str, float], allocatable: Object) -> tuple[list[str], bool]:
+        """What there is too little of, and whether an empty node would have enough."""
+        reasons = ["1 Too many pods"] if len(self._bound) >= quantity(allocatable["pods"]) else []
+        for name in _RESOURCES:
+            used = sum(requests[name] for requests in self._bound.values())
+            if wanted[name] and used + wanted[name] > quantity(allocatable[name]):
+                reasons.append(f"1 Insufficient {name}")
+        return sorted(reasons), all(wanted[name] <= quantity(allocatable[name]) for name in _RESOURCES)
 
     async def _refuse(self, pod: Object, message: str) -> None:
         self._recorder.record_scheduling(pod, "Warning", "FailedScheduling", message, "Scheduling")
@@ -164,7 +168,7 @@ def _mismatch(pod: Object, node: Object) -> list[str]:
         return ["1 node(s) were unschedulable"]
     for taint in spec.get("taints") or []:
         if taint["effect"] in ("NoSchedule", "NoExecute") and not _tolerated(taint, tolerations):
-            return [f"1 node(s) had untolerated taint {{{taint['key']}: {taint.get('value', '')}}}"]
+            return ["1 node(s) had untolerated taint(s)"]
     if not (pod["spec"].get("nodeSelector") or {}).items() <= labels_of(node).items():
         return ["1 node(s) didn't match Pod's node affinity/selector"]
     return []

@@ -98,3 +98,35 @@ def test_a_cordoned_node_takes_no_pods_until_it_is_uncordoned(own_world, wait_un
         ),
         "the event",
     )
+
+
+def test_a_pod_that_would_fit_an_empty_node_is_told_that_nobody_makes_room(own_world, wait_until):
+    """Memory that others have taken: another sentence than for a pod that is larger than the node."""
+    namespace = own_world.namespace()
+    capacity = own_world.kube.get("/api/v1/nodes/lab-node")["status"]["allocatable"]
+    most = {"requests": {"memory": f"{int(capacity['memory'].removesuffix('Ki')) * 3 // 5}Ki"}}
+    own_world.pod(namespace, "first", image="lab.test/pause:1", resources=most)
+    own_world.wait_ready(namespace, "first")
+    own_world.pod(namespace, "second", image="lab.test/pause:1", resources=most)
+    message = wait_until(lambda: unschedulable(own_world, namespace, "second"), "the condition")
+    assert message == "0/1 nodes are available: 1 Insufficient memory." + TAIL.replace(
+        "Preemption is not helpful for scheduling", "No preemption victims found for incoming pod"
+    )
+    own_world.delete(namespace, "pods", "first", gracePeriodSeconds=0)
+    own_world.wait_ready(namespace, "second")
+
+
+def test_taints_and_selectors_keep_pods_away_until_they_are_tolerated(own_world, wait_until):
+    """Each in the scheduler's words; a toleration of the taint lets a pod through."""
+    namespace, node = own_world.namespace(), "/api/v1/nodes/lab-node"
+    own_world.pod(namespace, "picky", pod={"nodeSelector": {"disk": "fast"}}, image="lab.test/pause:1")
+    message = wait_until(lambda: unschedulable(own_world, namespace, "picky"), "the condition")
+    assert message == "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector." + TAIL
+    taint = {"key": "maintenance", "value": "yes", "effect": "NoSchedule"}
+    own_world.kube.patch(node, {"spec": {"taints": [taint]}}, kind="application/merge-patch+json")
+    own_world.pod(namespace, "one", image="lab.test/pause:1")
+    message = wait_until(lambda: unschedulable(own_world, namespace, "one"), "the condition")
+    assert message == "0/1 nodes are available: 1 node(s) had untolerated taint(s)." + TAIL
+    tolerant = {"tolerations": [{"key": "maintenance", "operator": "Exists"}]}
+    own_world.pod(namespace, "tolerant", pod=tolerant, image="lab.test/pause:1")
+    own_world.wait_ready(namespace, "tolerant")
