@@ -28,7 +28,8 @@ async def before_stop(container: Container, grace_s: float) -> float:
             failure = None
     else:
         spec = {**hook, "timeoutSeconds": max(grace_s, 1.0)}
-        failure = await probe(spec, container.spec, container.facts.ip, container.env, container.folder / "work")
+        folder, group = container.folder / "work", process.group
+        failure = await probe(spec, container.spec, container.facts.ip, container.env, folder, group=group)
     if failure is not None:
         container.event("Warning", "FailedPreStopHook", f"PreStopHook failed: {failure}")
     return time.monotonic() - began

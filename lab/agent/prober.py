@@ -43,7 +43,8 @@ class Prober:
 
     async def _ask(self, spec: Object) -> str | None:
         own = self._container
-        return await probe(spec, own.spec, own.facts.ip, own.env, own.folder / "work")
+        group = own.process.group if own.process else None
+        return await probe(spec, own.spec, own.facts.ip, own.env, own.folder / "work", group=group)
 
     async def _initial_delay(self, spec: Object) -> None:
         await asyncio.sleep(max(0.0, (spec.get("initialDelaySeconds") or 0) - (time.monotonic() - self._born)))

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import ssl
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from lab.cgroups import Group
 
 Object = dict[str, Any]
 _MAX_OUTPUT = 10 * 1024
 
 
-async def probe(spec: Object, container: Object, ip: str, env: Mapping[str, str], folder: Path) -> str | None:
-    """Run one probe within its ``timeoutSeconds``."""
+async def probe(
+    spec: Object, container: Object, ip: str, env: Mapping[str, str], folder: Path, *, group: Group | None = None
+) -> str | None:
+    """Run one probe within its ``timeoutSeconds``; a command runs within ``group``."""
     timeout_s = float(spec.get("timeoutSeconds") or 1)
     if "httpGet" in spec:
         return await _http(spec["httpGet"], container, ip, timeout_s)
     if "tcpSocket" in spec:
         return await _tcp(spec["tcpSocket"], container, ip, timeout_s)
     if "exec" in spec:
-        return await _exec(spec["exec"]["command"], env, folder, timeout_s)
+        return await _exec(spec["exec"]["command"], env, folder, timeout_s, group)
     return "missing probe handler: only httpGet, tcpSocket and exec are known here"
 
 
@@ -99,19 +105,25 @@ async def _tcp(spec: Object, container: Object, ip: str, timeout_s: float) -> st
     return None
 
 
-async def _exec(command: list[str], env: Mapping[str, str], folder: Path, timeout_s: float) -> str | None:
+async def _exec(
+    command: list[str], env: Mapping[str, str], folder: Path, timeout_s: float, group: Group | None
+) -> str | None:
     try:
-        child = await asyncio.create_subprocess_exec(
-            *command,
-            env=dict(env),
-            cwd=folder,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with contextlib.nullcontext() if group is None else group.door() as enter:
+            child = await asyncio.create_subprocess_exec(
+                *command,
+                env=dict(env),
+                cwd=folder,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=enter,
+            )
     except OSError as error:
         return f'exec: "{command[0]}": {error.strerror or error}'
+    except subprocess.SubprocessError:  # it could not enter the group: the container ends just now
+        return f'exec: "{command[0]}": the container is gone'
     try:
         async with asyncio.timeout(timeout_s):
             output, _ = await child.communicate()

@@ -147,3 +147,20 @@ def test_a_lab_that_was_killed_leaves_groups_that_are_swept_by_its_record(tmp_pa
     assert not any(parent.exists() for _, parent in mine.parents)
     assert (tmp_path / "not-ours").exists()
     assert not record.exists()
+
+
+def test_version_2_is_spoken_to_in_its_own_words(tmp_path):
+    """Limits and counters of the one hierarchy: memory.max, no swap, the whole group at once, cpu.max."""
+    for name in ("memory.max", "memory.swap.max", "memory.oom.group"):
+        (tmp_path / name).touch()
+    (tmp_path / "memory.events").write_text("low 0\noom 3\noom_kill 2\n")
+    group = cgroups.Group(2, {"memory": tmp_path, "cpu": tmp_path})
+    group.limit(64 * 2**20, 0.5)
+    written = {path.name: path.read_text() for path in tmp_path.iterdir() if path.name != "memory.events"}
+    assert written == {
+        "memory.max": "67108864",
+        "memory.swap.max": "0",
+        "memory.oom.group": "1",
+        "cpu.max": "50000 100000",
+    }
+    assert group.oom_kills() == 2
