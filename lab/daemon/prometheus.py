@@ -15,6 +15,7 @@ from lab.daemon.folder import Folder, write_private
 
 SCRAPE_S = 15.0
 SCRAPE_TIMEOUT_S = 10.0
+STATES_S = 30.0  # kube-state-metrics: as the kube-prometheus stack does
 LOOKBACK_S = 300.0  # how long a sample counts as current
 RESEND_S = 60.0  # how often a firing alert is repeated to Alertmanager
 DISCOVERY_RELOAD_S = 5.0  # how often newly discovered targets are taken over
@@ -46,6 +47,7 @@ def configuration(folder: Folder, plan: dict[str, str], *, built_in: bool = True
             },
             {
                 "job_name": "kube-state-metrics",
+                "scrape_interval": whole(STATES_S / scale),
                 "honor_labels": True,  # namespace and pod are the object's, not the exporter's
                 "static_configs": [{"targets": [plan["kube_state_metrics"].removeprefix("http://")]}],
             },

@@ -16,6 +16,7 @@ PLAN = {
     "alertmanager": "http://127.0.0.1:9093",
     "ingress": "http://127.0.0.1:8080",
     "kube_state_metrics": "http://127.0.0.1:8081",
+    "kubelet": "http://127.0.0.1:8082",
     "time_scale": "60",
 }
 
@@ -30,6 +31,14 @@ def test_promtool_accepts_the_configuration(folder, scale):
     argv = ["promtool", "check", "config", str(prometheus.configuration_file(folder))]
     checked = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_what_other_programs_tell_of_pods_keeps_the_pods_own_labels(folder):
+    """kube-state-metrics and cAdvisor say namespace and pod of others: those win over the target's."""
+    jobs = {job["job_name"]: job for job in yaml.safe_load(prometheus.configuration(folder, PLAN))["scrape_configs"]}
+    assert all(jobs[name]["honor_labels"] for name in ("kube-state-metrics", "cadvisor"))
+    assert jobs["kube-state-metrics"]["static_configs"] == [{"targets": ["127.0.0.1:8081"]}]
+    assert jobs["kube-state-metrics"]["scrape_interval"] == "500ms"
 
 
 def test_intervals_are_true_ones_divided_by_the_time_scale(folder):
