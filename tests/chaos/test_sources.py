@@ -189,6 +189,20 @@ def test_a_source_that_comes_back_is_readable_again(serve, story):
     assert note_of(story, "inbox").readable
 
 
+def test_a_watcher_that_fails_in_an_unforeseen_way_is_unreadable(serve, story, tmp_path):
+    """Whatever it is, a good read before it does not make the silence after it peace."""
+    token = tmp_path / "token"
+    token.write_text("secret")
+    watcher = Audit(story, serve({"/audit": {"records": []}}).url, token_file=str(token), since=T0)
+    watcher.start()
+    wait_until(lambda: watcher._reads, bool, what="a good read", timeout_s=10)
+    token.unlink()
+    watcher.finish()
+    noted = note_of(story, "responder")
+    assert not noted.readable
+    assert "FileNotFoundError" in noted.error
+
+
 def test_a_watcher_that_never_started_is_unreadable(serve, story):
     """An experiment that could not begin leaves no false silence."""
     watcher = Inbox(story, serve({}).url, since=time.time())
