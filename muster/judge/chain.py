@@ -227,6 +227,9 @@ def _recovery(timeline: Timeline, _: Objectives) -> Link:
     if last is None:
         why = "the steady state was never looked at again after the fault"
         return Link(name="recovery", event=None, why=why, verdict=Verdict.UNKNOWN)
+    if last.data.get("verdict") in ("PASS", "WARN"):
+        why = f"the steady state was seen again only after the drill had given up waiting for it: {last.message}"
+        return Link(name="recovery", event=None, why=why, verdict=Verdict.FAIL)
     verdict = Verdict.UNKNOWN if last.data.get("verdict") == "UNKNOWN" else Verdict.FAIL
     why = f"the steady state was not seen again: {last.message}"
     return Link(name="recovery", event=None, why=why, verdict=verdict)

@@ -123,6 +123,14 @@ def test_recovery_that_was_never_looked_for_is_unknown(make, rollback, outcome_o
     assert "error_ratio 15% > 10%" in outcome_of(looked, "recovery").message
 
 
+def test_recovery_that_was_seen_too_late_says_so(make, rollback, outcome_of):
+    """A last look that held, after nobody waited for it any more, is not called "not seen"."""
+    late = (60.0, Kind.STEADY, {"verdict": "PASS", "message": "34 checks held"})
+    outcome = outcome_of(judge(make(drop=(Kind.RECOVERED,), extra=[late]), rollback), "recovery")
+    assert outcome.verdict is Verdict.FAIL
+    assert "only after the drill had given up waiting" in outcome.message
+
+
 LATE = ["detect", "webhook", "page", "decide", "traffic_off", "rollback", "recovered"]
 
 
