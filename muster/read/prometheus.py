@@ -136,7 +136,10 @@ async def _gaps(session: Session, slo: Slo) -> list[str]:
     if not up and not is_told_of(slo.query):
         gaps.append(f"no target matches {selector}")
     limit = STALE_SCRAPES * session.environment.scaled(session.environment.scrape_interval_s) + STALE_SLACK_S
+    answering = {labels["pod"] for labels, value in up if value and "pod" in labels}
     for series, samples in zip(slo.series, ages, strict=True):
+        silent = answering - {labels.get("pod") for labels, _ in samples}
+        gaps += [f"{pod} answers its scrapes, but has no {series}" for pod in sorted(silent)]
         gaps += [
             f"the newest {series} of {labels.get('pod', '?')} is {duration(round(age, 1))} old"
             for labels, age in samples

@@ -58,6 +58,12 @@ def test_one_replica_without_traffic_is_a_gap(read, answering):
     assert value["gaps"] == ["no traffic to b in 1s"]
 
 
+def test_one_replica_without_the_series_is_a_gap(read, answering):
+    """A release that renamed the metric on one replica must not be judged by the others."""
+    here = answering(up=[(A, 1), (B, 1)], age=[(A, 0.1)], replicas=[(A, 0.01)], whole=[({}, 0.01)])
+    assert read(here, "error_ratio").value["gaps"] == ["b answers its scrapes, but has no all_total"]
+
+
 def test_several_series_are_not_one_value(read, answering):
     """A query that forgets to aggregate must not be judged by its first series."""
     here = answering(up=[(A, 1)], age=[(A, 0.1)], replicas=[(A, 0.01)], whole=[(A, 0.01), (B, 0.9)])
