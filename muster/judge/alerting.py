@@ -110,6 +110,12 @@ def assert_every_alert_is_routed(rules: tuple[Rule, ...], routes: Routes, system
         claim(not untold, f"{rule.name} does not reach {', '.join(untold)}: {where}")
         if routes.responder and _action(system, rule.name) == "rollback":
             claim(RESPONDER in told, f"{rule.name} is a rollback trigger, but no responder hears of it: {where}")
+    for rule in ours:
+        muted = routes.muted_for({**rule.labels, "alertname": rule.name})
+        if muted:
+            message = f"{rule.name} does not reach {', '.join(muted)} at all hours: the route has time intervals"
+            warnings.warn(message, SLOWarning, stacklevel=2)
+            return
 
 
 def assert_nothing_critical_fires(alerts: tuple[Alert, ...]) -> None:

@@ -72,6 +72,10 @@ class Routes:
         """The names of the receivers that an alert with these labels reaches and that tell anybody."""
         return [route.receiver for route in self.root.receivers(labels) if self.receivers.get(route.receiver)]
 
+    def muted_for(self, labels: Mapping[str, str]) -> list[str]:
+        """The names of the receivers that such an alert reaches at some hours only."""
+        return [route.receiver for route in self.root.receivers(labels) if route.muted]
+
 
 def routes(raw: Mapping[str, Any]) -> Routes:
     """The typed view of the reading ``routes``."""

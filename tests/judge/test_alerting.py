@@ -94,6 +94,13 @@ def test_no_receiver_with_an_integration_is_nobody(loaded, tree, facts):
         alerting.assert_every_alert_is_routed((loaded[ROLLBACK],), routing.routes(tree), facts)
 
 
+def test_a_route_with_hours_warns(loaded, tree, facts):
+    """Who is paged at noon only is not paged at night."""
+    tree["route"]["routes"] = [{**node, "muted": True} for node in tree["route"]["routes"]]
+    with pytest.warns(SLOWarning, match=f"{ROLLBACK} does not reach .* at all hours"):
+        alerting.assert_every_alert_is_routed((loaded[ROLLBACK],), routing.routes(tree), facts)
+
+
 def test_without_rules_routing_is_unknown(tree, facts):
     """No labels, nothing to route: not a pass."""
     with pytest.raises(Unknown, match="none of the facts' rules"):
