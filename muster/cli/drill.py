@@ -107,16 +107,26 @@ def _world(system: System, env_name: str, progress: Progress) -> Iterator[Enviro
 
 
 def _heal(system: System, env: Environment, progress: Progress) -> None:
-    """Whatever happened, nothing of ours stays broken: what an experiment could not heal is healed here."""
-    from muster.faults import Ledger, heal
+    """Whatever happened, nothing of ours stays broken: what an experiment could not heal is healed here.
+
+    Raises :class:`MusterError` when something may be left: a drill that leaves a fault behind has not passed.
+    """
+    from muster.faults import Ledger, LedgerError, heal
     from muster.kube import Kube, load_access
 
-    left = [entry for entry in Ledger().left() if entry.environment == env.name]
+    records = Ledger().records()
+    left = [
+        entry for entry in records if isinstance(entry, LedgerError) or (entry.open and entry.environment == env.name)
+    ]
     if not left or env.kubernetes is None:
         return
     with Kube(load_access(env.kubernetes.kubeconfig, env.kubernetes.context)) as kube:
-        for result in heal(Ledger(), kube, env, system=system.name):
-            progress.say(f"  {'healed' if result.ok else 'NOT HEALED'}: {result.message}", "" if result.ok else "red")
+        results = heal(Ledger(), kube, env, system=system.name)
+    for result in results:
+        progress.say(f"  {'healed' if result.ok else 'NOT HEALED'}: {result.message}", "" if result.ok else "red")
+    failed = [result.message for result in results if not result.ok]
+    if failed:
+        raise MusterError(f"not healed: {'; '.join(failed)}")
 
 
 def _baseline(system: str, env: str, run: Path, progress: Progress) -> None:

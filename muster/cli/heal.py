@@ -24,10 +24,12 @@ def command(system_name: str, env_name: str, only: str | None, forget: str | Non
         return 0
     if only:
         ledger.get(only)
-    if not any(isinstance(record, LedgerError) or record.open for record in ledger.records()):
+    system = load_system(system_name)
+    if env_name in system.environments and not any(
+        isinstance(record, LedgerError) or record.open for record in ledger.records()
+    ):  # then it need not run, and load_environment() would ask for that
         print("no faults are left")
         return 0
-    system = load_system(system_name)
     env = load_environment(system, env_name)
     if env.kubernetes is None:
         raise UsageError(f"environment {env_name} declares no kubernetes, so it has no faults to heal")

@@ -34,6 +34,13 @@ def test_empty_ledger_is_said(ledger):
     assert _run(faults_command).output == "no faults are left\n"
 
 
+def test_an_environment_that_does_not_exist_has_not_been_healed(ledger):
+    """A typing error must not read as "no faults are left"."""
+    with pytest.raises(MusterError, match="no environment 'nope'"):
+        _run(heal_command, "--env", "nope")
+    assert _run(heal_command).output == "no faults are left\n"
+
+
 def test_open_faults_are_listed_and_healed_ones_only_when_asked(ledger):
     """State, age, place and target on one line."""
     open_one = ledger.open("bad_release", **GIVEN, target="deployment/web", undo={}, expires_s=-1)
