@@ -62,4 +62,8 @@ def main() -> None:
     except KeyboardInterrupt:
         print("muster: interrupted", file=sys.stderr)
         sys.exit(130)
+    except OSError as error:  # a full disk, a folder that may not be written
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"muster: {error.strerror or type(error).__name__}{where}", file=sys.stderr)
+        sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)

@@ -164,7 +164,7 @@ def status(state: Path, as_json: bool) -> int:
 @_state
 def kubeconfig(state: Path) -> None:
     """Print where the kubeconfig lies, for kubectl --kubeconfig $(muster lab kubeconfig)."""
-    click.echo(_endpoints(state)["kubeconfig"])
+    click.echo(_endpoint(state, "kubeconfig"))
 
 
 @command.command()
@@ -197,7 +197,7 @@ def inbox(state: Path, since: float, as_json: bool) -> None:
     """Show who was told what: the pages and messages that have arrived."""
     import httpx
 
-    url = f"{_endpoints(state)['sink']}/inbox"
+    url = f"{_endpoint(state, 'sink')}/inbox"
     try:
         answer = httpx.get(url, params={"since": since}, timeout=5.0, trust_env=False).raise_for_status().json()
     except (httpx.HTTPError, ValueError) as error:
@@ -237,12 +237,16 @@ def _status(state: Path) -> Status:
         return daemon.status(state)
 
 
-def _endpoints(state: Path) -> dict[str, str]:
+def _endpoint(state: Path, name: str) -> str:
     from lab import daemon
 
     if not daemon.is_up(state):
         raise UsageError(f"no lab runs in {state.absolute()}; `muster lab up` starts one")
-    return _status(state).endpoints
+    try:
+        return _status(state).endpoints[name]
+    except KeyError:
+        file = state.absolute() / "endpoints.json"
+        raise MusterError(f"{file} does not say where {name} is; `muster lab down` and `muster lab up`") from None
 
 
 def _progress(text: str) -> None:
