@@ -26,6 +26,7 @@ PLAN = {
 def test_promtool_accepts_the_configuration(folder, scale):
     """Prometheus' own checker reads it at true time and at the lab's."""
     folder.kubeconfig.touch()
+    (folder.root / "token").touch()
     folder.config.mkdir()
     prometheus.configure(folder, {**PLAN, "kubeconfig": str(folder.kubeconfig), "time_scale": scale})
     argv = ["promtool", "check", "config", str(prometheus.configuration_file(folder))]
