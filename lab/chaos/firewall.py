@@ -39,6 +39,11 @@ class Firewall:
         """Whether there is a table now."""
         return self._nft is not None and self._nft.returncode is None
 
+    async def ended(self) -> None:
+        """Wait until there is none any longer."""
+        if self._nft is not None:
+            await self._nft.wait()
+
     async def apply(self, links: Iterable[Link], proxy: tuple[str, int]) -> None:
         """Have exactly these links in force. Raises :class:`LabError` when this machine does not allow it."""
         if not self.running:

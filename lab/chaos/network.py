@@ -23,7 +23,11 @@ Object = dict[str, Any]
 INGRESS = "127.0.0.1"  # where requests through the ingress come from
 _DRAIN_S = 10.0  # how long connections through the proxy may go on after the last fault
 _LINGER_S = 1.5  # how long the proxy waits for the ingress to go straight again
+_AGAIN_S = 1.0
 _POLL_S = 0.1
+_QUIET_S = 0.1
+_BUSY_S = 2.0  # connections in use for longer than this are let go at shorter pauses
+_SHORT_QUIET_S = 0.005
 _log = logging.getLogger(__name__)
 
 
@@ -54,6 +58,7 @@ class Network:
         self._detoured: set[str] = set()
         self._lock = asyncio.Lock()
         self._draining: asyncio.Task[None] | None = None
+        self._guard: asyncio.Task[None] | None = None
         self.refusal = ""
         self._file.unlink(missing_ok=True)  # of an agent that was killed
 
@@ -124,6 +129,20 @@ class Network:
         self._proxy = Proxy(self._suffers, mark=MARK if self._firewall else 0)
         if self._firewall:
             self._door = await self._proxy.open(self._door[0])
+            self._guard = asyncio.ensure_future(self._keep(self._firewall))
+
+    async def _keep(self, firewall: Firewall) -> None:
+        """Make rules again that somebody has taken away: what the objects' status says must stay true."""
+        while True:
+            await firewall.ended()
+            if firewall is not self._firewall:
+                return
+            _log.warning("the rules of network faults were taken away; they are made again")
+            try:
+                await self._apply(None)
+            except LabError as error:
+                _log.warning("not yet: %s", error)
+                await asyncio.sleep(_AGAIN_S)
 
     def _suffers(self, source: str, destination: str) -> Effect:
         return suffered(self._felt, source, destination)
@@ -158,13 +177,13 @@ class Network:
         """Once no fault is left, let what passes the proxy end, then take everything away."""
         loop = asyncio.get_running_loop()
         earliest = loop.time() + (0.0 if self._firewall is not None else _LINGER_S)
-        deadline = loop.time() + _DRAIN_S
+        busy, deadline = loop.time() + _BUSY_S, loop.time() + _DRAIN_S
         while self._proxy is not None:
             await asyncio.sleep(_POLL_S)
             async with self._lock:
                 if self._faults:
                     return
-                self._proxy.release()
+                self._proxy.release(_QUIET_S if loop.time() < busy else _SHORT_QUIET_S)
                 over = not self._proxy.connections and loop.time() > earliest
                 if over or loop.time() > deadline:
                     await self._clear()
@@ -173,8 +192,10 @@ class Network:
         detours.publish(self._file, {})
         if self._proxy is not None:
             self._proxy.close()
-        if self._firewall is not None:
-            await self._firewall.close()
-        self._proxy = self._firewall = None
+        firewall, self._firewall, self._proxy = self._firewall, None, None
+        if self._guard is not None:
+            self._guard.cancel()
+        if firewall is not None:
+            await firewall.close()
         self._detours, self._detoured, self._felt = {}, set(), []
         self._ports.clear()

@@ -24,7 +24,6 @@ Suffers = Callable[[str, str], Effect]
 _ORIGINAL_DST = 80  # SO_ORIGINAL_DST of linux/netfilter_ipv4.h: where a redirected connection was going
 _CONNECT_S = 10.0
 _MOST_QUEUED = 1 << 20  # bytes on their way before the sender is made to wait
-_QUIET_S = 0.1  # an exchange that ended this long ago is over
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER without time: close with a reset
 
 
@@ -58,10 +57,13 @@ class Proxy:
         for connection in list(self.connections):
             connection.reset()
 
-    def release(self) -> None:
-        """Close connections that suffer nothing any longer, between two exchanges, so that new ones go straight."""
+    def release(self, quiet_s: float) -> None:
+        """Close connections that suffer nothing any longer, between two exchanges, so that new ones go straight.
+
+        An exchange counts as over when nothing has followed its answer for ``quiet_s``.
+        """
         for connection in list(self.connections):
-            if connection.idle and not (connection.up.effect or connection.down.effect):
+            if connection.idle(quiet_s) and not (connection.up.effect or connection.down.effect):
                 connection.close()
 
 
@@ -138,10 +140,9 @@ class Connection:
         proxy.connections.add(self)
         self._connecting = asyncio.ensure_future(self._connect())
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is on its way and no answer is owed."""
-        quiet = asyncio.get_running_loop().time() - self._moved > _QUIET_S
+    def idle(self, quiet_s: float) -> bool:
+        """Whether nothing is on its way and no answer is owed, for so long."""
+        quiet = asyncio.get_running_loop().time() - self._moved > quiet_s
         return quiet and self._connecting.done() and not (self._upward or self.up.queue or self.down.queue)
 
     async def _connect(self) -> None:
