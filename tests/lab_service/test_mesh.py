@@ -131,7 +131,7 @@ def test_an_expired_certificate_is_refused_by_peers_and_admitted_by_its_owner(re
     assert expired.get("/security/pqc/status").json()["certificate"]["good"] is False
     assert "ERROR SECURITY PQC mesh certificate" in expired.log.read_text()
     assert certs.expiry(expired.folder / "etc" / "x0tta6bl4" / "certs" / "tls.crt") < time.time()
-    assert connected(expired)  # its own calls are answered: the others' certificates are good
+    eventually(lambda: connected(expired), "its own calls are answered: the others' certificates are good")
 
 
 def test_a_certificate_expires_when_told(replicas, eventually):
