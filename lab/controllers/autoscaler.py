@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import copy
 import time
-from collections import deque
 
 from lab.client import DEPLOYMENTS, HORIZONTALPODAUTOSCALERS, PODS, REPLICASETS, Client, Object, Resource
-from lab.controllers.autoscaling import MetricError, Proposal, Target, bounded, propose, usage_of
+from lab.controllers.autoscaling import MetricError, Proposal, Recommendations, Target, bounded, propose, usage_of
 from lab.controllers.work import Controller, Informers
 from lab.errors import ApiError
 from lab.objects import condition, key_of, labels_of, matches, now, quantity
@@ -36,7 +35,7 @@ class AutoscalerController(Controller):
         self._period_s = max(_SHORTEST_PERIOD_S, _PERIOD_S / time_scale)
         self._scalers = self.on_change(HORIZONTALPODAUTOSCALERS, self._changed)
         self._pods = self.on_change(PODS, lambda _old, _new: None)
-        self._recommended: dict[str, deque[tuple[float, int]]] = {}
+        self._recommended: dict[str, Recommendations] = {}
 
     def _changed(self, old: Object | None, new: Object | None) -> None:
         if new is None and old is not None:
@@ -173,17 +172,13 @@ class AutoscalerController(Controller):
         """Stabilized against what was recommended lately, and within bounds; conditions say which of it counted."""
         behavior = scaler["spec"].get("behavior") or {}
         down, up = behavior.get("scaleDown") or {}, behavior.get("scaleUp") or {}
-        moment, history = time.monotonic(), self._recommended.setdefault(key, deque())
-        if not history:
-            history.append((moment, current))  # of what was before we looked, the size tells
-        history.append((moment, wanted))
-        down_s = down.get("stabilizationWindowSeconds", _STABILIZATION_S) / self._time_scale
-        up_s = up.get("stabilizationWindowSeconds", 0) / self._time_scale
-        while history and history[0][0] < moment - max(down_s, up_s):
-            history.popleft()
-        highest = max(number for at, number in history if at >= moment - down_s)
-        lowest = min(number for at, number in history if at >= moment - up_s)
-        stable = min(max(current, lowest), highest) if lowest <= highest else current
+        stable = self._recommended.setdefault(key, Recommendations()).stabilized(
+            current,
+            wanted,
+            down_s=down.get("stabilizationWindowSeconds", _STABILIZATION_S) / self._time_scale,
+            up_s=up.get("stabilizationWindowSeconds", 0) / self._time_scale,
+            now_s=time.monotonic(),
+        )
         if (stable < current and down.get("selectPolicy") == "Disabled") or (
             stable > current and up.get("selectPolicy") == "Disabled"
         ):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -168,6 +169,26 @@ def _cold(pod: Object, used: Usage, time_scale: float) -> bool:
     if epoch(start) + _WARM_UP_S / time_scale > time.time():
         return ready["status"] == "False" or used.at < changed + used.window_s
     return ready["status"] == "False" and epoch(start) + _INITIAL_DELAY_S / time_scale > changed
+
+
+class Recommendations:
+    """What was recommended lately: a dip does not shrink a workload, a spike does not always grow it."""
+
+    def __init__(self) -> None:
+        self._made: deque[tuple[float, int]] = deque()
+
+    def stabilized(self, current: int, wanted: int, *, down_s: float, up_s: float, now_s: float) -> int:
+        """Not below the highest of the last ``down_s`` nor above the lowest of the last ``up_s`` seconds."""
+        if not self._made:
+            self._made.append((now_s, current))  # of what was before we looked, the size tells
+        self._made.append((now_s, wanted))
+        while self._made[0][0] < now_s - max(down_s, up_s):
+            self._made.popleft()
+        highest = max(number for at, number in self._made if at >= now_s - down_s)
+        lowest = min(number for at, number in self._made if at >= now_s - up_s)
+        if wanted < current:
+            return min(current, highest)
+        return max(current, min(wanted, lowest))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from lab.controllers.autoscaling import MetricError, Target, Usage, bounded, propose, usage_of
+from lab.controllers.autoscaling import MetricError, Recommendations, Target, Usage, bounded, propose, usage_of
 from lab.controllers.disruption import selects, wanted
 from lab.controllers.quota import exact, used, written
 from lab.objects import timestamp
@@ -83,6 +83,20 @@ def test_a_pods_usage_is_the_sum_of_its_containers():
     assert usage_of([both], "cpu")["a"].value == pytest.approx(0.105)
     assert usage_of([both], "cpu")["a"].window_s == 60.5
     assert usage_of([half], "cpu") == {}
+
+
+def test_a_dip_does_not_shrink_a_workload_before_its_window_is_over():
+    """Down only to the highest of the last five seconds; up at once, unless a window is asked for."""
+    lately = Recommendations()
+    windows = {"down_s": 5.0, "up_s": 0.0}
+    assert lately.stabilized(4, 2, **windows, now_s=0.0) == 4  # the size itself was the first recommendation
+    assert lately.stabilized(4, 3, **windows, now_s=3.0) == 4
+    assert lately.stabilized(4, 1, **windows, now_s=5.5) == 3
+    assert lately.stabilized(3, 7, **windows, now_s=6.0) == 7
+    assert lately.stabilized(7, 1, **windows, now_s=12.0) == 1
+    patient = Recommendations()
+    assert patient.stabilized(2, 6, down_s=0.0, up_s=3.0, now_s=0.0) == 2
+    assert patient.stabilized(2, 5, down_s=0.0, up_s=3.0, now_s=4.0) == 5
 
 
 @pytest.mark.parametrize(
