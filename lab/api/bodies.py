@@ -113,6 +113,5 @@ def typed(body: dict[str, Any], row: Resource, validation: str) -> tuple[dict[st
     held.pop("kind", None)
     held.pop("apiVersion", None)
     held["metadata"] = held.get("metadata") or {}
-    held["metadata"].pop("managedFields", None)
     held["metadata"].pop("selfLink", None)
     return held, unknown if validation != "Ignore" else []

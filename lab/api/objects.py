@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lab.api import clock, errors, patches, rules
+from lab.api import clock, errors, ownership, patches, rules
 from lab.api.bodies import typed
 from lab.api.errors import Cause, Causes
 from lab.api.paths import Target
 from lab.api.resources import Registry, Resource
 from lab.api.schema import Conformed, TypeProblem, conform
-from lab.api.store import Event, Store, Stored
+from lab.api.store import Store, Stored
 
 Body = dict[str, Any]
 Admission = Callable[[Resource, Body, Body | None], None]
@@ -26,11 +26,19 @@ _OWNED = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deleti
 
 @dataclass(frozen=True)
 class Options:
-    """What the query says of a write."""
+    """What the query says of a write. ``agent`` is the client's program, ``applies`` marks a server-side apply."""
 
     dry_run: bool = False
     validation: str = "Warn"
     manager: str = ""
+    agent: str = "unknown"
+    force: bool = False
+    applies: bool = False
+
+    @property
+    def writer(self) -> str:
+        """Who owns what this write changes: the manager it names, or its program."""
+        return self.manager or self.agent
 
 
 @dataclass(frozen=True)
@@ -49,12 +57,6 @@ class Objects:
         self.store = store
         self.registry = registry
         self.admission: list[Admission] = []
-        self._applied: dict[str, dict[str, Body]] = {}  # by uid and manager
-        store.listeners.append(self._forget)
-
-    def _forget(self, _kind: str, event: Event) -> None:
-        if event.type == "DELETED":
-            self._applied.pop(event.after.metadata["uid"], None)
 
     # -- reading one
 
@@ -78,6 +80,7 @@ class Objects:
         body, warnings = typed(sent, row, options.validation)
         self._place(row, namespace, body)
         metadata = body["metadata"]
+        metadata.pop("managedFields", None)
         self._name(metadata)
         if row.namespaced:
             self._admit_to_namespace(row, namespace, metadata.get("name", ""))
@@ -97,6 +100,10 @@ class Objects:
         if self.store.get(row.stored_as, namespace, name):
             raise errors.already_exists(row.plural, row.group, name)
         self._admit(row, body, None)
+        if options.applies:
+            ownership.applied(row, body, sent, options.writer)
+        else:
+            ownership.created(row, body, options.writer)
         if options.dry_run:
             return Written(Stored((namespace, name), body, 0), created=True, warnings=warnings)
         return Written(self.store.create(row.stored_as, namespace, body), created=True, warnings=warnings)
@@ -180,27 +187,36 @@ class Objects:
         if at.subresource == "status":
             body = {**old.body, "metadata": {**before}, "status": body.get("status") or {}}
             body["metadata"].pop("resourceVersion", None)
+            if options.applies and metadata.get("managedFields"):
+                body["metadata"]["managedFields"] = metadata["managedFields"]
             if row.schema is not None:
                 self._check(row, body, old.body)
         elif at.subresource == "finalize":
             body = {**old.body, "metadata": {**before}, "spec": body.get("spec") or {}}
             body["metadata"].pop("resourceVersion", None)
         else:
-            metadata["name"] = old.key[1]
-            for key in _OWNED:
-                metadata.pop(key, None)
-                if key in before:
-                    metadata[key] = before[key]
-            if row.has_status:
-                body.pop("status", None)
-                if "status" in old.body:
-                    body["status"] = old.body["status"]
-            row.defaults(body)
-            row.prepare(body, old.body)
-            self._check(row, body, old.body)
-            self._check_finalizers(row, body, old.body)
-            self._admit(row, body, old.body)
+            self._whole(row, old, body, options)
         return self._settle(row, old, body, dry_run=options.dry_run)
+
+    def _whole(self, row: Resource, old: Stored, body: Body, options: Options) -> None:
+        """Make ``body``, in place, what a write of all but the subresources leaves."""
+        metadata, before = body["metadata"], old.metadata
+        metadata["name"] = old.key[1]
+        for key in _OWNED:
+            metadata.pop(key, None)
+            if key in before:
+                metadata[key] = before[key]
+        if row.has_status:
+            body.pop("status", None)
+            if "status" in old.body:
+                body["status"] = old.body["status"]
+        row.defaults(body)
+        row.prepare(body, old.body)
+        self._check(row, body, old.body)
+        self._check_finalizers(row, body, old.body)
+        self._admit(row, body, old.body)
+        if not options.applies:
+            ownership.updated(row, old.body, body, options.writer)
 
     def _check_finalizers(self, row: Resource, new: Body, old: Body) -> None:
         if not old["metadata"].get("deletionTimestamp"):
@@ -241,7 +257,7 @@ class Objects:
         if media == "application/apply-patch+yaml":
             return self._apply(at, sent, options)
         old = self.get(at)
-        return self._patched(at, old, patched(media, self.face(at.row, old), sent, at.row), sent, options)
+        return self._patched(at, old, patches.patched(media, self.face(at.row, old), sent, at.row.type), sent, options)
 
     def _patched(self, at: Target, old: Stored, result: Body, sent: Any, options: Options) -> Written:
         row = at.row
@@ -260,10 +276,7 @@ class Objects:
         return Written(self._write(at, old, body, options), warnings=warnings)
 
     def _apply(self, at: Target, sent: Any, options: Options) -> Written:
-        """Server-side apply as an upsert: what this manager applied before and no longer applies is removed.
-
-        Ownership between managers is not tracked: the last one to apply a field wins, without a conflict.
-        """
+        """Server-side apply: an upsert in which each field has owners. Raises 409 for what others own otherwise."""
         if not isinstance(sent, dict):
             raise errors.bad_request("error decoding YAML: an object is expected")
         if not options.manager:
@@ -271,34 +284,17 @@ class Objects:
             raise errors.invalid("PatchOptions", "meta.k8s.io", "", [cause])
         old = self.store.get(at.row.stored_as, at.namespace, at.name)
         sent, warnings = typed(sent, at.row, options.validation)
+        if "managedFields" in sent["metadata"]:
+            raise errors.bad_request("metadata.managedFields must be nil")
+        options = replace(options, applies=True)
         if old is None:
             metadata = {**sent["metadata"], "name": at.name}
             written = self.create(at, {**sent, "metadata": metadata}, options)
         else:
-            earlier = self._applied.get(old.metadata["uid"], {}).get(options.manager)
-            trimmed = patches.removed_fields(self.face(at.row, old), earlier, sent, at.row.type)
-            result = patches.apply_merge(trimmed, sent, at.row.type)
+            face = self.face(at.row, old)
+            result = ownership.merged(at.row, face, sent, options.manager, at.subresource, force=options.force)
             written = self._patched(at, old, result, sent, options)
-        if not options.dry_run:
-            self._applied.setdefault(written.stored.metadata["uid"], {})[options.manager] = sent
         return replace(written, warnings=warnings)
-
-
-def patched(media: str, face: Body, sent: Any, row: Resource) -> Body:
-    """``face`` after a patch of the given media type. Raises 415, 400, 422."""
-    if media == "application/json-patch+json":
-        return patches.json_patch(face, sent)
-    if media not in {"application/merge-patch+json", "application/strategic-merge-patch+json"}:
-        raise errors.unsupported_media_type()
-    if not isinstance(sent, dict):
-        name = "array" if isinstance(sent, list) else "string"
-        raise errors.bad_request(f"json: cannot unmarshal {name} into Go value of type map[string]interface {{}}")
-    if media == "application/merge-patch+json":
-        result: Body = patches.merge_patch(face, sent)
-        return result
-    if row.schema is not None:
-        raise errors.unsupported_media_type([one for one in patches.MEDIA if "strategic" not in one])
-    return patches.strategic_patch(face, sent, row.type)
 
 
 def _kept(row: Resource, body: Body) -> bool:

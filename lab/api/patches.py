@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from lab.api.errors import bad_request, unprocessable
+from lab.api.errors import bad_request, unprocessable, unsupported_media_type
 from lab.api.schema import Field, Type, field_of
 
 MEDIA = (
@@ -17,6 +17,23 @@ MEDIA = (
 )
 _ORDER = "$setElementOrder/"
 _DELETE = "$deleteFromPrimitiveList/"
+
+
+def patched(media: str, face: dict[str, Any], sent: Any, kind: Type) -> dict[str, Any]:
+    """``face`` after a patch of the given media type. Raises 415, 400, 422."""
+    if media == "application/json-patch+json":
+        return json_patch(face, sent)
+    if media not in {"application/merge-patch+json", "application/strategic-merge-patch+json"}:
+        raise unsupported_media_type()
+    if not isinstance(sent, dict):
+        name = "array" if isinstance(sent, list) else "string"
+        raise bad_request(f"json: cannot unmarshal {name} into Go value of type map[string]interface {{}}")
+    if media == "application/merge-patch+json":
+        result: dict[str, Any] = merge_patch(face, sent)
+        return result
+    if kind.kind == "custom":
+        raise unsupported_media_type([one for one in MEDIA if "strategic" not in one])
+    return strategic_patch(face, sent, kind)
 
 
 def json_patch(document: dict[str, Any], operations: Any) -> dict[str, Any]:
@@ -165,41 +182,19 @@ def _apply_list(held: list[Any], items: list[Any], known: Field) -> list[Any]:
     merge_key, item_type = known.merge_key, known.type.item
     if not merge_key:
         return held + [one for one in items if one not in held]
-    applied = {item.get(merge_key): item for item in items if isinstance(item, dict)}
+    applied = {_identity(item, merge_key): item for item in items}
     result = [
-        apply_merge(one, applied.pop(one.get(merge_key)), item_type) if one.get(merge_key) in applied else one
+        apply_merge(one, applied.pop(identity), item_type)
+        if (identity := _identity(one, merge_key)) in applied
+        else one
         for one in held
     ]
-    return result + [item for item in items if isinstance(item, dict) and item.get(merge_key) in applied]
+    return result + list(applied.values())
 
 
-def removed_fields(document: Any, earlier: Any, applied: Any, kind: Type | None) -> Any:
-    """``document`` without what the same manager applied ``earlier`` and no longer applies."""
-    if not (isinstance(document, dict) and isinstance(earlier, dict)):
-        return document
-    applied = applied if isinstance(applied, dict) else {}
-    result = dict(document)
-    for key, value in earlier.items():
-        known = field_of(kind, key)
-        if key not in result:
-            continue
-        if key not in applied:
-            result.pop(key)
-        elif isinstance(value, dict):
-            result[key] = removed_fields(result[key], value, applied[key], known.type if known else None)
-        elif isinstance(value, list) and known is not None and known.merge_key:
-            result[key] = _removed_items(result[key], value, applied[key], known)
-    return result
-
-
-def _removed_items(held: list[Any], earlier: list[Any], applied: list[Any], known: Field) -> list[Any]:
-    merge_key = known.merge_key or ""
-    old = {one.get(merge_key): one for one in earlier if isinstance(one, dict)}
-    new = {one.get(merge_key): one for one in applied if isinstance(one, dict)}
-    kept = [one for one in held if one.get(merge_key) not in old or one.get(merge_key) in new]
-    return [
-        removed_fields(one, old.get(one.get(merge_key)), new.get(one.get(merge_key)), known.type.item) for one in kept
-    ]
+def _identity(item: Any, merge_key: str) -> str:
+    """An item's key as text: what clients send in its place may be anything."""
+    return json.dumps(item.get(merge_key) if isinstance(item, dict) else item)
 
 
 def go_text(value: Any) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.api import errors
+from lab.api import errors, ownership, patches
 from lab.api.errors import Cause
-from lab.api.objects import Body, Objects, Options, Written, patched
+from lab.api.objects import Body, Objects, Options, Written
 from lab.api.resources import Resource
 from lab.api.schema import Conformed, TypeProblem, conform
 from lab.api.selectors import labels_text, lookup
@@ -41,7 +41,7 @@ def read(row: Resource, stored: Stored) -> Body:
 
 def patched_scale(row: Resource, old: Stored, media: str, sent: Any) -> Body:
     """The Scale of a workload after a patch. Raises 400, 415, 422."""
-    return patched(media, read(row, old), sent, SCALE)
+    return patches.patched(media, read(row, old), sent, SCALE.type)
 
 
 def write(objects: Objects, row: Resource, old: Stored, sent: Body, options: Options) -> Written:
@@ -64,5 +64,6 @@ def write(objects: Objects, row: Resource, old: Stored, sent: Body, options: Opt
         for step in parents:
             place = place.setdefault(step, {})
         place[last] = replicas
+        ownership.updated(row, old.body, body, options.writer, "scale")
 
     return Written(objects.change(row, old, edit, dry_run=options.dry_run))

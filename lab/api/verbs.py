@@ -226,7 +226,13 @@ def _options(request: web.Request) -> Options:
     if dry_run not in {None, "", "All"}:
         why = f'Unsupported value: "{dry_run}": supported values: "All"'
         raise errors.invalid("CreateOptions", "meta.k8s.io", "", [Cause("dryRun", "FieldValueNotSupported", why)])
-    return Options(dry_run == "All", query.get("fieldValidation") or "Warn", query.get("fieldManager") or "")
+    return Options(
+        dry_run == "All",
+        query.get("fieldValidation") or "Warn",
+        query.get("fieldManager") or "",
+        agent=request.headers.get("User-Agent", "").partition("/")[0] or "unknown",
+        force=query.get("force") in {"true", "1"},
+    )
 
 
 async def _object(request: web.Request, kind: str) -> Body:

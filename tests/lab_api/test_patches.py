@@ -111,12 +111,10 @@ def test_a_json_patch_that_does_not_fit_is_422(operations):
     assert (caught.value.code, held) == (422, {"spec": {"replicas": 3}})
 
 
-def test_apply_is_an_upsert_that_removes_what_the_manager_dropped():
-    """What was applied before and is not any more goes; what others wrote stays."""
+def test_apply_is_an_upsert():
+    """What is applied is merged by key; what others wrote stays."""
     held = _with_containers({"name": "a", "image": "x:1", "env": [{"name": "L"}, {"name": "Z"}]}, {"name": "side"})
-    earlier = _with_containers({"name": "a", "env": [{"name": "L"}]})
     now = _with_containers({"name": "a", "env": [{"name": "M"}]})
-    trimmed = patches.removed_fields(held, earlier, now, DEPLOYMENT)
-    first, second = _containers(patches.apply_merge(trimmed, now, DEPLOYMENT))
-    assert first == {"name": "a", "image": "x:1", "env": [{"name": "Z"}, {"name": "M"}]}
+    first, second = _containers(patches.apply_merge(held, now, DEPLOYMENT))
+    assert first == {"name": "a", "image": "x:1", "env": [{"name": "L"}, {"name": "Z"}, {"name": "M"}]}
     assert second == {"name": "side"}
