@@ -10,6 +10,10 @@ from lab.api.resources import Registry, Resource
 from lab.api.schema import Field, Type, struct, structs
 from lab.api.store import dumps
 
+# The older document. kubectl asks for it, as protobuf, when it validates a List, and validates nothing in an empty one.
+VERSION_2 = b"\n\x032.0"  # swagger = "2.0"
+VERSION_2_MEDIA = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+
 _SCALARS: dict[str, dict[str, Any]] = {
     "string": {"type": "string"},
     "int": {"type": "integer", "format": "int32"},

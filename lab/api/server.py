@@ -107,6 +107,8 @@ class Api:
             return answers.respond(discovery.api_versions(request.host))
         if path == "/apis":
             return answers.respond(discovery.group_list(self.registry))
+        if path == "/openapi/v2":
+            return web.Response(body=openapi.VERSION_2, content_type=openapi.VERSION_2_MEDIA)
         if path.startswith("/openapi/v3"):
             return self._openapi(path.removeprefix("/openapi/v3").strip("/"))
         parts = path.strip("/").split("/")

@@ -1,0 +1,188 @@
+"""The whole small world, and the stock clients that judge it: one world per worker, a namespace per story."""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+_spec = importlib.util.spec_from_file_location("lab_world", Path(__file__).parents[1] / "lab_world.py")
+lab_world = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(lab_world)
+
+
+class Said(NamedTuple):
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Kubectl:
+    """Stock kubectl in one namespace. A call must succeed and returns stdout; ``fails`` returns stderr."""
+
+    def __init__(self, kubeconfig, home, namespace):
+        self.namespace = namespace
+        program = shutil.which("kubectl")
+        if program is None:
+            pytest.skip("kubectl is not on PATH: install the client of Kubernetes to run the tests that it judges")
+        self._argv = [program, "--kubeconfig", str(kubeconfig), "--cache-dir", str(home / "cache"), "-n", namespace]
+        self._environment = {"HOME": str(home), "PATH": os.environ["PATH"]}
+
+    def run(self, line, stdin=None):
+        """Run a line of words (or a list); ``stdin`` is an object or a list of objects, sent as JSON."""
+        words = line.split() if isinstance(line, str) else line
+        many = {"apiVersion": "v1", "kind": "List", "items": stdin} if isinstance(stdin, list) else stdin
+        text = None if stdin is None else json.dumps(many)
+        argv = [*self._argv, *words]
+        done = subprocess.run(
+            argv, input=text, capture_output=True, text=True, timeout=60, env=self._environment, check=False
+        )
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    def __call__(self, line, stdin=None):
+        said = self.run(line, stdin)
+        assert said.code == 0, (line, said)
+        return said.out
+
+    def fails(self, line, stdin=None):
+        """Exit code 1, and what it complained of."""
+        said = self.run(line, stdin)
+        assert said.code == 1, (line, said)
+        return said.err
+
+    def json(self, line):
+        """The answer of ``get ... -o json``."""
+        return json.loads(self(f"{line} -o json"))
+
+    def table(self, line):
+        """The rows of a printed table: header first, cells apart, ages and restarts' ages made equal."""
+        return [
+            ["AGE" if re.fullmatch(r"(\d+[smhd])+", cell) else cell for cell in re.split(r" {2,}", row.strip())]
+            for row in self(line).splitlines()
+            if row.strip()
+        ]
+
+    def pods(self):
+        """Names of the pods that are not going away, sorted."""
+        found = self.json("get pods")["items"]
+        return sorted(one["metadata"]["name"] for one in found if "deletionTimestamp" not in one["metadata"])
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory):
+    world = lab_world.World(tmp_path_factory.mktemp("stock"), controllers=f"{lab_world.CONTROLLERS},node")
+    try:
+        world.up()
+        yield world
+    finally:
+        world.down()
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory):
+    """kubectl's home: its cache of discovery is shared by all tests, as a user's is."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def wait_until():
+    return lab_world.wait_until
+
+
+@pytest.fixture(scope="session")
+def manifest():
+    """A Deployment with every field that the stories change, as a client writes it."""
+
+    def make(**spec):
+        probe = {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1, "failureThreshold": 2}
+        container = {
+            "name": "web",
+            "image": "lab.test/web:1",
+            "env": [{"name": "LOG_LEVEL", "value": "info"}],
+            "ports": [{"name": "http", "containerPort": 8080}],
+            "readinessProbe": probe,
+            "resources": {"limits": {"cpu": "500m", "memory": "64Mi"}, "requests": {"cpu": "10m", "memory": "16Mi"}},
+        }
+        labels = {"app": "web"}
+        pod = {"terminationGracePeriodSeconds": 2, "containers": [container]}
+        template = {"metadata": {"labels": labels}, "spec": pod}
+        body = {"replicas": 3, "progressDeadlineSeconds": 2, "selector": {"matchLabels": labels}, "template": template}
+        meta = {"name": "web", "labels": {"app": "web", "tier": "front"}}
+        return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": body | spec}
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def service():
+    """The service of that Deployment."""
+    ports = [{"name": "http", "port": 80, "targetPort": "http"}]
+    meta = {"name": "web", "labels": {"app": "web"}}
+    spec = {"selector": {"app": "web"}, "ports": ports}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec}
+
+
+@pytest.fixture(scope="session")
+def new_shop(world, home):
+    """A function: kubectl in a fresh namespace."""
+    return lambda: Kubectl(world.state / "kubeconfig", home, world.namespace())
+
+
+@pytest.fixture
+def k(new_shop):
+    """Kubectl in an empty namespace."""
+    return new_shop()
+
+
+@pytest.fixture
+def shop(new_shop, manifest, service):
+    """Kubectl in a namespace in which the Deployment and its service stand and are ready."""
+    return _open(new_shop(), manifest, service)
+
+
+@pytest.fixture(scope="module")
+def window(new_shop, manifest, service):
+    """As ``shop``, for tests that only look: one for all of a file."""
+    return _open(new_shop(), manifest, service)
+
+
+def _open(kubectl, manifest, service):
+    kubectl("apply -f -", stdin=[manifest(), service])
+    kubectl("rollout status deployment/web --timeout=30s")
+    return kubectl
+
+
+@pytest.fixture
+def script(world):
+    """Run Python with the official client loaded, in a process of its own: it is slow to import and keeps globals."""
+    head = """
+        import sys
+        from kubernetes import client, config, watch
+        config.load_kube_config(sys.argv[1])
+        ns, core, apps = sys.argv[2], client.CoreV1Api(), client.AppsV1Api()
+        def error(call, *args, **kwargs):
+            try:
+                call(*args, **kwargs)
+            except Exception as problem:
+                return problem
+            raise AssertionError("no error")
+    """
+
+    def run(namespace, text):
+        program = textwrap.dedent(head) + textwrap.dedent(text)
+        config = str(world.state / "kubeconfig")
+        environment = {"PATH": os.environ["PATH"], "HOME": str(world.state), "KUBECONFIG": config}
+        argv = [sys.executable, "-c", program, config, namespace]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=90, env=environment, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return run
