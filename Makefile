@@ -59,6 +59,7 @@ report-open: report ## Serve the HTML report on loopback and say where
 
 .PHONY: test
 test: setup node_modules/.ready ## Run the tests of muster and the lab themselves
+	@lab/setup.sh --tests
 	@$(bin)/pytest -m "not drill" -n 2 --dist loadgroup
 	@$(bin)/pytest -m drill
 

@@ -3,6 +3,7 @@
 # Installs them with apt where root or passwordless sudo allows it, and never starts a packaged daemon;
 # elsewhere says what is missing and how to get it, and exits 1. Does nothing when all are there.
 # Optional, for a lab that runs as root: nft and ss, by which network faults are felt by whoever talks to a pod.
+# Optional, with --tests: the judges of the tests (kubectl, Chromium, redis); a test without its judge is skipped.
 set -euo pipefail
 
 # Debian keeps servers where an ordinary user's PATH does not look; the lab looks there, too.
@@ -25,16 +26,24 @@ packages() {
   { has prometheus-alertmanager || has alertmanager; } && has amtool || echo "prometheus-alertmanager"
 }
 
+for_tests=${1-}
+
 optional() {
-  [ "$EUID" = 0 ] || return 0  # nobody else may redirect packets
-  has nft || echo "nftables"
-  has ss || echo "iproute2"
+  if [ "$EUID" = 0 ]; then # nobody else may redirect packets
+    has nft || echo "nftables"
+    has ss || echo "iproute2"
+  fi
+  if [ "$for_tests" = --tests ]; then
+    has kubectl || echo "kubernetes-client"
+    has chromium || has chromium-browser || has google-chrome || echo "chromium"
+    has redis-server || echo "redis-server"
+  fi
 }
 
 # Nothing that is needed is missing: what is optional may stay away.
 do_without() {
   [ -z "$(missing)" ] || return 0
-  echo "muster: without $(optional | paste -sd' ') network faults are felt through the ingress only" >&2
+  echo "muster: going on without $(optional | paste -sd' '): what needs it says so and is left out" >&2
   exit 0
 }
 
@@ -82,6 +91,7 @@ if [ "$(id -u)" = 0 ]; then
 elif has sudo && sudo -n true 2>/dev/null; then
   as_root=(sudo -n)
 else
+  do_without
   explain "  (neither root nor passwordless sudo: muster does not install them itself)"
 fi
 
