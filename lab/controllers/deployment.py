@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
 
 from lab.client import DEPLOYMENTS, PODS, REPLICASETS, Client, Object
 from lab.controllers import arithmetic, progress, revisions
 from lab.controllers.ownership import claim
+from lab.controllers.rollout import Rollout
 from lab.controllers.work import Controller, Informers
 from lab.errors import ApiError
 from lab.objects import (
@@ -23,25 +23,6 @@ from lab.objects import (
 from lab.recorder import Recorder
 
 _TIMER_SLACK_S = 0.05
-
-
-@dataclass
-class _Rollout:
-    """A deployment (our own copy) with its ReplicaSets as they are during one look."""
-
-    deployment: Object
-    old: list[Object] = field(default_factory=list)
-    new: Object | None = None
-
-    @property
-    def sets(self) -> list[Object]:
-        return [*self.old, self.new] if self.new else list(self.old)
-
-    def replace(self, changed: Object) -> None:
-        name = changed["metadata"]["name"]
-        if self.new and self.new["metadata"]["name"] == name:
-            self.new = changed
-        self.old = [changed if item["metadata"]["name"] == name else item for item in self.old]
 
 
 class DeploymentController(Controller):
@@ -82,7 +63,7 @@ class DeploymentController(Controller):
         sets = await claim(self.client, self._sets, deployment, self._sets.items(deployment["metadata"]["namespace"]))
         new = revisions.find_new(deployment, sets)
         old = [item for item in sets if new is None or item["metadata"]["uid"] != new["metadata"]["uid"]]
-        rollout = _Rollout(deployment, old, new)
+        rollout = Rollout(deployment, old, new)
         if is_deleting(deployment):
             await self._write_status(rollout, progress.counted(deployment, rollout.sets, new))
             return
@@ -94,7 +75,7 @@ class DeploymentController(Controller):
         else:
             await self._recreate(rollout)
 
-    async def _note_pause(self, rollout: _Rollout) -> None:
+    async def _note_pause(self, rollout: Rollout) -> None:
         deployment = rollout.deployment
         known = condition(deployment, "Progressing")
         if progress.deadline_s(deployment) is None or (known and known["reason"] == "ProgressDeadlineExceeded"):
@@ -109,7 +90,7 @@ class DeploymentController(Controller):
 
     # Scaling and pause
 
-    async def _scale(self, rollout: _Rollout) -> None:
+    async def _scale(self, rollout: Rollout) -> None:
         await self._adopt_revision(rollout, create=False)
         deployment = rollout.deployment
         wanted = deployment["spec"]["replicas"]
@@ -129,7 +110,7 @@ class DeploymentController(Controller):
 
     # Strategies
 
-    async def _roll(self, rollout: _Rollout) -> None:
+    async def _roll(self, rollout: Rollout) -> None:
         new = await self._adopt_revision(rollout, create=True)
         if new is None:
             return
@@ -144,7 +125,7 @@ class DeploymentController(Controller):
                 await self._resize(rollout, item, count)
         await self._finish(rollout)
 
-    async def _recreate(self, rollout: _Rollout) -> None:
+    async def _recreate(self, rollout: Rollout) -> None:
         await self._adopt_revision(rollout, create=False)
         for item in [item for item in rollout.old if arithmetic.size(item) > 0]:
             await self._resize(rollout, item, 0)
@@ -155,14 +136,14 @@ class DeploymentController(Controller):
             await self._resize(rollout, new, rollout.deployment["spec"]["replicas"])
         await self._finish(rollout)
 
-    def _old_pods_left(self, rollout: _Rollout) -> bool:
+    def _old_pods_left(self, rollout: Rollout) -> bool:
         owners = {item["metadata"]["uid"] for item in rollout.old}
         return arithmetic.total(rollout.old, "replicas") > 0 or any(
             (controller_of(pod) or {}).get("uid") in owners and pod_phase(pod) not in ("Succeeded", "Failed")
             for pod in self._pods.items(rollout.deployment["metadata"]["namespace"])
         )
 
-    async def _finish(self, rollout: _Rollout) -> None:
+    async def _finish(self, rollout: Rollout) -> None:
         deployment = rollout.deployment
         if progress.is_complete(deployment, deployment.get("status", {})):
             await self._clean_up(rollout)
@@ -173,7 +154,7 @@ class DeploymentController(Controller):
 
     # Revisions
 
-    async def _adopt_revision(self, rollout: _Rollout, *, create: bool) -> Object | None:
+    async def _adopt_revision(self, rollout: Rollout, *, create: bool) -> Object | None:
         """Number the new ReplicaSet, creating it if asked to; None when another look is needed first."""
         deployment = rollout.deployment
         revision = max((revisions.revision_of(item) for item in rollout.old), default=0) + 1
@@ -191,7 +172,7 @@ class DeploymentController(Controller):
         await self._note_revision(rollout, "FoundNewReplicaSet", f'Found new replica set "{name}"', replace=False)
         return rollout.new
 
-    async def _create_set(self, rollout: _Rollout, revision: int) -> Object | None:
+    async def _create_set(self, rollout: Rollout, revision: int) -> Object | None:
         deployment = rollout.deployment
         surge = arithmetic.fence_posts(deployment)[0]
         replicas = arithmetic.new_set_size(deployment, rollout.old, None)
@@ -213,7 +194,7 @@ class DeploymentController(Controller):
         await self._note_revision(rollout, "NewReplicaSetCreated", f'Created new replica set "{name}"', replace=True)
         return rollout.new
 
-    async def _collide(self, rollout: _Rollout, name: str) -> None:
+    async def _collide(self, rollout: Rollout, name: str) -> None:
         """The name belongs to another template: count the collision, so that the next attempt gets another name."""
         deployment = rollout.deployment
         taken = await self.client.get(REPLICASETS, deployment["metadata"]["namespace"], name)
@@ -225,7 +206,7 @@ class DeploymentController(Controller):
         status["collisionCount"] = (status.get("collisionCount") or 0) + 1
         await self._write_status(rollout, status)
 
-    async def _creation_failed(self, rollout: _Rollout, name: str, error: ApiError) -> None:
+    async def _creation_failed(self, rollout: Rollout, name: str, error: ApiError) -> None:
         deployment = rollout.deployment
         message = f'Failed to create new replica set "{name}": {error.message}'
         if error.unreachable:
@@ -236,7 +217,7 @@ class DeploymentController(Controller):
             progress.set_condition(status, progress.make("Progressing", "False", "ReplicaSetCreateError", message))
             await self._write_status(rollout, status)
 
-    async def _note_revision(self, rollout: _Rollout, reason: str, message: str, *, replace: bool) -> None:
+    async def _note_revision(self, rollout: Rollout, reason: str, message: str, *, replace: bool) -> None:
         deployment = rollout.deployment
         status = copy.deepcopy(deployment.get("status") or {})
         has_deadline = progress.deadline_s(deployment) is not None
@@ -250,7 +231,7 @@ class DeploymentController(Controller):
         else:
             await self._write_status(rollout, status)
 
-    async def _ensure_annotation(self, rollout: _Rollout, number: str) -> None:
+    async def _ensure_annotation(self, rollout: Rollout, number: str) -> None:
         """Kubernetes lets annotations through with a status write; where a server does not, write them themselves."""
         deployment = rollout.deployment
         if annotations_of(deployment).get(revisions.REVISION) == number:
@@ -263,7 +244,7 @@ class DeploymentController(Controller):
 
     # Writes
 
-    async def _resize(self, rollout: _Rollout, replica_set: Object, count: int) -> None:
+    async def _resize(self, rollout: Rollout, replica_set: Object, count: int) -> None:
         before = arithmetic.size(replica_set)
         deployment = rollout.deployment
         wanted = deployment["spec"]["replicas"]
@@ -285,17 +266,9 @@ class DeploymentController(Controller):
         self._sets.learn(result)
         return result
 
-    async def _clean_up(self, rollout: _Rollout) -> None:
+    async def _clean_up(self, rollout: Rollout) -> None:
         """Delete the oldest empty ReplicaSets beyond revisionHistoryLimit."""
-        limit = rollout.deployment["spec"].get("revisionHistoryLimit")
-        alive = [item for item in rollout.old if not is_deleting(item)]
-        if limit is None or len(alive) <= limit:
-            return
-        for item in sorted(alive, key=revisions.revision_of)[: len(alive) - limit]:
-            status = item.get("status", {})
-            settled = item["metadata"]["generation"] <= status.get("observedGeneration", 0)
-            if status.get("replicas") or arithmetic.size(item) or not settled:
-                continue
+        for item in rollout.forgettable():
             meta = item["metadata"]
             try:
                 await self.client.delete(REPLICASETS, meta["namespace"], meta["name"], uid=meta["uid"])
@@ -303,7 +276,7 @@ class DeploymentController(Controller):
                 if not error.not_found:
                     raise
 
-    async def _write_status(self, rollout: _Rollout, status: Object, *, force: bool = False) -> None:
+    async def _write_status(self, rollout: Rollout, status: Object, *, force: bool = False) -> None:
         deployment = rollout.deployment
         if status == deployment.get("status", {}) and not force:
             return
