@@ -55,8 +55,9 @@ class Firewall:
         if program is None:
             raise LabError("nft is not installed")
         pipe = asyncio.subprocess.PIPE
+        nowhere = {"HOME": os.devnull}  # it would write down what it was told
         self._nft = await asyncio.create_subprocess_exec(
-            program, "-i", stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+            program, "-i", stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT, env=nowhere
         )
         try:
             await self._found()

@@ -14,6 +14,14 @@ def web(world, namespace, serving, replicas=2, **container):
     return world.items(namespace, "pods", "app=web")
 
 
+def ended(process):
+    """Whether it runs no longer; nobody may have waited for it where process 1 is no real init."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def took_s(world, pod):
     began = time.monotonic()
     try:
@@ -67,17 +75,26 @@ def test_one_of_the_pods_is_isolated_for_the_duration(world, namespace, serving,
 
 @pytest.mark.usefixtures("kernel")
 def test_a_new_agent_takes_up_what_the_old_one_left(own_world, serving, wait_until):
-    """A killed agent takes its rules with it, and the next one has them again; its end takes them for good."""
-    namespace = own_world.namespace()
-    (pod,) = web(own_world, namespace, serving, replicas=1)
-    own_world.chaos(namespace, "networkchaos", action="delay", delay={"latency": "100ms"})
-    wait_until(lambda: took_s(own_world, pod) > 0.15, "the delay to be felt")
-    own_world.stop("agent", signal.SIGKILL)
-    wait_until(lambda: took_s(own_world, pod) < 0.1, "the delay to be gone")
-    own_world.start("agent")
-    wait_until(lambda: took_s(own_world, pod) > 0.15, "the delay to be felt again")
-    own_world.end(namespace, "networkchaos")
-    assert took_s(own_world, pod) < 0.1
+    """A killed agent takes its rules and workers with it, and the next one has them again, counted once."""
+    world, namespace = own_world, own_world.namespace()
+    (pod,) = web(world, namespace, serving, replicas=1)
+    world.chaos(namespace, "networkchaos", action="delay", delay={"latency": "100ms"})
+    world.chaos(namespace, "stresschaos", stressors={"cpu": {"workers": 1, "load": 1}})
+    wait_until(lambda: took_s(world, pod) > 0.15, "the delay to be felt")
+    (worker,) = wait_until(world.workers, "a worker")
+    world.wait_holds(namespace, "stresschaos", "AllInjected")
+    world.stop("agent", signal.SIGKILL)
+    wait_until(lambda: took_s(world, pod) < 0.1, "the delay to be gone")
+    wait_until(lambda: ended(worker), "the worker to end")
+    world.start("agent")
+    wait_until(lambda: took_s(world, pod) > 0.15, "the delay to be felt again")
+    wait_until(world.workers, "a worker again")
+    found = world.fault(namespace, "stresschaos")
+    assert [each["injectedCount"] for each in found["status"]["experiment"]["containerRecords"]] == [1]
+    for plural in ("networkchaos", "stresschaos"):
+        world.end(namespace, plural)
+    assert took_s(world, pod) < 0.1
+    assert not world.workers()
 
 
 def test_memory_stress_over_the_limit_kills_the_container(world, namespace, serving, wait_until):
@@ -85,11 +102,11 @@ def test_memory_stress_over_the_limit_kills_the_container(world, namespace, serv
     (pod,) = web(world, namespace, serving, replicas=1, resources={"limits": {"memory": "128Mi"}})
     world.chaos(namespace, "stresschaos", stressors={"memory": {"workers": 2, "size": "256MB"}})
 
-    def ended():
+    def death():
         (status,) = world.get(namespace, "pods", pod["metadata"]["name"])["status"]["containerStatuses"]
         return status["lastState"].get("terminated")
 
-    assert wait_until(ended, "the container to be killed").items() >= {"exitCode": 137, "reason": "OOMKilled"}.items()
+    assert wait_until(death, "the container to be killed").items() >= {"exitCode": 137, "reason": "OOMKilled"}.items()
     world.wait_ready(namespace, pod["metadata"]["name"])
     found = world.wait_holds(namespace, "stresschaos", "AllInjected")
     assert found["status"]["experiment"]["containerRecords"][0]["id"].endswith("/main")
@@ -102,16 +119,11 @@ def test_memory_and_cpu_stress_are_processes_that_end_with_the_object(world, nam
     memory, cpu = {"workers": 1, "size": "25%"}, {"workers": 2, "load": 20}
     world.chaos(namespace, "stresschaos", stressors={"memory": memory, "cpu": cpu})
 
-    def workers():
-        agent = world._processes["agent"].pid
-        found = [each for each in psutil.Process(agent).children() if "worker.py" in " ".join(each.cmdline())]
-        return found if len(found) == 3 else None
-
-    found = wait_until(workers, "three workers")
+    found = wait_until(lambda: len(world.workers()) == 3 and world.workers(), "three workers")
     big = next(each for each in found if "memory" in each.cmdline())
     wait_until(lambda: big.memory_info().rss > 128 * 2**20, "128 MiB to be used")
     world.end(namespace, "stresschaos")
-    assert not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in found)
+    assert all(ended(each) for each in found)
 
 
 def test_pod_kill_deletes_as_many_as_asked_for(world, namespace, serving, wait_until):
@@ -131,11 +143,11 @@ def test_container_kill_is_a_crash(world, namespace, serving, wait_until):
     (pod,) = web(world, namespace, serving, replicas=1)
     world.chaos(namespace, "podchaos", action="container-kill", containerNames=["main"])
 
-    def ended():
+    def death():
         (status,) = world.get(namespace, "pods", pod["metadata"]["name"])["status"]["containerStatuses"]
         return status["restartCount"] == 1 and status["lastState"].get("terminated")
 
-    assert wait_until(ended, "the container to be killed").items() >= {"exitCode": 137, "reason": "Error"}.items()
+    assert wait_until(death, "the container to be killed").items() >= {"exitCode": 137, "reason": "Error"}.items()
     world.end(namespace, "podchaos")
 
 
