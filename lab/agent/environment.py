@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import os
 import re
 from dataclasses import dataclass
 from typing import Any
+
+import psutil
 
 from lab.client import CONFIGMAPS, SECRETS, Client, Resource
 from lab.errors import ApiError
@@ -120,6 +124,11 @@ def field(facts: PodFacts, path: str) -> str:
 
 
 def _resource_field(container: Object, reference: Object) -> str:
+    """A request or limit in units of the divisor, rounded up; without a limit it is what the node has."""
     section, _, name = reference["resource"].partition(".")
-    amount = (container.get("resources", {}).get(section) or {}).get(name, 0)
-    return str(round(quantity(amount) / quantity(reference.get("divisor") or 1) + 0.499))
+    amount = (container.get("resources", {}).get(section) or {}).get(name)
+    if amount is None:
+        whole = {"cpu": os.cpu_count() or 1, "memory": psutil.virtual_memory().total}
+        amount = whole.get(name, 0) if section == "limits" else 0
+    # Binary fractions: 0.3 / 0.1 is a little more than 3, and is 3.
+    return str(math.ceil(round(quantity(amount) / quantity(reference.get("divisor") or 1), 6)))

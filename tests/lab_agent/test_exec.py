@@ -58,6 +58,15 @@ def test_input_reaches_the_command_whole_and_so_does_its_end(kubectl, pod):
     assert kubectl("exec", "-i", "one", "--", "cat", input=content).stdout == content
 
 
+def test_files_are_copied_both_ways(kubectl, pod, tmp_path):
+    """``kubectl cp`` is exec with tar at the other end."""
+    (tmp_path / "there.txt").write_text("hello\n")
+    place = kubectl("exec", "one", "--", "pwd").stdout.decode().strip()
+    assert kubectl("cp", "there.txt", f"one:{place}/there.txt", cwd=tmp_path).returncode == 0
+    assert kubectl("cp", f"one:{place}/there.txt", "back.txt", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "back.txt").read_text() == "hello\n"
+
+
 def test_a_terminal_is_one_and_has_the_size_of_the_clients(world, namespace, pod):
     """With ``-it`` the command sees a terminal, controls it, and reads what is typed."""
     pid, terminal = pty.fork()

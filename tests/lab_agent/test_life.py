@@ -1,6 +1,7 @@
 """A pod's life: start, environment, probes, restarts, end."""
 
 import json
+import os
 import time
 
 import psutil
@@ -38,6 +39,8 @@ def test_a_program_is_told_where_it_is_and_what_it_was_given(world, namespace, s
         {"name": "APP", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['app']"}}},
         {"name": "COLOUR", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "colour"}}},
         {"name": "MEMORY", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory", "divisor": "1Mi"}}},
+        {"name": "CORES", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}},
+        {"name": "ASKED", "valueFrom": {"resourceFieldRef": {"resource": "requests.cpu", "divisor": "1m"}}},
         {"name": "LATER", "value": "$(POD_NAME)/$(NOSUCH)"},
     ]
     more = {"env": env, "args": ["--name", "$(POD_NAME)"], "resources": {"limits": {"memory": "200Mi"}}}
@@ -50,6 +53,8 @@ def test_a_program_is_told_where_it_is_and_what_it_was_given(world, namespace, s
         "APP": "one",
         "COLOUR": "red",
         "MEMORY": "200",
+        "CORES": str(os.cpu_count()),
+        "ASKED": "0",
         "LATER": "one/$(NOSUCH)",
         "VERSION": "1",
         "POD_IP": pod["status"]["podIP"],

@@ -35,13 +35,13 @@ def in_groups(annotations):
 @pytest.fixture
 def ask(world):
     """Asks the agent as Prometheus and the API server do."""
+    return lambda path="/metrics/cadvisor": answer_of(world, path)
 
-    def get(path="/metrics/cadvisor"):
-        port = world.kube.get("/api/v1/nodes/lab-node")["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
-        headers = {"Authorization": f"Bearer {(world.state / 'token').read_text()}"}
-        return httpx.get(f"http://127.0.0.1:{port}{path}", headers=headers, trust_env=False)
 
-    return get
+def answer_of(world, path):
+    port = world.kube.get("/api/v1/nodes/lab-node")["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
+    headers = {"Authorization": f"Bearer {(world.state / 'token').read_text()}"}
+    return httpx.get(f"http://127.0.0.1:{port}{path}", headers=headers, trust_env=False)
 
 
 def series(page, name, namespace):
@@ -127,6 +127,14 @@ def test_without_control_groups_the_agent_watches_itself(own_world, serving, wai
     wait_until(lambda: state_of(own_world, namespace, "hog")["lastState"].get("terminated"), "the end to be seen")
     ended = state_of(own_world, namespace, "hog")["lastState"]["terminated"]
     assert (ended["exitCode"], ended["reason"]) == (137, "OOMKilled")
+    own_world.pod(namespace, "small", **serving)
+    own_world.wait_ready(namespace, "small")
+    own_world.delete(namespace, "pods", "hog", gracePeriodSeconds=0)
+    wait_until(lambda: len(own_world.items(namespace, "pods")) == 1, "the hog to go")
+    page = answer_of(own_world, "/metrics/cadvisor").text
+    assert series(page, "container_memory_working_set_bytes", namespace) > 2**20
+    assert series(page, "container_cpu_usage_seconds_total", namespace) >= 0
+    assert series(page, "container_cpu_cfs_throttled_periods_total", namespace) is None
     told = own_world.kube.get("/api/v1/nodes/lab-node")["metadata"]["annotations"]
     assert (told["lab/memory-limits"], told["lab/cpu-limits"]) == ("watched by the agent", "not held")
 
