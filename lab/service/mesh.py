@@ -24,9 +24,9 @@ from lab.service.logs import Sampled
 from lab.service.settings import Peer, Settings, SettingsError
 from lab.service.telemetry import Telemetry
 
-HEARTBEAT_S = 1.0
+HEARTBEAT_S = 2.0
 RETRY_S = 0.25  # after a refused handshake: trouble that goes on shows in every window of a second, scaled as it may be
-PEER_TIMEOUT_S = 3.0
+PEER_TIMEOUT_S = 5.0
 EXCHANGE_TIMEOUT_S = 1.0
 FORMING_S = 10.0  # a mesh younger than this is forming, not broken
 CALLERS_AT_ONCE = 16

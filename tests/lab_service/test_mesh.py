@@ -42,7 +42,7 @@ def test_three_replicas_mesh_over_the_post_quantum_group(three, eventually):
         page = replica.get("/mesh/peers").json()
         assert page["self"] == replica.name
         assert {peer["name"] for peer in page["peers"]} == {"r0", "r1", "r2"} - {replica.name}
-        assert all(peer["alive"] and peer["last_seen_s"] < 3 for peer in page["peers"])
+        assert all(peer["alive"] and peer["last_seen_s"] < 5 for peer in page["peers"])
         assert {peer["group"] for peer in page["peers"]} == {"X25519MLKEM768"}
         assert replica.get("/health").json()["dependencies"]["mesh"]["status"] == "ok"
         assert offered(replica.address, "X25519:X25519MLKEM768") == "X25519MLKEM768"
