@@ -97,8 +97,14 @@ def test_a_new_agent_takes_up_what_the_old_one_left(own_world, serving, wait_unt
     assert not world.workers()
 
 
-def test_memory_stress_over_the_limit_kills_the_container(world, namespace, serving, wait_until):
+@pytest.mark.parametrize("watched_by", ["the kernel", "the agent"])
+def test_memory_stress_over_the_limit_kills_the_container(request, serving, wait_until, watched_by):
     """OOMKilled, 137, as a program of the container's own would end; the run that follows is not stressed."""
+    world = request.getfixturevalue("world" if watched_by == "the kernel" else "own_world")
+    if watched_by == "the agent":
+        world.stop("agent")
+        world.start("agent", "--no-cgroups")
+    namespace = world.namespace()
     (pod,) = web(world, namespace, serving, replicas=1, resources={"limits": {"memory": "128Mi"}})
     world.chaos(namespace, "stresschaos", stressors={"memory": {"workers": 2, "size": "256MB"}})
 
@@ -108,6 +114,7 @@ def test_memory_stress_over_the_limit_kills_the_container(world, namespace, serv
 
     assert wait_until(death, "the container to be killed").items() >= {"exitCode": 137, "reason": "OOMKilled"}.items()
     world.wait_ready(namespace, pod["metadata"]["name"])
+    assert not world.workers()
     found = world.wait_holds(namespace, "stresschaos", "AllInjected")
     assert found["status"]["experiment"]["containerRecords"][0]["id"].endswith("/main")
     world.end(namespace, "stresschaos")
