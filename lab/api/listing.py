@@ -14,7 +14,7 @@ from lab.api import errors
 from lab.api.errors import ApiError
 from lab.api.resources import Resource
 from lab.api.selectors import Predicate, both, field_predicate, label_predicate
-from lab.api.store import Key, Store, Stored
+from lab.api.store import Expired, Key, Store, Stored
 
 PATIENCE_S = 3.0  # how long a list waits for a version that is not there yet
 
@@ -91,14 +91,15 @@ async def page(store: Store, chosen: Selection, query: Mapping[str, str]) -> tup
         raise errors.bad_request(f'resourceVersionMatch: Unsupported value: "{match}"')
     if wanted > store.revision:
         await _wait_for(store, wanted)
-    if match == "Exact" and wanted < store.revision and not token:
-        raise errors.expired(f"The resourceVersion for the provided list is too old: {wanted} ({store.revision})")
-    revision, items = store.revision, store.list(chosen.row.stored_as, chosen.namespace)
-    if token:
-        revision, after = _parse_token(token)
-        if revision < store.oldest(chosen.row.stored_as):
-            raise _token_expired()
-        items = [item for item in items if item.key > after]
+    revision, after = _parse_token(token) if token else (wanted if match == "Exact" else store.revision, ("", ""))
+    try:
+        items = store.list(chosen.row.stored_as, chosen.namespace, revision)
+    except Expired:
+        if token:
+            raise _token_expired() from None
+        why = f"The resourceVersion for the provided list is too old: {revision} ({store.revision})"
+        raise errors.expired(why) from None
+    items = [item for item in items if item.key > after]
     if chosen.predicate is not None:
         items = [item for item in items if chosen.predicate(item.body)]
     metadata: dict[str, Any] = {"resourceVersion": str(revision)}

@@ -63,6 +63,8 @@ def write(objects: Objects, row: Resource, old: Stored, sent: Body, options: Opt
         place = body
         for step in parents:
             place = place.setdefault(step, {})
+            if not isinstance(place, dict):
+                raise errors.bad_request(f"{row.kind} {old.key[1]} has no object at {step} to keep its replicas in")
         place[last] = replicas
         ownership.updated(row, old.body, body, options.writer, "scale")
 

@@ -113,12 +113,31 @@ class Store:
         """One object, or None. ``namespace`` is "" for cluster-wide kinds."""
         return self._kind(kind).objects.get((namespace, name))
 
-    def list(self, kind: str, namespace: str = "") -> list[Stored]:
-        """All objects, or those of one namespace, ordered by namespace and name."""
+    def list(self, kind: str, namespace: str = "", revision: int | None = None) -> list[Stored]:
+        """All objects, or those of one namespace, ordered by namespace and name; as they were at ``revision``.
+
+        The past is the present without what happened since. Raises :class:`Expired` when that is not known any more.
+        """
         objects = self._kind(kind).objects
+        if revision is not None and revision < self.revision:
+            objects = self._past(kind, revision)
         chosen = [one for key, one in objects.items() if not namespace or key[0] == namespace]
         chosen.sort(key=lambda one: one.key)
         return chosen
+
+    def _past(self, kind: str, revision: int) -> dict[Key, Stored]:
+        shelf = self._kind(kind)
+        if revision < shelf.oldest:
+            raise Expired(revision, shelf.oldest)
+        objects = dict(shelf.objects)
+        for event in reversed(shelf.history):
+            if event.revision <= revision:
+                break
+            if event.before is None:
+                del objects[event.after.key]
+            else:
+                objects[event.after.key] = event.before
+        return objects
 
     def create(self, kind: str, namespace: str, body: dict[str, Any]) -> Stored:
         """Store a new object (the caller has checked that the name is free)."""

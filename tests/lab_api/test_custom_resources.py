@@ -8,6 +8,8 @@ import time
 import uuid
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -189,6 +191,16 @@ def test_names_that_another_kind_has_are_not_accepted(http, group):
     assert http.get(f"/apis/{group}/v1/gadgets").status_code == 404
 
 
+def test_a_definition_whose_status_was_emptied_is_established_again(http, group):
+    """Its conditions are the server's to say."""
+    http.post(CRDS, json=_definition(group)).raise_for_status()
+    path = f"{CRDS}/widgets.{group}"
+    held = http.get(path).json()
+    http.put(f"{path}/status", json={**held, "status": {}}).raise_for_status()
+    conditions = http.get(path).json()["status"]["conditions"]
+    assert [one["status"] for one in conditions] == ["True", "True"]
+
+
 def test_kubectl_lives_with_a_kind_that_it_never_heard_of(kubectl, group, namespace, tmp_path):
     """apply, wait, get with the definition's columns, a change by apply, explain, delete: as for any kind."""
     columns = [{"name": "Mode", "type": "string", "jsonPath": ".spec.mode"}]
@@ -215,3 +227,46 @@ def test_definitions_and_their_objects_survive_a_restart(run_api, tmp_path):
         assert second.http.get(f"{path}/a").json()["spec"] == {"mode": "one", "count": 3}
         items = second.http.get(path).json()["items"]
         assert [(one["kind"], one["apiVersion"]) for one in items] == [("Widget", "x.example.org/v1")]
+
+
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-2, 2), st.text("ab", max_size=2))
+JUNK = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2),
+        st.dictionaries(
+            st.sampled_from(["spec", "mode", "labels", "free", "type", "properties", "items", "enum", "x"]),
+            inner,
+            max_size=3,
+        ),
+    ),
+    max_leaves=6,
+)
+PATCHES = ("strategic-merge-patch+json", "merge-patch+json", "json-patch+json", "apply-patch+yaml")
+
+
+def test_no_body_of_a_custom_resource_makes_a_500(http, strict, namespace):
+    """Objects, patches and schemas that make no sense are the client's mistake."""
+    path = strict(namespace)
+    http.post(path, json={"metadata": {"name": "a"}, "spec": {"mode": "one"}}).raise_for_status()
+
+    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @given(junk=JUNK, mode=SCALARS)
+    def drive(junk, mode):
+        body = {"metadata": {"name": "a"}, "spec": junk}
+        answers = [
+            http.post(path, json=body),
+            http.put(f"{path}/a", json=body),
+            http.put(f"{path}/a/status", json=body),
+        ]
+        for media in PATCHES:
+            headers = {"Content-Type": f"application/{media}"}
+            for sent in ({"spec": junk, "status": mode}, [{"op": "replace", "path": "/spec", "value": junk}], junk):
+                content = json.dumps(sent)
+                answers.append(http.patch(f"{path}/a?fieldManager=m&force=true", content=content, headers=headers))
+        bad = _definition("junk.example.org", {"type": "object", "properties": {"spec": junk}, "enum": mode})
+        answers.append(http.post(f"{CRDS}?dryRun=All", json=bad))
+        for answer in answers:
+            assert answer.status_code < 500, f"{answer.request.method} {answer.request.url} {junk}: {answer.text}"
+
+    drive()

@@ -125,3 +125,19 @@ def test_what_was_read_does_not_change():
     assert (held.body["n"], held.raw) == (0, raw)
     with pytest.raises(KeyError):
         store.replace("pods", held, held.body)
+
+
+def test_the_past_is_what_it_was():
+    """A list at an earlier revision has what was there, in the state that it had; too early is expired."""
+    store = Store(history=4)
+    for name, action in (("a", "put"), ("b", "put"), ("a", "put"), ("c", "put")):
+        _apply(store, name, action)
+    revision, then = store.revision, store.list("pods")
+    for name, action in (("a", "delete"), ("b", "put"), ("d", "put")):
+        _apply(store, name, action)
+    assert store.list("pods", revision=revision) == then
+    assert [one.key[1] for one in store.list("pods")] == ["b", "c", "d"]
+    _apply(store, "b", "put")
+    _apply(store, "b", "put")
+    with pytest.raises(Expired):
+        store.list("pods", revision=revision)

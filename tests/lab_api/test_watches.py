@@ -153,6 +153,21 @@ def test_pages(http, configmaps):
     assert (names, left) == (list("abcde"), [3, 1, None])
 
 
+def test_pages_are_of_one_moment(http, configmaps):
+    """What is written between two pages of a list is not in the second; an exact list finds that moment again."""
+    for name in "abcd":
+        http.post(configmaps, json={"metadata": {"name": name}}).raise_for_status()
+    first = http.get(configmaps, params={"limit": 2}).json()
+    http.delete(f"{configmaps}/c").raise_for_status()
+    http.post(configmaps, json={"metadata": {"name": "cc"}}).raise_for_status()
+    query = {"limit": 2, "continue": first["metadata"]["continue"]}
+    second = http.get(configmaps, params=query).json()
+    assert [one["metadata"]["name"] for one in second["items"]] == ["c", "d"]
+    query = {"resourceVersion": first["metadata"]["resourceVersion"], "resourceVersionMatch": "Exact"}
+    exact = http.get(configmaps, params=query).json()
+    assert [one["metadata"]["name"] for one in exact["items"]] == list("abcd")
+
+
 def test_items_of_a_list_have_no_kind(http, configmaps):
     """Their kind and apiVersion are said once, by the list."""
     _make(http, configmaps, "a")

@@ -71,7 +71,7 @@ class Definitions:
         if problem:
             taken = _condition("NamesAccepted", "False", "NameConflict", problem)
             waiting = _condition("Established", "False", "NotAccepted", "not all names are accepted")
-            conditions, accepted = [taken, waiting], stored.body["status"]["acceptedNames"]
+            conditions, accepted = [taken, waiting], _accepted(stored)
         else:
             free = _condition("NamesAccepted", "True", "NoConflicts", "no conflicts found")
             words = "the initial names have been accepted"
@@ -100,14 +100,14 @@ class Definitions:
 
     def _set(self, stored: Stored, conditions: list[Body], accepted: Body) -> None:
         """Write conditions; one that says the same as before keeps its time."""
-        held = {one["type"]: one for one in stored.body["status"].get("conditions") or ()}
+        held = {one["type"]: one for one in (stored.body.get("status") or {}).get("conditions") or ()}
         for one in conditions:
             before = held.get(one["type"])
             if before is None or before["status"] != one["status"] or before["reason"] != one["reason"]:
                 held[one["type"]] = one
 
         def edit(body: Body) -> None:
-            body["status"].update(conditions=list(held.values()), acceptedNames=accepted)
+            body.setdefault("status", {}).update(conditions=list(held.values()), acceptedNames=accepted)
 
         self._objects.change(self._row(), stored, edit)
 
@@ -118,7 +118,7 @@ class Definitions:
         if stored is not None:
             words = "CustomResource deletion is in progress"
             doing = _condition("Terminating", "True", "InstanceDeletionInProgress", words)
-            self._set(stored, [doing], stored.body["status"]["acceptedNames"])
+            self._set(stored, [doing], _accepted(stored))
         while self._any_left(name):
             await store.next_change()
         stored = store.get(STORED, "", name)
@@ -158,6 +158,10 @@ def _condition(kind: str, status: str, reason: str, message: str) -> Body:
         "reason": reason,
         "message": message,
     }
+
+
+def _accepted(stored: Stored) -> Body:
+    return (stored.body.get("status") or {}).get("acceptedNames") or {"plural": "", "kind": ""}
 
 
 def _true(body: Body, kind: str) -> bool:
