@@ -8,8 +8,11 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from lab.client import PODS
+from lab.controllers.kubestate.exporter import Exporter
 from lab.controllers.kubestate.pods import samples
 from lab.controllers.kubestate.samples import line
+from lab.controllers.work import Informers
 
 # The expression of the alert KubePodCrashLooping, as published by the kubernetes-mixin project; 5 m at time scale 60.
 CRASH_LOOPING = 'max_over_time(kube_pod_container_status_waiting_reason{reason="CrashLoopBackOff", job="kube-state-metrics"}[5s]) >= 1'  # noqa: E501
@@ -103,3 +106,13 @@ def test_a_pod_that_nobody_has_touched_yet_says_only_what_is_known():
 def test_label_values_are_escaped_as_the_text_format_asks():
     """Backslash, quote and line break."""
     assert line("f", {"a": 'x\\"\n'}, 0.5) == 'f{a="x\\\\\\"\\n"} 0.5\n'
+
+
+def test_one_odd_object_does_not_cost_the_page_of_all_others():
+    """A pod that says less than any pod may is logged; the rest is told."""
+    informers = Informers(None)
+    exporter = Exporter(informers, 0)
+    for number, (name, spec) in enumerate([("odd", {}), ("good", {"containers": [{"name": "c"}]})], start=1):
+        meta = {"namespace": "n", "name": name, "uid": name, "resourceVersion": str(number)}
+        informers.of(PODS).learn({"metadata": meta, "spec": spec})
+    assert b'kube_pod_restart_policy{namespace="n",pod="good",uid="good",type="Always"} 1\n' in exporter.page()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ _KINDS: tuple[tuple[Resource, _Families, Callable[[Object], Iterator[Sample]]], 
     (NAMESPACES, cluster.NAMESPACE_FAMILIES, cluster.namespace),
     (RESOURCEQUOTAS, cluster.QUOTA_FAMILIES, cluster.quota),
 )
+_log = logging.getLogger(__name__)
 _FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -49,14 +51,14 @@ class _Kind:
         self._families = families
         self._samples = samples
         self._lines: dict[str, dict[str, str]] = {}
-        self._page: str | None = None
+        self._page: bytes | None = None
         informer.on_change(self._changed)
 
     def _changed(self, old: Object | None, new: Object | None) -> None:
         self._lines.pop(key_of(new or old or {}), None)
         self._page = None
 
-    def page(self) -> str:
+    def page(self) -> bytes:
         """All lines, family by family, as the text format wants them."""
         if self._page is None:
             rendered = [self._lines_of(item) for item in self.informer.items()]
@@ -64,17 +66,23 @@ class _Kind:
             for name, (kind, text) in self._families.items():
                 parts.append(f"# HELP {name} {text}\n# TYPE {name} {kind}\n")
                 parts += [lines[name] for lines in rendered if name in lines]
-            self._page = "".join(parts)
+            self._page = "".join(parts).encode()
         return self._page
 
     def _lines_of(self, item: Object) -> dict[str, str]:
         key = key_of(item)
         if key not in self._lines:
-            lines: dict[str, str] = {}
+            self._lines[key] = self._render(item)
+        return self._lines[key]
+
+    def _render(self, item: Object) -> dict[str, str]:
+        lines: dict[str, str] = {}
+        try:
             for family, labels, value in self._samples(item):
                 lines[family] = lines.get(family, "") + line(family, labels, value)
-            self._lines[key] = lines
-        return self._lines[key]
+        except (KeyError, TypeError, ValueError, AttributeError):  # one odd object must not cost us all others
+            _log.exception("%s %s cannot be told in full", self.informer.resource.plural, key_of(item))
+        return lines
 
 
 class Exporter:
@@ -86,9 +94,9 @@ class Exporter:
         self._kinds = [_Kind(informers.of(resource), families, samples) for resource, families, samples in _KINDS]
         self._port = port
 
-    def page(self) -> str:
+    def page(self) -> bytes:
         """The whole page."""
-        return "".join(kind.page() for kind in self._kinds)
+        return b"".join(kind.page() for kind in self._kinds)
 
     async def start(self) -> None:
         """Listen. Raises :class:`LabError` when the port is taken."""
@@ -114,7 +122,7 @@ class Exporter:
 
         if not all(kind.informer.synced.is_set() for kind in self._kinds if kind.informer.resource in _ESSENTIAL):
             return web.Response(status=503, text="not in step with the API yet\n")
-        return web.Response(body=self.page().encode(), headers={"Content-Type": _FORMAT})
+        return web.Response(body=self.page(), headers={"Content-Type": _FORMAT})
 
 
 _ESSENTIAL = {PODS, DEPLOYMENTS, REPLICASETS, NODES}
