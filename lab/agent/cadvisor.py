@@ -31,7 +31,7 @@ _FAMILIES: tuple[tuple[str, str, str, Value], ...] = (
     ("container_memory_usage_bytes", "gauge", "Memory in use, caches included.", lambda _, u: u.memory),
     ("container_memory_working_set_bytes", "gauge", "Memory that cannot be dropped.", lambda _, u: u.working_set),
     ("container_memory_rss", "gauge", "Anonymous memory in bytes.", lambda _, u: u.rss),
-    ("container_oom_events_total", "counter", "Kills for memory, over all restarts.", lambda c, _: c.oom_kills),
+    ("container_oom_events_total", "counter", "Kills for memory, over all restarts.", lambda c, _: _kills(c)),
     (
         "container_spec_memory_limit_bytes",
         "gauge",
@@ -63,6 +63,12 @@ def text(pods: list[Pod]) -> str:
     for name, help_text, number in machine:
         lines += [f"# HELP {name} {help_text}", f"# TYPE {name} gauge", f"{name} {number}"]
     return "\n".join(lines) + "\n"
+
+
+def _kills(container: Container) -> int:
+    """Of all runs, so that a restart does not hide why it was; cAdvisor forgets with each run."""
+    group = container.process.group if container.process else None
+    return container.oom_kills + (group.oom_kills() if group else 0)
 
 
 def _quota(container: Container) -> int | None:

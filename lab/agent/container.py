@@ -57,7 +57,7 @@ class Container:
         self.ended = asyncio.Event()  # of the present run; logs are followed until then
         self.env: dict[str, str] = {}
         self.guests: set[Process] = set()  # programs that exec has started
-        self.oom_kills = 0
+        self.oom_kills = 0  # in runs that have ended
         self.pause = False
         self._exchanged = False  # by an image that somebody else has named
         self.publish = publish
@@ -227,13 +227,13 @@ class Container:
         """Nothing of it is left when this returns."""
         for guest in self.guests:
             guest.signal(signal.SIGKILL)
-        if process.group is not None and process.group.oom_kills():
-            process.out_of_memory = True
+        kills = process.group.oom_kills() if process.group else 0
+        process.out_of_memory = process.out_of_memory or kills > 0
         await process.clear()
-        self.oom_kills += int(process.out_of_memory)
+        self.oom_kills += max(kills, int(process.out_of_memory))
         self.context.limited.pop(process, None)
         self.context.records.erase(record_name(self.facts.pod, self.name))
-        reason = "OOMKilled" if process.out_of_memory else "Completed" if code == 0 else "Error"
+        reason = "Completed" if code == 0 else "OOMKilled" if process.out_of_memory else "Error"
         self.process = None
         self._terminated(code, reason, "")
 
