@@ -113,22 +113,10 @@ def field_of(kind: Type | None, key: str) -> Field | None:
     if kind.kind == "map" and kind.item:
         return Field(key, kind.item)
     if kind.kind == "custom":
-        return _custom_field(kind.schema or {}, key)
+        from lab.api.custom import typed
+
+        return typed.field_of(kind.schema or {}, key)
     return None
-
-
-def _custom_field(schema: dict[str, Any], key: str) -> Field | None:
-    """The field of an object after a structural schema; only lists with one map key are merged by it."""
-    if key == "metadata":
-        return Field(key, struct("ObjectMeta"))
-    inner = (schema.get("properties") or {}).get(key) or schema.get("additionalProperties")
-    if not isinstance(inner, dict):
-        return None
-    if inner.get("type") != "array":
-        return Field(key, Type("custom", schema=inner))
-    keys, kind = inner.get("x-kubernetes-list-map-keys") or [], inner.get("x-kubernetes-list-type")
-    merge_key = keys[0] if kind == "map" and len(keys) == 1 else "" if kind == "set" else None
-    return Field(key, Type("list", Type("custom", schema=inner.get("items") or {})), merge_key=merge_key)
 
 
 @dataclass
@@ -146,7 +134,9 @@ def conform(value: Any, kind: Type, notes: Conformed, *, owner: str = "", path: 
     Of a custom resource, only metadata is typed here; the rest is pruned by its schema.
     """
     if kind.kind == "custom":
-        return _conform_custom(value, kind.schema or {}, notes)
+        from lab.api.custom import typed
+
+        return typed.conform(value, kind.schema or {}, notes)
     if kind.kind == "struct":
         return _conform_struct(value, structs()[kind.name], notes, path)
     if kind.kind == "list" and kind.item:
@@ -168,20 +158,6 @@ def conform(value: Any, kind: Type, notes: Conformed, *, owner: str = "", path: 
             if one is not None
         }
     return _SCALARS[kind.kind](value, owner, path)
-
-
-_HEAD = {"apiVersion": Type("string"), "kind": Type("string")}
-
-
-def _conform_custom(value: Any, schema: dict[str, Any], notes: Conformed) -> dict[str, Any]:
-    from lab.api.custom.structural import prune
-
-    if not isinstance(value, dict):
-        raise _problem(value, "map[string]interface {}", "", "")
-    types = {**_HEAD, "metadata": struct("ObjectMeta")}
-    head = {key: conform(value[key], types[key], notes, path=key) for key in types if value.get(key) is not None}
-    rest = {key: one for key, one in value.items() if key not in types}
-    return {**head, **prune(rest, schema, notes.unknown)}
 
 
 def _conform_struct(value: Any, shape: Struct, notes: Conformed, path: str) -> dict[str, Any]:

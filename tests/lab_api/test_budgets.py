@@ -143,6 +143,20 @@ def test_a_malformed_eviction_is_the_clients_mistake(http, namespace, pod, body)
     assert http.post(f"{path}/eviction", json=body).status_code == 400
 
 
+def test_kubectl_drain_gives_way_to_a_budget(kubectl, http, namespace, pod):
+    """It tries, is told why not, and gives up at its own deadline; without the budget the pod goes."""
+    node = f"node-{namespace}"
+    http.post("/api/v1/nodes", json={"metadata": {"name": node}}).raise_for_status()
+    path = _ready(http, namespace, pod("one", nodeName=node))
+    budget = _budget(http, namespace, observedGeneration=1, currentHealthy=3, desiredHealthy=3)
+    words = kubectl("drain", node, "--force", "--timeout=1s", fails=True)
+    assert "Cannot evict pod as it would violate the pod's disruption budget." in words
+    http.delete(budget).raise_for_status()
+    kubectl("drain", node, "--force", "--timeout=1s", fails=True)  # no agent ends the pod here
+    assert http.get(path).json()["metadata"]["deletionTimestamp"]
+    http.delete(f"/api/v1/nodes/{node}").raise_for_status()
+
+
 # -- autoscalers
 
 

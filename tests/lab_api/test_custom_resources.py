@@ -201,6 +201,21 @@ def test_a_definition_whose_status_was_emptied_is_established_again(http, group)
     assert [one["status"] for one in conditions] == ["True", "True"]
 
 
+def test_versions_are_faces_of_the_same_objects(http, group, namespace):
+    """What is created as one version is read as another; a version that is not served is not there."""
+    body = _definition(group)
+    first = body["spec"]["versions"][0]
+    for name, served in (("v1beta1", True), ("v1alpha1", False)):
+        body["spec"]["versions"].append({**first, "name": name, "served": served, "storage": False})
+    http.post(CRDS, json=body).raise_for_status()
+    path = f"namespaces/{namespace}/widgets"
+    made = http.post(f"/apis/{group}/v1beta1/{path}", json={"metadata": {"name": "a"}, "spec": {"x": 1}})
+    assert made.json()["apiVersion"] == f"{group}/v1beta1"
+    read = http.get(f"/apis/{group}/v1/{path}/a").json()
+    assert (read["apiVersion"], read["spec"]) == (f"{group}/v1", {"x": 1})
+    assert http.get(f"/apis/{group}/v1alpha1/{path}").status_code == 404
+
+
 def test_kubectl_lives_with_a_kind_that_it_never_heard_of(kubectl, group, namespace, tmp_path):
     """apply, wait, get with the definition's columns, a change by apply, explain, delete: as for any kind."""
     columns = [{"name": "Mode", "type": "string", "jsonPath": ".spec.mode"}]
