@@ -104,7 +104,8 @@ def test_a_pod_that_nobody_has_touched_yet_says_only_what_is_known():
 
 
 def test_label_values_are_escaped_as_the_text_format_asks():
-    """Backslash, quote and line break."""
+    """Backslash, quote and line break; values without the noise of binary fractions."""
+    assert line("f", {}, 9 * 1e-3) == "f{} 0.009\n"
     assert line("f", {"a": 'x\\"\n'}, 0.5) == 'f{a="x\\\\\\"\\n"} 0.5\n'
 
 

@@ -35,7 +35,7 @@ def moment(family: str, labels: Labels, text: str | None) -> Iterator[Sample]:
 def line(family: str, labels: Labels, value: float) -> str:
     """One line of Prometheus' text format."""
     inside = ",".join(f'{key}="{_escape(text)}"' for key, text in labels.items())
-    number = str(int(value)) if value == int(value) else repr(value)
+    number = str(int(value)) if value == int(value) else f"{value:.15g}"
     return f"{family}{{{inside}}} {number}\n"
 
 
