@@ -25,12 +25,12 @@ def test_a_delay_is_felt_by_whoever_talks_to_the_pod_and_by_whom_it_talks_to(run
             await place.serve(number)
         await place.bring(plan(Effect(delay_s=0.1)), [1])
         took_s, lines = await place.call(1, source=2)
-        assert 0.28 < took_s < 0.6
+        assert 0.28 < took_s < 1.5
         assert lines == [place.address(2), "hello"]
         took_s, _ = await place.call(2, source=1)
-        assert 0.18 < took_s < 0.5
+        assert 0.18 < took_s < 1.5
         took_s, _ = await place.call(2, source=3)
-        assert took_s < 0.09
+        assert took_s < 0.18
 
     run(scenario)
 
@@ -53,7 +53,7 @@ def test_established_connections_are_cut_once_and_new_ones_are_slow(run):
         writer.write(b"half")
         await asyncio.sleep(0.1)
         await place.network.lift("u", ".", "n/p1")
-        assert (await place.call(1))[0] < 0.05
+        assert (await place.call(1))[0] < 0.1
         await asyncio.sleep(0.3)
         writer.write(b" whole\n")
         assert await asyncio.wait_for(reader.readline(), 1) == b"half whole\n"
