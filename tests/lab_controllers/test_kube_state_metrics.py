@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 
 import httpx
 import pytest
@@ -107,6 +108,17 @@ def test_label_values_are_escaped_as_the_text_format_asks():
     """Backslash, quote and line break; values without the noise of binary fractions."""
     assert line("f", {}, 9 * 1e-3) == "f{} 0.009\n"
     assert line("f", {"a": 'x\\"\n'}, 0.5) == 'f{a="x\\\\\\"\\n"} 0.5\n'
+
+
+def test_a_port_that_is_taken_is_one_sentence(world):
+    """The process says so and ends, with nothing half-started; a controller that is switched off is not started."""
+    argv = [sys.executable, "-m", "lab.controllers", "--state", str(world.state), "--except", "ingress,node"]
+    argv += ["--kube-state-metrics-port", str(world.metrics_port)]
+    ended = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
+    said = (
+        f"lab.controllers: kube-state-metrics cannot listen on 127.0.0.1:{world.metrics_port}: Address already in use"
+    )
+    assert (ended.returncode, ended.stderr.strip()) == (1, said)
 
 
 def test_one_odd_object_does_not_cost_the_page_of_all_others():

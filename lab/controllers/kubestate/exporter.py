@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -110,7 +111,8 @@ class Exporter:
             await web.TCPSite(runner, "127.0.0.1", self._port).start()
         except OSError as error:
             await runner.cleanup()
-            raise LabError(f"kube-state-metrics cannot listen on 127.0.0.1:{self._port}: {error.strerror}") from None
+            why = os.strerror(error.errno) if error.errno else str(error)
+            raise LabError(f"kube-state-metrics cannot listen on 127.0.0.1:{self._port}: {why}") from None
         self._runner = runner
 
     async def stop(self) -> None:
