@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from chaoslib.extension import get_extension
 
 from muster.chaos import outputs, story
 from muster.chaos.context import Configuration, Place, open_kube, place
+from muster.chaos.exclusive import Exclusive
 from muster.chaos.sources import watchers
 from muster.chaos.story import Story
 from muster.chaos.watch import Watcher
@@ -36,10 +38,12 @@ class Recording:
         self._load: Load | None = None
         self._watchers: list[Watcher] = []
         self._story: Story | None = None
+        self._alone = ExitStack()
 
     def start(self) -> None:
         """Bring users in, then watch. Raises :class:`~muster.errors.MusterError` when that cannot be done."""
         system, env = self._where.system, self._where.env
+        self._alone.enter_context(Exclusive(system.name, env.name))
         self.folder.mkdir(parents=True, exist_ok=True)
         told = Story(self.name, system.name, env.name, self.folder / "events.jsonl")
         self._story = told
@@ -77,6 +81,7 @@ class Recording:
         if self._load is not None:
             self._load.stop()
             self._load = None
+        self._alone.close()
 
     def finish(self, *, interrupted: str = "") -> Judgement:
         """Take the last look at every source, judge, and write timeline.json."""
@@ -100,7 +105,6 @@ class Recording:
         alert = self.objectives.alert
         if not alert or self._story is None:
             return None
-        confirmed = self._story.timeline().first(Kind.FAULT_CONFIRMED)
-        new_pods = bool(confirmed and confirmed.data.get("hash"))
-        found = predict.detection(self._where.system, self._where.env, alert, new_targets=new_pods)
+        # Discovery of new pods is measured, and taken off: the prediction is that of pods that are scraped.
+        found = predict.detection(self._where.system, self._where.env, alert)
         return found.lower_s, found.upper_s

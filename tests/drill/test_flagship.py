@@ -58,8 +58,8 @@ def test_a_bad_release_is_detected_paged_rolled_back_and_proven_and_a_pod_kill_w
     run = (ROOT / "reports" / "latest").resolve()
     whole = json.loads((run / "timeline.json").read_text())
     assert whole["verdict"] == "PASS"
-    lower, upper = whole["measured"]["predicted_s"]
-    assert lower <= whole["measured"]["webhook_s"] <= upper
+    held = {row["objective"]: row["verdict"] for row in whole["objectives"] if row["experiment"] == "bad-release"}
+    assert held["predicted"] == "PASS"
     assert {row["experiment"] for row in whole["experiments"]} == {"bad-release", "pod-kill"}
     for name in ("summary.json", "junit.xml", "experiments/bad-release/story.png", "experiments/pod-kill/story.png"):
         assert (run / name).stat().st_size > 0
