@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -23,6 +24,14 @@ STALE_SLACK_S = 1.0  # this much more, for a busy machine
 Samples = list[tuple[dict[str, str], float]]
 
 
+@dataclass(frozen=True, order=True)
+class Gap:
+    """What a value does not speak for, as a sentence; ``stale`` when samples are there but too old."""
+
+    sentence: str
+    stale: bool = False
+
+
 async def read_slo(session: Session, slo: Slo) -> dict[str, Any]:
     """One indicator: ``{"value", "per_replica": {pod: value}, "window_s", "gaps": [sentence]}``.
 
@@ -38,18 +47,19 @@ async def read_slo(session: Session, slo: Slo) -> dict[str, Any]:
         _gaps(session, slo),
     )
     per_replica = {pod: value for pod, value in replicas.items() if math.isfinite(value)}
+    said = [gap.sentence for gap in gaps]
     idle = [f"no traffic to {pod}{_in(window_s)}" for pod in sorted(replicas.keys() - per_replica.keys())]
     if not whole:
-        reasons = f" ({'; '.join(gaps)})" if gaps else ""
+        reasons = f" ({'; '.join(said)})" if gaps else ""
         raise ReadError(FailureKind.EMPTY, f"no samples{_in(window_s)} from {environment.prometheus}{reasons}")
     if len(whole) > 1:
         raise ReadError(FailureKind.UNPARSEABLE, f"the query gives {len(whole)} series where one value was expected")
     value = whole[0][1]
     if not math.isfinite(value):
         raise ReadError(FailureKind.EMPTY, f"no traffic{_in(window_s)}: the query gives {value} (0/0)")
-    if gaps and all("old" in gap for gap in gaps) and len(gaps) >= max(1, len(replicas)):
-        raise ReadError(FailureKind.STALE, "; ".join(gaps))
-    return {"value": value, "per_replica": per_replica, "window_s": window_s, "gaps": [*gaps, *idle]}
+    if gaps and all(gap.stale for gap in gaps) and len(gaps) >= len(replicas):
+        raise ReadError(FailureKind.STALE, "; ".join(said))
+    return {"value": value, "per_replica": per_replica, "window_s": window_s, "gaps": [*said, *idle]}
 
 
 async def read_targets(session: Session) -> list[dict[str, Any]]:
@@ -123,7 +133,7 @@ async def _per_replica(session: Session, slo: Slo) -> dict[str, float]:
     return {labels.get("pod", "?"): value for labels, value in sorted(samples, key=lambda sample: str(sample[0]))}
 
 
-async def _gaps(session: Session, slo: Slo) -> list[str]:
+async def _gaps(session: Session, slo: Slo) -> list[Gap]:
     """Why the samples that the SLO stands on may not speak for every replica."""
     if not slo.series:
         return []  # it judges presence itself
@@ -132,16 +142,17 @@ async def _gaps(session: Session, slo: Slo) -> list[str]:
         _targets_up(session, slo),
         *(_query(session, f"time() - max by (pod) (timestamp({series}{{{selector}}}))") for series in slo.series),
     )
-    gaps = [f"target {labels.get('pod', labels.get('instance', '?'))} is down" for labels, value in up if value == 0]
+    down = [labels.get("pod", labels.get("instance", "?")) for labels, value in up if value == 0]
+    gaps = [Gap(f"target {name} is down") for name in down]
     if not up and not is_told_of(slo.query):
-        gaps.append(f"no target matches {selector}")
+        gaps.append(Gap(f"no target matches {selector}"))
     limit = STALE_SCRAPES * session.environment.scaled(session.environment.scrape_interval_s) + STALE_SLACK_S
     answering = {labels["pod"] for labels, value in up if value and "pod" in labels}
     for series, samples in zip(slo.series, ages, strict=True):
         silent = answering - {labels.get("pod") for labels, _ in samples}
-        gaps += [f"{pod} answers its scrapes, but has no {series}" for pod in sorted(silent)]
+        gaps += [Gap(f"{pod} answers its scrapes, but has no {series}") for pod in sorted(silent)]
         gaps += [
-            f"the newest {series} of {labels.get('pod', '?')} is {duration(round(age, 1))} old"
+            Gap(f"the newest {series} of {labels.get('pod', '?')} is {duration(round(age, 1))} old", stale=True)
             for labels, age in samples
             if age > limit
         ]

@@ -48,6 +48,14 @@ def test_one_replica_with_old_samples_is_a_gap(read, answering):
     assert read(here, "error_ratio").value["gaps"] == ["the newest all_total of b is 30s old"]
 
 
+@pytest.mark.parametrize("name", ["gold-7d9c", "threshold"])
+def test_a_pod_whose_name_says_old_is_not_stale_for_that(read, answering, name):
+    """It is the kind of the gap that counts, not its words: a gold pod that is down is down."""
+    gold = {"pod": name}
+    here = answering(up=[(gold, 0)], age=[], replicas=[(gold, 0.01)], whole=[({}, 0.01)])
+    assert read(here, "error_ratio").value["gaps"] == [f"target {name} is down"]
+
+
 def test_one_replica_without_traffic_is_a_gap(read, answering):
     """0/0 on one replica of two does not make it a good one."""
     here = answering(
