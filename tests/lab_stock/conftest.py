@@ -48,6 +48,11 @@ class Kubectl:
         )
         return Said(done.returncode, done.stdout, done.stderr)
 
+    def start(self, line):
+        """The running process, with pipes for both its outputs."""
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen([*self._argv, *line.split()], text=True, env=self._environment, **pipes)
+
     def __call__(self, line, stdin=None):
         said = self.run(line, stdin)
         assert said.code == 0, (line, said)
@@ -186,3 +191,9 @@ def script(world):
         assert done.returncode == 0, done.stdout + done.stderr
 
     return run
+
+
+@pytest.fixture
+def kubectl_for():
+    """A function: kubectl with this kubeconfig, this home and this namespace."""
+    return Kubectl

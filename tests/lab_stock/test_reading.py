@@ -14,7 +14,7 @@ def names(window):
 
 
 def test_the_first_minute(k, manifest, service):
-    """create namespace, apply twice, a service, rollout status: the words of each step, and counts that only grow."""
+    """Create namespace, apply twice, a service, rollout status: the words of each step, and counts that only grow."""
     name = f"{k.namespace}-first"
     assert k(f"create namespace {name}") == f"namespace/{name} created\n"
     taken = k.fails(f"create namespace {name}")
@@ -55,7 +55,11 @@ def test_pods(window, names):
     owner = listed["items"][0]["metadata"]["ownerReferences"][0]
     assert (listed["kind"], owner["kind"], owner["controller"]) == ("List", "ReplicaSet", True)
     status = listed["items"][0]["status"]
-    assert (status["phase"], status["qosClass"], status["containerStatuses"][0]["ready"]) == ("Running", "Burstable", True)
+    assert (status["phase"], status["qosClass"], status["containerStatuses"][0]["ready"]) == (
+        "Running",
+        "Burstable",
+        True,
+    )
 
 
 def test_deployments_and_everything(window, names):
@@ -105,7 +109,8 @@ def test_descriptions(window, names):
         r"Replicas: +3 desired \| 3 updated \| 3 total \| 3 available \| 0 unavailable\n",
         r"RollingUpdateStrategy: +25% max unavailable, 25% max surge\n", r"Image: +lab.test/web:1\n",
         r"Readiness: +http-get http://:http/ready delay=0s timeout=1s period=1s #success=1 #failure=2\n",
-        r"Progressing +True +NewReplicaSetAvailable\n", r"OldReplicaSets: +<none>\nNewReplicaSet: +web-\w+ \(3/3 replicas",
+        r"Progressing +True +NewReplicaSetAvailable\n",
+        r"OldReplicaSets: +<none>\nNewReplicaSet: +web-\w+ \(3/3 replicas",
         r"Normal +ScalingReplicaSet +\S+ +deployment-controller +Scaled up replica set web-\w+ from 0 to 3",
     ):  # fmt: skip
         assert re.search(pattern, described), pattern
@@ -154,7 +159,8 @@ def test_the_node(window):
     assert wide[0][5:] == ["INTERNAL-IP", "EXTERNAL-IP", "OS-IMAGE", "KERNEL-VERSION", "CONTAINER-RUNTIME"]
     assert wide[1][6] == "<none>"
     described = window("describe node lab-node")
-    for pattern in (r"Taints: +<none>\nUnschedulable: +false", r"HolderIdentity: +lab-node", r"Ready +True .*KubeletReady",
+    for pattern in (r"Taints: +<none>\nUnschedulable: +false", r"HolderIdentity: +lab-node",
+                    r"Ready +True .*KubeletReady",
                     r"Allocatable:\n", rf"{window.namespace} +web-\S+ +10m \(\d+%\) +500m \(\d+%\) +16Mi"):  # fmt: skip
         assert re.search(pattern, described), pattern
 
@@ -167,7 +173,8 @@ def test_discovery(window):
     assert re.search(r"deployments +deploy +apps/v1 +true +Deployment\nreplicasets +rs +apps/v1 +true", listed)
     assert window("api-resources --api-group=apps") == listed
     groups = window("api-versions").split()
-    wanted = {"apps/v1", "autoscaling/v1", "autoscaling/v2", "policy/v1", "v1", "events.k8s.io/v1", "discovery.k8s.io/v1",
+    wanted = {"apps/v1", "autoscaling/v1", "autoscaling/v2", "policy/v1", "v1", "events.k8s.io/v1",
+              "discovery.k8s.io/v1",
               "coordination.k8s.io/v1", "rbac.authorization.k8s.io/v1", "authorization.k8s.io/v1",
               "authentication.k8s.io/v1", "apiextensions.k8s.io/v1", "networking.k8s.io/v1"}  # fmt: skip
     assert wanted <= set(groups)
