@@ -20,5 +20,5 @@ def test_every_replica_serves_the_same_version(health):
 
 
 @runbook("x0tta6bl4#high-error-rate", step=4)
-def test_what_the_service_leans_on_is_well(health):
-    judge.assert_dependencies_are_well(health)
+def test_what_the_service_leans_on_is_well(health, facts):
+    judge.assert_dependencies_are_well(health, facts.dependencies)

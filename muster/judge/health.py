@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 
 from muster.errors import Unknown
 from muster.judge.claim import claim
@@ -34,17 +35,29 @@ def assert_one_version(health: Replicas[Answer]) -> None:
         claim(len(versions) == 1, f"the replicas serve different versions: {served}")
 
 
-def assert_dependencies_are_well(health: Replicas[Answer]) -> None:
-    """Every dependency that a replica lists is well; one that is still starting warns."""
+def assert_dependencies_are_well(health: Replicas[Answer], declared: Iterable[str]) -> None:
+    """Every replica lists the declared dependencies, and each that it lists is well; one still starting warns.
+
+    Without any in the facts, a replica that lists none is UNKNOWN: nothing was judged of it.
+    """
+    unknown = []
     for replica, answer in health.items():
+        for name in declared:
+            missing = f"/health of {replica} does not list the dependency {name} that the facts declare"
+            claim(name in answer.dependencies, missing)
+        if not answer.dependencies:
+            unknown.append(f"/health of {replica} lists no dependency, and the facts declare none")
         for name, raw in sorted(answer.dependencies.items()):
             where = f"dependency {name} of {replica}"
             status = Body(where, raw).get("status", str).lower()
             if status in NOT_KNOWN:
-                raise Unknown(f"{where}: its own status is {status or 'empty'}")
+                unknown.append(f"{where}: its own status is {status or 'empty'}")
+                continue
             claim(status in WELL | YOUNG, f"{where} is {status}")
             if status in YOUNG:
                 warnings.warn(f"{where} is still {status}", SLOWarning, stacklevel=2)
+    if unknown:
+        raise Unknown(unknown[0])
 
 
 def _assert_well(where: str, answer: Answer) -> None:

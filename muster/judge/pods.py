@@ -83,15 +83,20 @@ def assert_running(pods: tuple[Pod, ...]) -> None:
 def assert_one_build(pods: tuple[Pod, ...], container: str = "") -> None:
     """Every replica runs the same image digest: a tag that moved, or half a rollout, shows here."""
     builds: dict[str, list[str]] = {}
+    unknown = []
     for pod in staying(pods):
-        for entry in pod.containers:
-            if container in {"", entry.name}:
-                if not entry.image_id:
-                    raise Unknown(f"{pod.name}: the image id of {entry.name} is not reported yet")
+        entries = [entry for entry in pod.containers if container in {"", entry.name}]
+        if not entries:
+            unknown.append(_nothing_of(pod, container))
+        for entry in entries:
+            if entry.image_id:
                 builds.setdefault(f"{entry.name} {entry.image_id.rpartition('@')[2][:19]}", []).append(pod.name)
+            else:
+                unknown.append(f"{pod.name}: the image id of {entry.name} is not reported yet")
     names = {build.split()[0] for build in builds}
     described = "; ".join(f"{build} on {', '.join(where)}" for build, where in sorted(builds.items()))
     claim(len(builds) == len(names), f"the replicas run different builds: {described}")
+    _nothing_is(unknown)
 
 
 def assert_few_restarts(pods: tuple[Pod, ...], facts: PodFacts | None, *, now: float, time_scale: float) -> None:
@@ -110,6 +115,7 @@ def assert_few_restarts(pods: tuple[Pod, ...], facts: PodFacts | None, *, now: f
             allowed = container.restarts <= limit.most_restarts
             claim(allowed, f"{message} (at most {limit.most_restarts} are allowed)")
             warnings.warn(message, SLOWarning, stacklevel=2)
+    _nothing_is([_nothing_of(pod) for pod in staying(pods) if not pod.containers])
 
 
 def assert_memory_limit_above(pods: tuple[Pod, ...], threshold_bytes: float) -> None:
@@ -124,6 +130,7 @@ def assert_memory_limit_above(pods: tuple[Pod, ...], threshold_bytes: float) -> 
             fits = memory_bytes(text) > threshold_bytes
             limit = f"memory limit {text} of {pod.name}/{container.name}"
             claim(fits, f"{limit} kills it before the alert at {show(threshold_bytes, Unit.BYTES)} fires")
+    _nothing_is([_nothing_of(pod) for pod in staying(pods) if not pod.containers])
 
 
 def memory_bytes(text: str) -> float:
@@ -142,6 +149,16 @@ def staying(pods: tuple[Pod, ...]) -> Iterator[Pod]:
     if not kept:
         raise Unknown("every pod is being deleted")
     yield from kept
+
+
+def _nothing_of(pod: Pod, container: str = "") -> str:
+    return f"{pod.name}: nothing is reported of {f'its container {container}' if container else 'its containers'} yet"
+
+
+def _nothing_is(unknown: list[str]) -> None:
+    """Said last, when nothing failed: a pod of which nothing is known has shown nothing."""
+    if unknown:
+        raise Unknown(unknown[0])
 
 
 def _why(exit_: Exit) -> str:

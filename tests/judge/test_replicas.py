@@ -73,9 +73,24 @@ def test_two_versions_at_once_are_named_with_their_replicas():
 def test_a_dependency_that_does_not_know_its_own_state_is_unknown():
     """Neither well nor broken."""
     with pytest.raises(Unknown, match="dependency db of a: its own status is unknown"):
-        health.assert_dependencies_are_well(answers(a=well(db="unknown")))
+        health.assert_dependencies_are_well(answers(a=well(db="unknown")), [])
     with pytest.raises(AssertionError, match="dependency db of a is down"):
-        health.assert_dependencies_are_well(answers(a=well(db="down")))
+        health.assert_dependencies_are_well(answers(a=well(db="down")), [])
+    with pytest.raises(AssertionError, match="dependency db of b is down"):
+        health.assert_dependencies_are_well(answers(a=well(db="unknown"), b=well(db="down")), [])
+
+
+def test_a_declared_dependency_that_a_replica_does_not_list_fails():
+    """A release that forgot to look at its control plane must not be taken for one whose control plane is well."""
+    health.assert_dependencies_are_well(answers(a=well(db="ok"), b=well(db="ok")), ["db"])
+    with pytest.raises(AssertionError, match="/health of b does not list the dependency db that the facts declare"):
+        health.assert_dependencies_are_well(answers(a=well(db="ok"), b=well(mesh="ok")), ["db"])
+
+
+def test_no_dependency_at_all_is_unknown():
+    """None declared and none listed: nothing was judged, and that is not a pass."""
+    with pytest.raises(Unknown, match="/health of b lists no dependency"):
+        health.assert_dependencies_are_well(answers(a=well(db="ok"), b=well()), [])
 
 
 def test_a_classical_group_on_the_wire_fails():

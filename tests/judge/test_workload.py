@@ -1,5 +1,6 @@
 """Rollout, pods and targets."""
 
+import dataclasses
 import warnings
 
 import pytest
@@ -98,6 +99,40 @@ def test_two_digests_under_one_tag_are_two_builds():
         pods.assert_one_build((pod(), pod("b", image_id="reg/app@sha256:bbbb")))
     with pytest.raises(Unknown, match="not reported yet"):
         pods.assert_one_build((pod(image_id=""),))
+
+
+def unreported(name="a"):
+    """A pod that the kubelet has not reported on: no containerStatuses."""
+    return dataclasses.replace(pod(name, phase="Pending", ready="False"), containers=())
+
+
+@pytest.mark.parametrize(
+    "judge",
+    [
+        pods.assert_one_build,
+        lambda seen: pods.assert_few_restarts(seen, FACTS, now=200.0, time_scale=60),
+        lambda seen: pods.assert_memory_limit_above(seen, 2.4e9),
+    ],
+    ids=["build", "restarts", "memory limit"],
+)
+def test_a_pod_of_whose_containers_nothing_is_reported_is_unknown(judge):
+    """Beside one that is well, too: a loop over no container has judged nothing."""
+    for seen in ((unreported(),), (pod(), unreported("b")), (unreported(), pod("b"))):
+        with pytest.raises(Unknown, match="nothing is reported of its containers yet"):
+            judge(seen)
+
+
+def test_what_is_known_to_be_wrong_fails_although_a_pod_is_unreported():
+    """FAIL outranks UNKNOWN, in whatever order the pods come."""
+    with pytest.raises(AssertionError, match="different builds"):
+        pods.assert_one_build((unreported(), pod("b"), pod("c", image_id="reg/app@sha256:bbbb")))
+    crashed = pod("b", restarts=9, last_exit=pods.Exit(code=1, reason="Error", at=100.0))
+    with pytest.raises(AssertionError, match="restarted 9 times"):
+        pods.assert_few_restarts((unreported(), crashed), FACTS, now=101.0, time_scale=60)
+    with pytest.raises(AssertionError, match="kills it before"):
+        pods.assert_memory_limit_above((unreported(), pod("b", limits={"memory": "2Gi"})), 2.4e9)
+    with pytest.raises(Unknown, match="nothing is reported of its container sidecar"):
+        pods.assert_one_build((pod(),), container="sidecar")
 
 
 def test_restarts_count_within_the_scaled_window():

@@ -39,10 +39,8 @@ def pod(name):
 
 
 def health(name):
-    return {
-        "status_code": 200,
-        "body": {"status": "ok", "version": "3.4.0", "dependencies": {"mesh": {"status": "ok"}}},
-    }
+    dependencies = {name: {"status": "ok"} for name in ("mesh", "pqc", "control-plane")}
+    return {"status_code": 200, "body": {"status": "ok", "version": "3.4.0", "dependencies": dependencies}}
 
 
 def alerting():
