@@ -1,6 +1,7 @@
 """Measures what the lab promises: up, down, idle cost, API speed, replacement of a pod, a Chaos Mesh fault's bite.
 
-Prints one Markdown table of medians. Wants an otherwise idle machine: ``.venv/bin/python benchmarks/bench_lab.py [RUNS]``.
+Prints one Markdown table of medians. Wants an otherwise idle machine:
+``.venv/bin/python benchmarks/bench_lab.py [RUNS]``.
 """
 
 from __future__ import annotations
@@ -171,7 +172,7 @@ def kubectl(endpoints: dict[str, str], figures: Figures) -> None:
 
 async def watching(endpoints: dict[str, str], figures: Figures) -> None:
     """A change of a pod's annotation until a watcher has it, the write included."""
-    from lab.client import PODS as RESOURCE
+    from lab.resources import PODS as RESOURCE
 
     async with Client.from_kubeconfig(endpoints["kubeconfig"]) as client:
         name = (await client.list(RESOURCE, NAMESPACE))["items"][0]["metadata"]["name"]

@@ -1,7 +1,6 @@
 """A Kubernetes API client on aiohttp for whatever in the lab is "an ordinary client of that API".
 
-It works on plain dictionaries, as the API does, and against any Kubernetes API server. :class:`Informer` keeps a
-local copy of one kind in step with the server.
+It works on plain dictionaries, as the API does, and against any Kubernetes API server.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,84 +16,11 @@ import aiohttp
 
 from lab.access import Access, load
 from lab.errors import ApiError
-from lab.informer import Informer
-
-__all__ = [
-    "CONFIGMAPS",
-    "DEPLOYMENTS",
-    "DISRUPTIONBUDGETS",
-    "ENDPOINTS",
-    "ENDPOINTSLICES",
-    "EVENTS",
-    "HORIZONTALPODAUTOSCALERS",
-    "INGRESSES",
-    "JSON_PATCH",
-    "LEASES",
-    "MERGE",
-    "NAMESPACES",
-    "NODES",
-    "PODS",
-    "REPLICASETS",
-    "RESOURCEQUOTAS",
-    "ROLEBINDINGS",
-    "ROLES",
-    "SECRETS",
-    "SERVICEACCOUNTS",
-    "SERVICES",
-    "STRATEGIC",
-    "ApiError",
-    "Client",
-    "Informer",
-    "Object",
-    "Resource",
-]
-
-Object = dict[str, Any]
+from lab.resources import Object, Resource
 
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
-
-
-@dataclass(frozen=True)
-class Resource:
-    """One kind as the API serves it, such as ``Resource("apps/v1", "deployments", "Deployment")``."""
-
-    api_version: str
-    plural: str
-    kind: str
-    namespaced: bool = True
-
-    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
-        """The request path; without a namespace that of all namespaces."""
-        root = f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
-        where = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
-        rest = "".join(f"/{part}" for part in (name, subresource) if part)
-        return f"{root}{where}/{self.plural}{rest}"
-
-
-NAMESPACES = Resource("v1", "namespaces", "Namespace", namespaced=False)
-NODES = Resource("v1", "nodes", "Node", namespaced=False)
-PODS = Resource("v1", "pods", "Pod")
-SERVICES = Resource("v1", "services", "Service")
-ENDPOINTS = Resource("v1", "endpoints", "Endpoints")
-EVENTS = Resource("v1", "events", "Event")
-CONFIGMAPS = Resource("v1", "configmaps", "ConfigMap")
-SECRETS = Resource("v1", "secrets", "Secret")
-SERVICEACCOUNTS = Resource("v1", "serviceaccounts", "ServiceAccount")
-ROLES = Resource("rbac.authorization.k8s.io/v1", "roles", "Role")
-ROLEBINDINGS = Resource("rbac.authorization.k8s.io/v1", "rolebindings", "RoleBinding")
-DEPLOYMENTS = Resource("apps/v1", "deployments", "Deployment")
-REPLICASETS = Resource("apps/v1", "replicasets", "ReplicaSet")
-ENDPOINTSLICES = Resource("discovery.k8s.io/v1", "endpointslices", "EndpointSlice")
-INGRESSES = Resource("networking.k8s.io/v1", "ingresses", "Ingress")
-DEFINITIONS = Resource(
-    "apiextensions.k8s.io/v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
-)
-LEASES = Resource("coordination.k8s.io/v1", "leases", "Lease")
-RESOURCEQUOTAS = Resource("v1", "resourcequotas", "ResourceQuota")
-HORIZONTALPODAUTOSCALERS = Resource("autoscaling/v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
-DISRUPTIONBUDGETS = Resource("policy/v1", "poddisruptionbudgets", "PodDisruptionBudget")
 
 
 class Client:

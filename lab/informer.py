@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from lab.errors import ApiError
 
 if TYPE_CHECKING:
-    from lab.client import Client, Resource
+    from lab.client import Client
+    from lab.resources import Resource
 
 Object = dict[str, Any]
 Handler = Callable[[Object | None, Object | None], None]

@@ -7,9 +7,10 @@ import logging
 import time
 from dataclasses import dataclass, field
 
-from lab.client import EVENTS, Client
+from lab.client import Client
 from lab.errors import ApiError
 from lab.objects import Object, now, now_micro
+from lab.resources import EVENTS
 
 _SIMILAR = 10  # distinct messages of one reason before they are combined
 _BURST = 25  # events about one object before they are thinned out

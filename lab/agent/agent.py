@@ -23,9 +23,11 @@ from lab.agent.scheduler import Scheduler
 from lab.agent.server import KubeletServer
 from lab.agent.summary import CONTENT_TYPE, Summary
 from lab.cgroups import Cgroups
-from lab.client import NODES, PODS, Client, Informer
+from lab.client import Client
 from lab.errors import ApiError, LabError
+from lab.informer import Informer
 from lab.recorder import Recorder
+from lab.resources import NODES, PODS
 
 Object = dict[str, Any]
 _KEPT_FOLDERS = 50  # logs of deleted pods, for whoever looks afterwards

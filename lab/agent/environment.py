@@ -10,9 +10,10 @@ from typing import Any
 
 import psutil
 
-from lab.client import CONFIGMAPS, SECRETS, Client, Resource
+from lab.client import Client
 from lab.errors import ApiError
 from lab.objects import annotations_of, labels_of, quantity
+from lab.resources import CONFIGMAPS, SECRETS, Resource
 
 Object = dict[str, Any]
 _REFERENCE = re.compile(r"\$(\$|\([A-Za-z_][A-Za-z0-9_.-]*\))")

@@ -12,9 +12,10 @@ from typing import Any
 
 import psutil
 
-from lab.client import LEASES, NAMESPACES, NODES, Client
+from lab.client import Client
 from lab.errors import ApiError
 from lab.objects import condition, now, now_micro
+from lab.resources import LEASES, NAMESPACES, NODES
 
 Object = dict[str, Any]
 NODE_NAME = "lab-node"

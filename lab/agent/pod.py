@@ -18,9 +18,9 @@ from lab.agent.records import PodRecord
 from lab.agent.status import PodState, phase_of
 from lab.agent.takeover import lost, take_over
 from lab.agent.volumes import Volumes
-from lab.client import PODS
 from lab.errors import ApiError
 from lab.objects import condition, is_deleting, now
+from lab.resources import PODS
 
 Object = dict[str, Any]
 _SHORTEST_GRACE_S = 2.0  # what kubelets give even to pods deleted by force

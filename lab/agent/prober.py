@@ -8,21 +8,42 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
 
+from lab.agent.environment import PodFacts
 from lab.agent.probes import probe
-
-if TYPE_CHECKING:
-    from lab.agent.container import Container
+from lab.agent.process import Process
+from lab.agent.status import ContainerState
 
 Object = dict[str, Any]
 _EAGER_S = 0.1
 
 
+class Probed(Protocol):
+    """What probes need of a container."""
+
+    name: str
+    spec: Object
+    facts: PodFacts
+    state: ContainerState
+    env: dict[str, str]
+    process: Process | None
+    publish: Callable[[], None]
+
+    @property
+    def folder(self) -> Path:
+        """The container's own folder."""
+
+    def event(self, kind: str, reason: str, message: str) -> None:
+        """Record an event about this container."""
+
+
 class Prober:
     """The probes of one run of one container."""
 
-    def __init__(self, container: Container) -> None:
+    def __init__(self, container: Probed) -> None:
         self._container = container
         self._born = time.monotonic()
 

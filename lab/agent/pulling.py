@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from lab.agent.backoff import Backoff
+from lab.agent.context import Context
 from lab.agent.images import Image
-
-if TYPE_CHECKING:
-    from lab.agent.container import Container
+from lab.agent.status import ContainerState
 
 
-async def pull(container: Container, delays: Backoff) -> Image:
+class Pulled(Protocol):
+    """What a pull needs of a container."""
+
+    spec: dict[str, Any]
+    context: Context
+    state: ContainerState
+
+    def event(self, kind: str, reason: str, message: str) -> None:
+        """Record an event about this container."""
+
+    def wait_state(self, reason: str, message: str) -> None:
+        """Show why it waits."""
+
+
+async def pull(container: Pulled, delays: Backoff) -> Image:
     """The container's image, once it is there; while it is not, the states and events of a failing pull."""
     while True:
         reference = container.spec["image"]

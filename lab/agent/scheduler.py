@@ -6,10 +6,12 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 
-from lab.client import PODS, Client, Informer, Object
+from lab.client import Client
 from lab.errors import ApiError
+from lab.informer import Informer
 from lab.objects import condition, is_deleting, key_of, labels_of, now, pod_phase, quantity
 from lab.recorder import Recorder
+from lab.resources import PODS, Object
 
 _RESOURCES = ("cpu", "memory")
 _NO_PREEMPTION = "Preemption is not helpful for scheduling"

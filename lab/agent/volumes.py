@@ -15,8 +15,8 @@ from typing import Any
 
 from lab.agent.context import Context
 from lab.agent.environment import ConfigError, PodFacts, field
-from lab.client import CONFIGMAPS, SECRETS, SERVICEACCOUNTS, Resource
 from lab.errors import ApiError
+from lab.resources import CONFIGMAPS, SECRETS, SERVICEACCOUNTS, Resource
 
 Object = dict[str, Any]
 _VALID_S = 365 * 24 * 3600  # a pod's token outlives any lab: nothing is left to renew

@@ -11,11 +11,12 @@ from lab.chaos import status
 from lab.chaos.faults import Faults, NodeAgent, Order
 from lab.chaos.spec import GROUP, KINDS, NETWORK, STRESS, SpecError, read
 from lab.chaos.targets import select
-from lab.client import JSON_PATCH, Resource
+from lab.client import JSON_PATCH
 from lab.controllers.work import Controller, Informers
 from lab.errors import ApiError, LabError
 from lab.objects import is_deleting, key_of
 from lab.recorder import Recorder
+from lab.resources import Resource
 
 Object = dict[str, Any]
 _RETRY_S = 0.5

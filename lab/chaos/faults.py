@@ -12,8 +12,10 @@ from lab.chaos import pods
 from lab.chaos.network import Network
 from lab.chaos.spec import NETWORK, STRESS, Plan
 from lab.chaos.stress import Find, Stress
-from lab.client import Client, Informer, Resource
+from lab.client import Client
 from lab.errors import LabError
+from lab.informer import Informer
+from lab.resources import Resource
 
 Object = dict[str, Any]
 _log = logging.getLogger(__name__)

@@ -7,9 +7,10 @@ import signal
 from typing import Any
 
 from lab.chaos.stress import Find, running
-from lab.client import MERGE, PODS, STRATEGIC, Client
+from lab.client import MERGE, STRATEGIC, Client
 from lab.errors import ApiError
 from lab.objects import annotations_of
+from lab.resources import PODS
 
 Object = dict[str, Any]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.chaos.links import NONE, Effect
-from lab.client import Resource
 from lab.errors import LabError
+from lab.resources import Resource
 
 Object = dict[str, Any]
 GROUP = "chaos-mesh.org/v1alpha1"

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from lab.chaos.spec import Plan, Selection, SpecError
-from lab.client import PODS, Client
+from lab.client import Client
 from lab.objects import annotations_of, labels_of, matches, pod_phase
+from lab.resources import PODS
 
 Object = dict[str, Any]
 _KNOWN = {

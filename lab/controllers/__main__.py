@@ -11,7 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from lab.client import Client, Resource
+from lab.client import Client
 from lab.controllers.autoscaler import AutoscalerController
 from lab.controllers.deployment import DeploymentController
 from lab.controllers.disruption import DisruptionController
@@ -23,6 +23,7 @@ from lab.controllers.replicaset import ReplicaSetController
 from lab.controllers.work import Controller, Informers
 from lab.errors import ApiError, LabError
 from lab.recorder import Recorder
+from lab.resources import Resource
 
 NAMES = (
     "deployment", "replicaset", "endpoints", "gc", "ingress",

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lab.client import Object
 from lab.controllers.revisions import DESIRED, MAXIMUM, by_age
 from lab.objects import annotations_of, share
+from lab.resources import Object
 
 
 def size(replica_set: Object) -> int:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import copy
 import time
 
-from lab.client import DEPLOYMENTS, HORIZONTALPODAUTOSCALERS, PODS, REPLICASETS, Client, Object, Resource
+from lab.client import Client
 from lab.controllers.autoscaling import MetricError, Proposal, Recommendations, Target, bounded, propose, usage_of
 from lab.controllers.work import Controller, Informers
 from lab.errors import ApiError
 from lab.objects import condition, key_of, labels_of, matches, now, quantity
 from lab.recorder import Recorder
+from lab.resources import DEPLOYMENTS, HORIZONTALPODAUTOSCALERS, PODS, REPLICASETS, Object, Resource
 
 _PERIOD_S = 15.0
 _SHORTEST_PERIOD_S = 1.0

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lab.client import Object
 from lab.objects import condition, epoch, is_deleting, pod_phase, quantity
+from lab.resources import Object
 
 TOLERANCE = 0.1
 _WARM_UP_S = 300.0  # of a young pod's CPU: what it uses to start says nothing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from lab.client import DEPLOYMENTS, PODS, REPLICASETS, Client, Object
+from lab.client import Client
 from lab.controllers import arithmetic, progress, revisions
 from lab.controllers.ownership import claim
 from lab.controllers.rollout import Rollout
@@ -21,6 +21,7 @@ from lab.objects import (
     pod_phase,
 )
 from lab.recorder import Recorder
+from lab.resources import DEPLOYMENTS, PODS, REPLICASETS, Object
 
 _TIMER_SLACK_S = 0.05
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
-from lab.client import DEPLOYMENTS, DISRUPTIONBUDGETS, PODS, REPLICASETS, Client, Object
+from lab.client import Client
 from lab.controllers.work import Controller, Informers
 from lab.objects import condition, controller_of, epoch, is_deleting, key_of, labels_of, matches, now, pod_ready, share
 from lab.recorder import Recorder
+from lab.resources import DEPLOYMENTS, DISRUPTIONBUDGETS, PODS, REPLICASETS, Object
 
 _EVICTION_S = 120.0  # an eviction that was allowed and did not happen within this is forgotten
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from lab.client import ENDPOINTS, ENDPOINTSLICES, PODS, SERVICES, Client, Informer, Object
+from lab.client import Client
 from lab.controllers.work import Controller, Informers
 from lab.errors import ApiError
+from lab.informer import Informer
 from lab.objects import (
     annotations_of,
     is_deleting,
@@ -19,6 +20,7 @@ from lab.objects import (
     pod_ready,
 )
 from lab.recorder import Recorder
+from lab.resources import ENDPOINTS, ENDPOINTSLICES, PODS, SERVICES, Object
 
 _PER_SLICE = 100
 _SERVICE_LABEL = "kubernetes.io/service-name"

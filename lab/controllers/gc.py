@@ -6,12 +6,13 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from lab.client import Client, Object, Resource
+from lab.client import Client
 from lab.controllers.work import Controller, Informers
 from lab.errors import ApiError
 from lab.informer import Handler
 from lab.objects import is_deleting, key_of
 from lab.recorder import Recorder
+from lab.resources import Object, Resource
 
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"

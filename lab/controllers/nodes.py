@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 
-from lab.client import LEASES, NODES, PODS, Client, Object
+from lab.client import Client
 from lab.controllers.work import Controller, Informers
 from lab.errors import ApiError
 from lab.objects import condition, key_of, now, pod_phase
 from lab.recorder import Recorder
+from lab.resources import LEASES, NODES, PODS, Object
 
 GRACE_S = 40.0
 _LEASES = "kube-node-lease"

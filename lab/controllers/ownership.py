@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lab.client import Client, Informer, Object
+from lab.client import Client
 from lab.errors import ApiError
+from lab.informer import Informer
 from lab.objects import controller_of, is_deleting, labels_of, matches, owner_reference
+from lab.resources import Object
 
 
 async def claim(client: Client, informer: Informer, owner: Object, children: Iterable[Object]) -> list[Object]:

@@ -6,9 +6,9 @@ import copy
 import time
 from collections.abc import Sequence
 
-from lab.client import Object
 from lab.controllers.arithmetic import available, fence_posts, size, total
 from lab.objects import condition, epoch, now
+from lab.resources import Object
 
 _FOREVER = 2**31 - 1
 

@@ -7,7 +7,11 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any
 
-from lab.client import (
+from lab.client import Client
+from lab.controllers.work import Controller, Informers
+from lab.objects import epoch, key_of, pod_phase
+from lab.recorder import Recorder
+from lab.resources import (
     CONFIGMAPS,
     DEPLOYMENTS,
     PODS,
@@ -15,13 +19,9 @@ from lab.client import (
     RESOURCEQUOTAS,
     SECRETS,
     SERVICES,
-    Client,
     Object,
     Resource,
 )
-from lab.controllers.work import Controller, Informers
-from lab.objects import epoch, key_of, pod_phase
-from lab.recorder import Recorder
 
 _COUNTED: dict[str, Resource] = {
     "pods": PODS,

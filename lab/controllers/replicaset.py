@@ -7,7 +7,7 @@ import copy
 import time
 from collections.abc import Sequence
 
-from lab.client import PODS, REPLICASETS, Client, Object
+from lab.client import Client
 from lab.controllers.ownership import claim
 from lab.controllers.work import Controller, Informers
 from lab.errors import ApiError
@@ -27,6 +27,7 @@ from lab.objects import (
     pod_ready,
 )
 from lab.recorder import Recorder
+from lab.resources import PODS, REPLICASETS, Object
 
 _BURST = 500  # pods created or deleted in one look
 _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"

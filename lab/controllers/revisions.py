@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import json
 
-from lab.client import Object
 from lab.objects import annotations_of, owner_reference
+from lab.resources import Object
 
 HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lab.client import Object
 from lab.controllers import arithmetic, revisions
 from lab.objects import is_deleting
+from lab.resources import Object
 
 
 @dataclass

@@ -7,9 +7,11 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from lab.client import Client, Informer, Object, Resource
+from lab.client import Client
 from lab.errors import ApiError
+from lab.informer import Informer
 from lab.recorder import Recorder
+from lab.resources import Object, Resource
 
 _FIRST_RETRY_S = 0.005
 _MAX_RETRY_S = 5.0

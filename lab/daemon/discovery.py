@@ -45,7 +45,8 @@ def is_built_in(configuration: Path) -> bool:
 
 async def follow(client: Client, file: Path) -> None:
     """Keep the file in step with the pods until cancelled; while the API is away it keeps what was last known."""
-    from lab.client import PODS, Informer
+    from lab.informer import Informer
+    from lab.resources import PODS
 
     informer = Informer(client, PODS)
     changed = asyncio.Event()

@@ -11,7 +11,8 @@ import yaml
 from lab.errors import ApiError, LabError
 
 if TYPE_CHECKING:
-    from lab.client import Client, Resource
+    from lab.client import Client
+    from lab.resources import Resource
 
 
 def read(folder: Path, plan: dict[str, str]) -> list[dict[str, Any]]:
@@ -68,9 +69,9 @@ async def _apply_one(client: Client, resource: Resource, body: dict[str, Any]) -
 
 
 def _resource(body: dict[str, Any]) -> Resource:
-    from lab import client
+    from lab import resources
 
-    known = [value for value in vars(client).values() if isinstance(value, client.Resource)]
+    known = [value for value in vars(resources).values() if isinstance(value, resources.Resource)]
     for resource in known:
         if (resource.api_version, resource.kind) == (body["apiVersion"], body["kind"]):
             return resource

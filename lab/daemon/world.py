@@ -62,7 +62,7 @@ class World:
 
     async def node_is_ready(self) -> str:
         """The node agent has registered its node as ready, and answers at the port that it registered."""
-        from lab.client import NODES
+        from lab.resources import NODES
 
         try:
             nodes = (await self.client.list(NODES))["items"]
@@ -96,7 +96,7 @@ class World:
 
     async def deployments_available(self) -> str:
         """Every deployment has all its replicas available, of the newest revision."""
-        from lab.client import DEPLOYMENTS
+        from lab.resources import DEPLOYMENTS
 
         try:
             deployments = (await self.client.list(DEPLOYMENTS))["items"]
@@ -152,7 +152,7 @@ class World:
 
     async def limits(self) -> dict[str, str]:
         """Who holds containers' limits, as the node says it; empty when the API does not answer."""
-        from lab.client import NODES
+        from lab.resources import NODES
 
         try:
             async with asyncio.timeout(_REQUEST_S):
@@ -163,7 +163,7 @@ class World:
         return {key.removeprefix("lab/"): text for key, text in known.items() if key.startswith("lab/")}
 
     async def _pods(self) -> list[dict[str, Any]]:
-        from lab.client import PODS
+        from lab.resources import PODS
 
         pods: list[dict[str, Any]] = (await self.client.list(PODS))["items"]
         return pods

@@ -6,8 +6,10 @@ import asyncio
 import logging
 from typing import Any
 
-from lab.client import INGRESSES, MERGE, Client, Informer
+from lab.client import MERGE, Client
 from lab.errors import ApiError
+from lab.informer import Informer
+from lab.resources import INGRESSES
 
 TRY_AGAIN_S = 10.0
 log = logging.getLogger(__name__)

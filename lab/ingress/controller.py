@@ -9,11 +9,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lab.chaos import detours
-from lab.client import ENDPOINTSLICES, INGRESSES, SERVICES, Client, Informer
+from lab.client import Client
+from lab.informer import Informer
 from lab.ingress.address import keep_published
 from lab.ingress.routes import detoured, wanted
 from lab.ingress.runtime import Runtime, RuntimeApiError
 from lab.ingress.sync import synchronise
+from lab.resources import ENDPOINTSLICES, INGRESSES, SERVICES
 
 LOOK_AGAIN_S = 0.5  # how long a restarted HAProxy may be empty
 log = logging.getLogger(__name__)

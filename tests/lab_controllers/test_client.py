@@ -7,8 +7,10 @@ import pytest
 import yaml
 
 from lab.access import load
-from lab.client import CONFIGMAPS, PODS, ApiError, Client, Informer
-from lab.errors import LabError
+from lab.client import Client
+from lab.errors import ApiError, LabError
+from lab.informer import Informer
+from lab.resources import CONFIGMAPS, PODS
 
 
 def test_a_refusal_carries_the_servers_status_reason_and_message(world):

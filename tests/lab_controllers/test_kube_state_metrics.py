@@ -9,11 +9,11 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from lab.client import PODS
 from lab.controllers.kubestate.exporter import Exporter
 from lab.controllers.kubestate.pods import samples
 from lab.controllers.kubestate.samples import line
 from lab.controllers.work import Informers
+from lab.resources import PODS
 
 # The expression of the alert KubePodCrashLooping, as published by the kubernetes-mixin project; 5 m at time scale 60.
 CRASH_LOOPING = 'max_over_time(kube_pod_container_status_waiting_reason{reason="CrashLoopBackOff", job="kube-state-metrics"}[5s]) >= 1'  # noqa: E501

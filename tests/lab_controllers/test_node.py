@@ -5,9 +5,10 @@ import contextlib
 
 import pytest
 
-from lab.client import LEASES, MERGE, NAMESPACES, NODES, PODS, Client
+from lab.client import MERGE, Client
 from lab.errors import ApiError
 from lab.objects import condition, now, now_micro
+from lab.resources import LEASES, NAMESPACES, NODES, PODS
 
 READY = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status"}
 

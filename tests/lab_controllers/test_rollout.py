@@ -2,7 +2,8 @@
 
 import asyncio
 
-from lab.client import DEPLOYMENTS, PODS, Client
+from lab.client import Client
+from lab.resources import DEPLOYMENTS, PODS
 
 REVISION = "deployment.kubernetes.io/revision"
 HISTORY = "deployment.kubernetes.io/revision-history"

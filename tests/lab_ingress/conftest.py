@@ -21,9 +21,11 @@ import pytest
 from aiohttp import web
 
 from lab.api import pki
-from lab.client import NAMESPACES, ApiError, Client
+from lab.client import Client
+from lab.errors import ApiError
 from lab.ingress import haproxy as template
 from lab.ingress.runtime import Runtime, RuntimeApiError
+from lab.resources import NAMESPACES
 
 
 def _free_port() -> int:

@@ -9,8 +9,9 @@ from contextlib import AsyncExitStack
 import aiohttp
 import pytest
 
-from lab.client import ENDPOINTSLICES, INGRESSES, MERGE, NAMESPACES, SERVICES
+from lab.client import MERGE
 from lab.ingress import run
+from lab.resources import ENDPOINTSLICES, INGRESSES, NAMESPACES, SERVICES
 
 CANARY = "nginx.ingress.kubernetes.io/"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.client import Object
 from lab.controllers.kubestate.samples import Sample, by_status, moment, resources
 from lab.objects import quantity
+from lab.resources import Object
 
 NODE_FAMILIES = {
     "kube_node_created": ("gauge", "Unix creation timestamp."),

@@ -7,7 +7,13 @@ import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from lab.client import (
+from lab.controllers.kubestate import cluster, pods, workloads
+from lab.controllers.kubestate.samples import Sample, line
+from lab.controllers.work import Informers
+from lab.errors import LabError
+from lab.informer import Informer
+from lab.objects import key_of
+from lab.resources import (
     DEPLOYMENTS,
     DISRUPTIONBUDGETS,
     HORIZONTALPODAUTOSCALERS,
@@ -16,15 +22,9 @@ from lab.client import (
     PODS,
     REPLICASETS,
     RESOURCEQUOTAS,
-    Informer,
     Object,
     Resource,
 )
-from lab.controllers.kubestate import cluster, pods, workloads
-from lab.controllers.kubestate.samples import Sample, line
-from lab.controllers.work import Informers
-from lab.errors import LabError
-from lab.objects import key_of
 
 if TYPE_CHECKING:
     from aiohttp import web

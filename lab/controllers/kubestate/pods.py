@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.client import Object
 from lab.controllers.kubestate.samples import Labels, Sample, by_status, moment, resources
 from lab.objects import condition, controller_of
+from lab.resources import Object
 
 _CONTAINER = {
     "status_waiting": ("gauge", "Describes whether the container is currently in waiting state."),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.client import Object
 from lab.objects import epoch, quantity
+from lab.resources import Object
 
 Labels = dict[str, str]
 Sample = tuple[str, Labels, float]  # family, labels, value

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.client import Object
 from lab.controllers.kubestate.samples import Labels, Sample, by_status, moment
 from lab.objects import quantity, share
+from lab.resources import Object
 
 _DEPLOYMENT = {
     "replicas": ("replicas", "The number of replicas per deployment."),
