@@ -1,17 +1,19 @@
 """Every alert of the runbooks can be raised, and somebody hears it."""
 
 from muster.judge import alerting as judge
+from muster.judge import ruleset
 from muster.pytest_plugin import runbook
 
 
 @runbook("x0tta6bl4#data-absent", step=3)
-def test_every_alert_is_a_rule_in_force(rules, facts):
-    judge.assert_every_alert_is_loaded(rules, facts)
+def test_every_alert_is_a_rule_in_force(rules, expected_rules):
+    """Not by its name alone: with the expression, the duration and the labels of the facts."""
+    ruleset.assert_every_rule_is_loaded(rules, expected_rules)
 
 
 @runbook("x0tta6bl4#data-absent", step=3)
-def test_prometheus_tells_an_alertmanager(alertmanagers):
-    judge.assert_prometheus_has_an_alertmanager(alertmanagers)
+def test_prometheus_tells_an_alertmanager(alertmanagers, routes):
+    judge.assert_prometheus_has_an_alertmanager(alertmanagers, routes)
 
 
 @runbook("x0tta6bl4#rollback")
@@ -26,5 +28,5 @@ def test_no_alert_is_silenced(silences, rules, facts):
 
 
 @runbook("x0tta6bl4#service-down")
-def test_nothing_critical_is_firing(alerts):
-    judge.assert_nothing_critical_fires(alerts)
+def test_nothing_critical_is_firing(alerts, rules, facts):
+    judge.assert_nothing_critical_fires(alerts, rules, facts)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from muster.errors import Unknown
-from muster.judge import alerting, mesh, pods, pqc, replicas, rollout, routing, targets
+from muster.judge import alerting, mesh, pods, pqc, replicas, rollout, routing, ruleset, targets
 from muster.judge.indicator import Indicator
 from muster.judge.undeclared import Undeclared
 from muster.snapshot import FailureKind, Snapshot
@@ -29,7 +29,8 @@ _VIEWS: dict[str, Callable[[Any], Any]] = {
     "mesh_peers": _per_replica("mesh_peers", mesh.mesh_view),
     "mesh_tls": _per_replica("mesh_tls", lambda _, raw: pqc.Tls(raw["group"], raw["version"])),
     "targets": targets.targets,
-    "rules": alerting.rules,
+    "rules": ruleset.rules,
+    "expected_rules": ruleset.expected_rules,
     "alerts": alerting.alerts,
     "alertmanagers": tuple,
     "routes": routing.routes,

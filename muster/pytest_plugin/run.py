@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from muster.judge import Breach, Undeclared, view
+from muster.pytest_plugin.expected import EXPECTED_RULES, with_expected_rules
 from muster.pytest_plugin.outcome import check_name, classify, collection_finding, finding_of
 from muster.pytest_plugin.subject import Subject
 from muster.pytest_plugin.terminal import ChecksReporter, progress
@@ -33,7 +34,7 @@ class ChecksRun:
         self.subject = subject
         self.out = out
         self.snapshot = subject.snapshot
-        self.readings = frozenset(catalogue(subject.system))
+        self.readings = frozenset({*catalogue(subject.system), EXPECTED_RULES})
         self.started = time.time()
         self.interrupted = ""
         self.deselected = 0
@@ -119,8 +120,11 @@ class ChecksRun:
         environment = self.subject.environment
         if environment is not None:
             names = {name for item in session.items for name in _fixtures(item)} & self.readings
-            with progress(self.config, len(names)) as on_reading:
-                self.snapshot = take(self.subject.system, environment, names, on_reading=on_reading)
+            to_read = names - {EXPECTED_RULES}
+            with progress(self.config, len(to_read)) as on_reading:
+                self.snapshot = take(self.subject.system, environment, to_read, on_reading=on_reading)
+            if EXPECTED_RULES in names:
+                self.snapshot = with_expected_rules(self.snapshot, self.subject.system, environment)
         if self.out is not None and self.snapshot is not None:
             (self.out / "snapshot.json").write_text(self.snapshot.to_json(), encoding="utf-8")
 

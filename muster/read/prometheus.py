@@ -87,11 +87,12 @@ async def read_targets(session: Session) -> list[dict[str, Any]]:
 
 
 async def read_rules(session: Session) -> list[dict[str, Any]]:
-    """Every loaded alerting rule: name, expression, duration, labels, health, last error, state."""
-    data = await _api(session, "rules", type="alert")
+    """Every loaded rule: name, kind (alerting, recording), expression, duration, labels, health, last error, state."""
+    data = await _api(session, "rules")
     return [
         {
             "name": rule["name"],
+            "kind": rule["type"],
             "group": group["name"],
             "query": rule["query"],
             "for_s": rule.get("duration", 0),

@@ -1,9 +1,11 @@
 """Alerting end to end, with the rules and routes that are rendered from the facts."""
 
+import dataclasses
+
 import pytest
 
 from muster.errors import Unknown
-from muster.judge import alerting, routing
+from muster.judge import alerting, routing, ruleset
 from muster.read.alertmanager import _kinds, _route
 from muster.rules.alertmanager import config
 from muster.rules.prometheus import groups
@@ -36,7 +38,7 @@ def here(facts):
 def loaded(facts, here):
     """The rules as a Prometheus holds them."""
     return {
-        rule["alert"]: alerting.Rule(
+        rule["alert"]: ruleset.Rule(
             name=rule["alert"], group="g", query=rule["expr"], for_s=0, labels=rule["labels"], health="ok",
             last_error="", state="inactive",
         )
@@ -52,25 +54,9 @@ def tree(facts, here):
     return {"route": _route(made["route"]), "receivers": receivers, "responder": True}
 
 
-def test_what_is_rendered_from_the_facts_is_loaded_and_routed(loaded, tree, facts):
-    """The rules' and the routes' own makers satisfy their judge."""
-    alerting.assert_every_alert_is_loaded(tuple(loaded.values()), facts)
+def test_what_is_rendered_from_the_facts_is_routed(loaded, tree, facts):
+    """The routes' own maker satisfies their judge."""
     alerting.assert_every_alert_is_routed(tuple(loaded.values()), routing.routes(tree), facts)
-
-
-def test_a_rule_that_is_missing_can_never_fire(loaded, facts):
-    """It is named."""
-    del loaded[ROLLBACK]
-    with pytest.raises(AssertionError, match=f"no rule {ROLLBACK}: it can never fire"):
-        alerting.assert_every_alert_is_loaded(tuple(loaded.values()), facts)
-
-
-@pytest.mark.parametrize(("health", "error"), [("err", AssertionError), ("unknown", Unknown)])
-def test_a_rule_that_is_not_evaluated_is_no_alert(loaded, facts, health, error):
-    """An error fails, not evaluated yet is unknown."""
-    broken = {**vars(loaded[ROLLBACK]), "health": health, "last_error": "many-to-many"}
-    with pytest.raises(error, match=ROLLBACK):
-        alerting.assert_every_alert_is_loaded((*loaded.values(), alerting.Rule(**broken)), facts)
 
 
 def test_a_page_that_reaches_the_wrong_people_is_found(loaded, tree, facts):
@@ -113,13 +99,43 @@ def alert(state, severity):
     )
 
 
-def test_a_critical_alert_that_fires_fails_and_another_warns():
+def test_a_critical_alert_that_fires_fails_and_another_warns(loaded, facts):
     """Pending is not firing."""
-    alerting.assert_nothing_critical_fires((alert("pending", "critical"),))
+    rules = tuple(loaded.values())
+    alerting.assert_nothing_critical_fires((alert("pending", "critical"),), rules, facts)
     with pytest.raises(AssertionError, match="X is firing since 2026-01-01 09:12: it burns"):
-        alerting.assert_nothing_critical_fires((alert("firing", "critical"),))
+        alerting.assert_nothing_critical_fires((alert("firing", "critical"),), rules, facts)
     with pytest.warns(SLOWarning, match="X is firing"):
-        alerting.assert_nothing_critical_fires((alert("firing", "warning"),))
+        alerting.assert_nothing_critical_fires((alert("firing", "warning"),), rules, facts)
+
+
+def test_where_no_rule_is_evaluated_that_nothing_fires_is_unknown(loaded, facts):
+    """A Prometheus without our rules is always silent. One that fires all the same still fails."""
+    stranger = dataclasses.replace(loaded[ROLLBACK], name="SomebodyElses")
+    waiting = dataclasses.replace(loaded[ROLLBACK], health="unknown")
+    for rules in ((), (stranger,), (waiting,)):
+        with pytest.raises(Unknown, match="evaluates none of the facts' rules"):
+            alerting.assert_nothing_critical_fires((), rules, facts)
+    with pytest.raises(AssertionError, match="X is firing"):
+        alerting.assert_nothing_critical_fires((alert("firing", "critical"),), (), facts)
+
+
+def test_where_no_rule_is_loaded_that_nothing_is_silenced_is_unknown(loaded, facts):
+    """There are no labels that a silence could cover."""
+    stranger = dataclasses.replace(loaded[ROLLBACK], name="SomebodyElses")
+    for rules in ((), (stranger,)):
+        with pytest.raises(Unknown, match="none of the facts' rules"):
+            alerting.assert_nothing_is_silenced((), rules, facts)
+
+
+def test_an_alertmanager_that_is_known_but_tells_nobody_fails(tree):
+    """The address alone proves nothing."""
+    alerting.assert_prometheus_has_an_alertmanager(("http://am",), routing.routes(tree))
+    with pytest.raises(AssertionError, match="knows no Alertmanager"):
+        alerting.assert_prometheus_has_an_alertmanager((), routing.routes(tree))
+    tree["receivers"] = {name: [] for name in tree["receivers"]}
+    with pytest.raises(AssertionError, match="sends to http://am, but no receiver of Alertmanager tells anybody"):
+        alerting.assert_prometheus_has_an_alertmanager(("http://am",), routing.routes(tree))
 
 
 def test_a_silence_over_an_alert_of_the_runbooks_warns(loaded, facts):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from muster.pytest_plugin.expected import render
 from muster.read.alertmanager import _kinds, _route
 from muster.rules.alertmanager import config
-from muster.rules.prometheus import groups
 from muster.snapshot import SCHEMA
 from muster.system import load_system
 from muster.system.environment import Environment
@@ -44,19 +44,20 @@ def health(name):
 
 
 def alerting():
-    """Rules and routes as rendered from the facts."""
+    """Rules as rendered from the facts and as Prometheus holds them, and routes."""
     facts, pager = load_system("x0tta6bl4", CHECKOUT), {"kind": "webhook", "url": "http://pager"}
     here = Environment.model_validate(
-        {"name": "lab", "description": "", "responder": "http://r", "contacts": dict.fromkeys(facts.contacts, pager)}
-    )
-    common = {"group": "g", "for_s": 0, "health": "ok", "last_error": "", "state": "inactive"}
-    rules = [
-        {"name": rule["alert"], "query": rule["expr"], "labels": rule["labels"], **common}
-        for group in groups(facts, here) for rule in group["rules"] if "alert" in rule
-    ]  # fmt: skip
+        {
+            "name": "lab", "description": "", "time_scale": 60, "responder": "http://r",
+            "contacts": dict.fromkeys(facts.contacts, pager),
+        }
+    )  # fmt: skip
+    expected, common = render(facts, here), {"group": "g", "health": "ok", "last_error": "", "state": "inactive"}
+    rules = [{**rule, **common} for rule in expected]
     made = config(facts, here)
     receivers = {receiver["name"]: _kinds(receiver) for receiver in made["receivers"]}
-    return {"rules": rules, "routes": {"route": _route(made["route"]), "receivers": receivers, "responder": True}}
+    routes = {"route": _route(made["route"]), "receivers": receivers, "responder": True}
+    return {"rules": rules, "expected_rules": expected, "routes": routes}
 
 
 def healthy():

@@ -151,3 +151,30 @@ def test_verbose_keeps_pytests_own_output_with_the_new_words(checks, write_snaps
     assert "UNKNOWN" in output
     assert "WARN" in output
     assert "PASSED" in output
+
+
+def test_an_alertmanager_that_does_not_answer_is_told_nothing(checks, write_snapshot, readings):
+    """Prometheus lists a configured address whether anybody answers there or not: UNKNOWN, not a pass."""
+    write_snapshot(readings, failures={"routes", "silences", "notified"})
+    code, summary, _ = checks("-k", "tells_an_alertmanager")
+    assert (code, verdicts(summary)) == (6, {"alerting.prometheus_tells_an_alertmanager": "UNKNOWN"})
+
+
+def test_a_rule_that_is_not_what_the_facts_say_fails(checks, write_snapshot, readings):
+    """It bears the right name, and would fire at another threshold."""
+    rule = next(rule for rule in readings["rules"] if rule["name"] == "X0TTA6BL4ErrorRatioRollback")
+    rule["query"] = rule["query"].replace("> 0.1", "> 0.9")
+    write_snapshot(readings)
+    code, summary, output = checks("-k", "is_a_rule_in_force")
+    assert (code, verdicts(summary)) == (1, {"alerting.every_alert_is_a_rule_in_force": "FAIL"})
+    assert "X0TTA6BL4ErrorRatioRollback is not what the facts say: it has the expression" in output
+
+
+def test_without_the_facts_rules_silence_is_unknown(checks, write_snapshot, readings):
+    """Where nothing could fire, that nothing does is no pass; neither is a snapshot without what was expected."""
+    readings["rules"] = []
+    del readings["expected_rules"]
+    write_snapshot(readings)
+    code, summary, _ = checks("-k", "test_alerting and not tells")
+    assert (code, set(verdicts(summary).values())) == (6, {"UNKNOWN"})
+    assert len(summary["findings"]) == 4
