@@ -9,7 +9,8 @@ from typing import Any
 from lab.api import errors
 from lab.api.errors import ApiError
 from lab.api.resources import Resource
-from lab.api.schema import Conformed, TypeProblem, conform
+from lab.api.schema import conform
+from lab.api.shapes import Conformed, TypeProblem
 
 ACCEPTED = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"]
 

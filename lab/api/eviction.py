@@ -9,8 +9,9 @@ from lab.api.deletion import delete, delete_options
 from lab.api.errors import ApiError
 from lab.api.objects import Objects
 from lab.api.resources import Resource
-from lab.api.schema import Conformed, TypeProblem, conform, struct
+from lab.api.schema import conform
 from lab.api.selectors import labels_match, lookup
+from lab.api.shapes import Conformed, TypeProblem, struct
 from lab.api.store import Stored
 
 Body = dict[str, Any]

@@ -11,7 +11,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from lab.api.schema import Type, field_of
+from lab.api.schema import field_of
+from lab.api.shapes import Type
 
 Path = tuple[str, ...]
 Body = dict[str, Any]

@@ -14,7 +14,8 @@ from lab.api.bodies import typed
 from lab.api.errors import Cause, Causes
 from lab.api.paths import Target
 from lab.api.resources import Registry, Resource
-from lab.api.schema import Conformed, TypeProblem, conform
+from lab.api.schema import conform
+from lab.api.shapes import Conformed, TypeProblem
 from lab.api.store import Store, Stored
 
 Body = dict[str, Any]

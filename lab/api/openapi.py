@@ -7,7 +7,7 @@ from typing import Any
 
 from lab.api.patches import MEDIA
 from lab.api.resources import Registry, Resource
-from lab.api.schema import Field, Type, struct, structs
+from lab.api.shapes import Field, Type, struct, structs
 from lab.api.store import dumps
 
 # The older document. kubectl asks for it, as protobuf, when it validates a List, and validates nothing in an empty one.

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab.api.errors import bad_request, unprocessable, unsupported_media_type
-from lab.api.schema import Field, Type, field_of
+from lab.api.schema import field_of
+from lab.api.shapes import Field, Type
 
 MEDIA = (
     "application/json-patch+json",

@@ -11,7 +11,7 @@ from lab.api.auth import kinds
 from lab.api.columns import Column
 from lab.api.custom import kind as definition
 from lab.api.errors import Causes
-from lab.api.schema import Type, struct
+from lab.api.shapes import Type, struct
 
 Body = dict[str, Any]
 READ_WRITE = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")

@@ -8,8 +8,9 @@ from lab.api import errors, ownership, patches
 from lab.api.errors import Cause
 from lab.api.objects import Body, Objects, Options, Written
 from lab.api.resources import Resource
-from lab.api.schema import Conformed, TypeProblem, conform
+from lab.api.schema import conform
 from lab.api.selectors import labels_text, lookup
+from lab.api.shapes import Conformed, TypeProblem
 from lab.api.store import Stored
 
 SCALE = Resource("autoscaling", "v1", "scales", "Scale")

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from lab.api import fieldsets
-from lab.api.schema import struct
+from lab.api.shapes import struct
 
 APPLY = {"Content-Type": "application/apply-patch+yaml"}
 MERGE = {"Content-Type": "application/merge-patch+json"}

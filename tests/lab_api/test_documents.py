@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.api.resources import TABLE, Registry
-from lab.api.schema import structs
+from lab.api.shapes import structs
 
 
 def test_every_type_is_defined():

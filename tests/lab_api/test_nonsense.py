@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lab.api.resources import TABLE
-from lab.api.schema import field_of, structs
+from lab.api.schema import field_of
 from lab.api.server import Api
+from lab.api.shapes import structs
 from lab.api.store import Store
 
 TOKEN = "t"  # noqa: S105 - of a server that lives for one test

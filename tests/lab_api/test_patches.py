@@ -6,7 +6,7 @@ import pytest
 
 from lab.api import patches
 from lab.api.errors import ApiError
-from lab.api.schema import struct
+from lab.api.shapes import struct
 
 DEPLOYMENT = struct("Deployment")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from lab.api import schema as types
 from lab.api.custom.structural import Schema, prune
-from lab.api.schema import Conformed, Field, Type, TypeProblem, struct
+from lab.api.shapes import Conformed, Field, Type, TypeProblem, struct
 
 
 def field_of(schema: Schema, key: str) -> Field | None:
@@ -23,13 +23,13 @@ def field_of(schema: Schema, key: str) -> Field | None:
     return Field(key, Type("list", Type("custom", schema=inner.get("items") or {})), merge_key=merge_key)
 
 
-def conform(value: Any, schema: Schema, notes: Conformed) -> dict[str, Any]:
-    """A copy of ``value`` with its metadata typed and the rest pruned. Raises :class:`TypeProblem`."""
+def conform(value: Any, schema: Schema, notes: Conformed, conform_head: Callable[..., Any]) -> dict[str, Any]:
+    """A copy of ``value``: metadata typed by ``conform_head``, the rest pruned. Raises :class:`TypeProblem`."""
     if not isinstance(value, dict):
         wanted = "map[string]interface {}"
         raise TypeProblem(f"json: cannot unmarshal into Go value of type {wanted}", f"unrecognized type: {wanted}")
     heads = {"apiVersion": Type("string"), "kind": Type("string"), "metadata": struct("ObjectMeta")}
     given = {key: kind for key, kind in heads.items() if value.get(key) is not None}
-    head = {key: types.conform(value[key], kind, notes, path=key) for key, kind in given.items()}
+    head = {key: conform_head(value[key], kind, notes, path=key) for key, kind in given.items()}
     rest = {key: one for key, one in value.items() if key not in heads}
     return {**head, **prune(rest, schema, notes.unknown)}
