@@ -15,7 +15,7 @@ from typing import Any
 
 from lab.daemon import control, records
 from lab.daemon.folder import Folder, read_json
-from lab.daemon.planning import daemon_runs, is_free, plan
+from lab.daemon.planning import PORTS, daemon_runs, is_free, plan
 from lab.daemon.sweep import sweep
 from lab.errors import LabError
 
@@ -24,6 +24,10 @@ ANSWER_TIMEOUT_S = 5.0
 CHANGE_TIMEOUT_S = 30.0
 BOOT_SILENCE_S = 75.0  # the daemon bounds its own waits below this
 END_TIMEOUT_S = 6.0
+
+
+class DamagedError(LabError):
+    """A lab runs, but the file that says where is empty, torn, or without its keys."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +78,7 @@ class Status:
 def up(state: Path, responder: list[str] | None, on_progress: Callable[[str], None] = lambda _: None) -> dict[str, str]:
     """Bring the planned lab up, or what is missing of a running one; return its endpoints.
 
+    One whose endpoints file is missing or damaged cannot be used, and begins anew.
     ``responder`` is the command line of the component of that name, None for none. Nothing is left running when this
     raises, whether :class:`LabError` or KeyboardInterrupt.
     """
@@ -106,17 +111,20 @@ def down(state: Path) -> None:
 
 
 def status(state: Path) -> Status:
-    """What runs and what does not. Raises :class:`LabError` when the daemon lives but does not answer."""
+    """What runs and what does not.
+
+    Raises :class:`LabError` when the daemon lives but does not answer, or its endpoints are damaged.
+    """
     folder = Folder(Path(state).expanduser().absolute())
-    endpoints = read_json(folder.endpoints) or {}
     if not folder.root.is_dir() or not daemon_runs(folder):
         return Status(running=False, endpoints={}, components=[], pods=None)
     folder.check_owner()
+    endpoints = _endpoints(folder) or {}
     answer = control.request(folder.control_socket, ANSWER_TIMEOUT_S, do="status")
     pods = answer["pods"]
     return Status(
         running=bool(endpoints),
-        endpoints={str(key): str(value) for key, value in endpoints.items()},
+        endpoints=endpoints,
         components=[ComponentState(**component) for component in answer["components"]],
         pods=None if pods is None else [PodState(**pod) for pod in pods],
         limits=dict(answer.get("limits", {})),
@@ -134,9 +142,12 @@ def start(state: Path, component: str) -> None:
 
 
 def is_up(state: Path) -> bool:
-    """Whether a lab runs here, in whatever health."""
+    """Whether a lab runs here, in whatever health, and says where: one with damaged endpoints is of no use."""
     folder = Folder(Path(state).expanduser().absolute())
-    return folder.endpoints.is_file() and daemon_runs(folder)
+    try:
+        return daemon_runs(folder) and _endpoints(folder) is not None
+    except DamagedError:
+        return False
 
 
 @contextlib.contextmanager
@@ -146,10 +157,12 @@ def running(
     """The endpoints of a lab for a while.
 
     One that runs is used as it is, sabotage included, and left running; otherwise ``begin`` brings one up, and it is
-    taken down afterwards (``on_end`` is called first).
+    taken down afterwards (``on_end`` is called first). Raises :class:`DamagedError`: what runs is not ours to end.
     """
-    if is_up(state):
-        yield _addresses(Folder(Path(state).expanduser().absolute()))
+    folder = Folder(Path(state).expanduser().absolute())
+    endpoints = _endpoints(folder) if daemon_runs(folder) else None
+    if endpoints is not None:
+        yield endpoints
         return
     endpoints = begin()
     try:
@@ -161,16 +174,26 @@ def running(
 
 def _running(state: Path) -> Folder:
     folder = Folder(Path(state).expanduser().absolute())
-    if not is_up(state):
+    if not daemon_runs(folder) or _endpoints(folder) is None:
         raise LabError(f"no lab runs in {folder.root}; `muster lab up` starts one")
     folder.check_owner()
     return folder
 
 
 def _addresses(folder: Folder) -> dict[str, str]:
-    endpoints = read_json(folder.endpoints)
+    endpoints = _endpoints(folder)
     if endpoints is None:
         raise LabError(f"the lab in {folder.root} was taken down by somebody else")
+    return endpoints
+
+
+def _endpoints(folder: Folder) -> dict[str, str] | None:
+    """What the endpoints file says; None without one. Raises :class:`DamagedError`: it lacks addresses of the plan."""
+    if not folder.endpoints.exists():
+        return None
+    endpoints, planned = read_json(folder.endpoints) or {}, read_json(folder.plan) or PORTS
+    if any(not isinstance(endpoints.get(key), str) for key in planned):
+        raise DamagedError(f"{folder.endpoints} is damaged: run `muster lab down` and `muster lab up`")
     return {str(key): str(value) for key, value in endpoints.items()}
 
 
@@ -190,7 +213,6 @@ def _complete(folder: Folder) -> bool:
 def _check_needs(folder: Folder) -> None:
     """Raise :class:`LabError` for what can be known before anything is started."""
     from lab.daemon.components import PROGRAMS, port, program
-    from lab.daemon.planning import PORTS
 
     addresses = read_json(folder.plan)
     if addresses is None:
@@ -272,4 +294,17 @@ def _wait(over: Callable[[], Any], timeout_s: float) -> None:
         time.sleep(0.02)
 
 
-__all__ = ["ComponentState", "PodState", "Status", "down", "is_up", "plan", "running", "start", "status", "stop", "up"]
+__all__ = [
+    "ComponentState",
+    "DamagedError",
+    "PodState",
+    "Status",
+    "down",
+    "is_up",
+    "plan",
+    "running",
+    "start",
+    "status",
+    "stop",
+    "up",
+]

@@ -89,8 +89,12 @@ def running(system: str, state: Path | None = None, say: Say = lambda _: None) -
 
 @contextmanager
 def _sentences() -> Iterator[None]:
+    from lab.daemon import DamagedError
+
     try:
         yield
+    except DamagedError as error:
+        raise UsageError(str(error)) from error
     except LabError as error:
         raise MusterError(str(error)) from error
 
@@ -238,12 +242,11 @@ def _status(state: Path) -> Status:
 
 
 def _endpoint(state: Path, name: str) -> str:
-    from lab import daemon
-
-    if not daemon.is_up(state):
+    now = _status(state)
+    if not now.running:
         raise UsageError(f"no lab runs in {state.absolute()}; `muster lab up` starts one")
     try:
-        return _status(state).endpoints[name]
+        return now.endpoints[name]
     except KeyError:
         file = state.absolute() / "endpoints.json"
         raise MusterError(f"{file} does not say where {name} is; `muster lab down` and `muster lab up`") from None

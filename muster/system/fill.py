@@ -19,9 +19,13 @@ class Fill:
     """Fills every string of a section."""
 
     class Missing(Exception):  # noqa: N818 - caught by the loader, which knows the place
-        """Nothing fills a key; ``path`` leads to the string that wants it."""
+        """Nothing fills a key; ``path`` leads to the string that wants it, ``key`` is the endpoint that is missing."""
 
         path: tuple[str | int, ...] = ()
+
+        def __init__(self, message: str, key: str = "") -> None:
+            super().__init__(message)
+            self.key = key
 
     def __init__(self, endpoints: Mapping[str, str]) -> None:
         self.endpoints = endpoints
@@ -83,7 +87,7 @@ def _value(inside: str, endpoints: Mapping[str, str]) -> str:
         return expand(default, endpoints)
     if name.isupper():
         raise Fill.Missing(f"${{{name}}} is not set in the process environment and has no default")
-    raise Fill.Missing(f"nothing fills ${{{name}}} ({offer(name, endpoints)})")
+    raise Fill.Missing(f"nothing fills ${{{name}}} ({offer(name, endpoints)})", name)
 
 
 def endpoints_from(file: Path, environment: str, system: str, *, embedded: bool) -> dict[str, str]:
@@ -94,8 +98,16 @@ def endpoints_from(file: Path, environment: str, system: str, *, embedded: bool)
     except FileNotFoundError:
         start = f": start it with 'muster {environment} up'" if embedded else ""
         raise UsageError(f"environment {environment} of {system} is not running (no {shown}){start}") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise UsageError(f"environment {environment} of {system}: {shown} cannot be read: {error}") from None
+    except ValueError:
+        content = None
     if not isinstance(content, dict):
-        raise UsageError(f"environment {environment} of {system}: {shown} holds no addresses")
+        again = remedy(environment, embedded=embedded)
+        raise UsageError(f"environment {environment} of {system}: {shown} is damaged, it holds no addresses{again}")
     return {str(key): str(value) for key, value in content.items()}
+
+
+def remedy(environment: str, *, embedded: bool) -> str:
+    """What puts a damaged endpoints file right, for the end of a sentence; empty where Muster did not write it."""
+    return f": run 'muster {environment} down' and 'muster {environment} up'" if embedded else ""

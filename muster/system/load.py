@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from muster.errors import UsageError
-from muster.system.fill import Fill, endpoints_from, expand
+from muster.system.fill import Fill, endpoints_from, expand, remedy
 from muster.system.model import Environment, System
 from muster.system.place import duplicates, known_keys, line_of, offer
 
@@ -56,7 +56,7 @@ def load_environment(
         raise UsageError(f"{system.name} has no environment {name!r}: {offer(name, system.environments)}")
     section = {**system.environments[name], "name": name}
     file, place = system._file, ("environments", name)  # noqa: SLF001 - the loader's own field
-    base = root or Path.cwd()
+    base, endpoints_file = root or Path.cwd(), None
     try:
         if endpoints is None and section.get("endpoints_file"):
             endpoints_file = base / expand(str(section["endpoints_file"]), {})
@@ -64,7 +64,11 @@ def load_environment(
         filled = Fill(endpoints or {}).tree(section)
     except Fill.Missing as error:
         where = _where(file, (*place, *error.path))
-        raise UsageError(f"{where}: {error}") from None
+        if endpoints_file is None or not error.key:
+            raise UsageError(f"{where}: {error}") from None
+        lacks = f"{_shown(endpoints_file)} has no {error.key!r} ({offer(error.key, endpoints or {})})"
+        again = remedy(name, embedded=bool(section.get("embedded")))
+        raise UsageError(f"environment {name} of {system.name}: {lacks}, which {where} asks for{again}") from None
     filled["base_dir"] = file.parent.parent if file else base
     return _validate(Environment, filled, None, file, place)
 

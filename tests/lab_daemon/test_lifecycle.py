@@ -223,6 +223,18 @@ def test_what_a_killed_daemon_leaves_is_found_by_up_and_by_down(own_state):
     assert (own_state / "logs" / "prometheus.log").is_file()
 
 
+@pytest.mark.parametrize("content", ["{", "{}"])
+def test_damaged_endpoints_are_put_right_by_up(own_state, content):
+    """A lab that does not say where it is begins anew, and ends what ran before."""
+    planned = daemon.plan(own_state)
+    daemon.up(own_state, None)
+    before = processes_of(own_state)
+    (own_state / "endpoints.json").write_text(content)
+    assert daemon.up(own_state, None) == planned == json.loads((own_state / "endpoints.json").read_text())
+    assert daemon.status(own_state).healthy
+    assert not [process for process in before if process.is_running() and process.status() != "zombie"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 @pytest.mark.parametrize("moment", ["haproxy runs", "agent runs"])
 def test_an_interrupted_up_leaves_nothing(muster_lab, own_state, number, moment):

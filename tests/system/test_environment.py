@@ -76,14 +76,29 @@ def test_capitals_come_from_the_process_environment(small, monkeypatch):
     assert load_environment(system, "own").prometheus == "http://127.0.0.2:9090"
 
 
-@pytest.mark.parametrize("content", ["{", "[1]", "\x00"])
+@pytest.mark.parametrize("content", ["", "{", "[1]", "\x00"])
 def test_broken_endpoints_are_one_sentence(small, content):
     """A half-written or foreign file is named, and nothing is guessed."""
     root = small()
     (root / ".lab").mkdir()
     (root / ".lab" / "endpoints.json").write_text(content)
-    with pytest.raises(UsageError, match=r"environment lab of small: \.lab/endpoints\.json"):
+    with pytest.raises(
+        UsageError, match=r"environment lab of small: \.lab/endpoints\.json is damaged, .* 'muster lab up'"
+    ):
         load_environment(load_system("small"), "lab")
+
+
+def test_endpoints_without_a_key_are_to_blame_themselves(small):
+    """The system's file is right: the sentence begins with the one that is not, and says what to do."""
+    root = small()
+    (root / ".lab").mkdir()
+    (root / ".lab" / "endpoints.json").write_text('{"time_scale": "60"}')
+    with pytest.raises(UsageError) as caught:
+        load_environment(load_system("small"), "lab")
+    assert str(caught.value) == (
+        "environment lab of small: .lab/endpoints.json has no 'prometheus' (known: time_scale), "
+        "which systems/small.yaml:36: environments.lab.prometheus asks for: run 'muster lab down' and 'muster lab up'"
+    )
 
 
 @pytest.mark.parametrize(
