@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+import httpcore  # noqa: F401 - httpx loads it late: after a run in this process it would be another copy of itself
 import pytest
 
 from muster.pytest_plugin.expected import render
