@@ -62,6 +62,7 @@ class Daemon:
         supervisor: Supervisor | None = None
         server: asyncio.Server | None = None
         follower: asyncio.Task[None] | None = None
+        reloader: asyncio.Task[None] | None = None
         try:
             if not configure(self._folder, plan):
                 follower = asyncio.create_task(discovery.follow(world.client, discovery.targets_file(self._folder)))
@@ -71,6 +72,9 @@ class Daemon:
                 return failure
             write_private(self._folder.endpoints, json.dumps(plan, indent=2) + "\n")
             _say(writer, up="yes")
+            from lab.daemon import reloading
+
+            reloader = asyncio.create_task(reloading.follow(self._folder, plan))
             await self._leave.wait()
         except (LabError, OSError) as error:
             return str(error)
@@ -80,8 +84,9 @@ class Daemon:
             self._folder.endpoints.unlink(missing_ok=True)
             if server is not None:
                 server.close()
-            if follower is not None:
-                follower.cancel()
+            for task in (follower, reloader):
+                if task is not None:
+                    task.cancel()
             if supervisor is not None:
                 await supervisor.stop_all()
             await asyncio.to_thread(sweep.sweep, self._folder)
