@@ -9,12 +9,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from muster.system.units import parse_duration
 
 Seconds = Annotated[float, BeforeValidator(parse_duration)]
+Source = str | list[str]  # "<document> / <section>", or several of them
 
 
 class FactError(ValueError):
     """A mistake in a fact; ``path`` leads from the fact that was being validated to the place of the mistake."""
 
-    def __init__(self, message: str, *path: str) -> None:
+    def __init__(self, message: str, *path: str | int) -> None:
         super().__init__(message)
         self.path = path
 

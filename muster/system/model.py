@@ -13,20 +13,20 @@ from typing import Any, Literal
 from pydantic import Field, PrivateAttr, model_validator
 
 from muster.system.environment import Channel, Environment, Guard, KubernetesSource, Rollback
-from muster.system.fact import Fact, FactError, Seconds
+from muster.system.expectations import Certificates, Dashboard, Load, Logs, Mesh, MetricName, Pods, Pqc
+from muster.system.fact import Fact, FactError, Seconds, Source
 from muster.system.units import Unit, duration, parse_quantity
 
 __all__ = [
-    "LEVELS", "Action", "Alert", "Channel", "Contact", "Document", "Environment", "Example", "Fact", "Guard",
-    "KubernetesSource", "LevelName", "Limit", "Mesh", "NoData", "Pods", "Pqc", "Rollback", "Runbook", "Seconds",
-    "Severity", "Slo", "System",
+    "LEVELS", "Action", "Alert", "Certificates", "Channel", "Contact", "Dashboard", "Document", "Environment",
+    "Example", "Fact", "Guard", "KubernetesSource", "LevelName", "Limit", "Load", "Logs", "Mesh", "MetricName",
+    "NoData", "Pods", "Pqc", "Rollback", "Runbook", "Seconds", "Severity", "Slo", "System",
 ]  # fmt: skip
 
 Severity = Literal["critical", "warning", "info"]
 Action = Literal["rollback", "restart", "scale", "escalate", "none"]
 LevelName = Literal["objective", "warning", "critical", "rollback"]
 LEVELS: tuple[LevelName, ...] = ("objective", "warning", "critical", "rollback")
-Source = str | list[str]
 
 
 class Limit(Fact):
@@ -169,30 +169,6 @@ class Contact(Fact):
     source: Source = ""
 
 
-class Pods(Fact):
-    """What the runbooks expect of the workload's pods."""
-
-    most_restarts: int
-    restart_window_s: Seconds = Field(alias="restart_window")
-    least_replicas: int = 1
-    source: Source
-
-
-class Mesh(Fact):
-    """What the runbooks expect of the mesh."""
-
-    least_peers: int
-    source: Source
-
-
-class Pqc(Fact):
-    """What the runbooks expect of post-quantum TLS."""
-
-    allowed_groups: list[str]
-    fallback_forbidden: bool
-    source: Source
-
-
 class System(Fact):
     """One product with its SLOs, alerts and runbooks."""
 
@@ -210,6 +186,11 @@ class System(Fact):
     pods: Pods | None = None
     mesh: Mesh | None = None
     pqc: Pqc | None = None
+    certificates: Certificates | None = None
+    logs: Logs | None = None
+    dashboards: list[Dashboard] = Field(default_factory=list)
+    metric_names: list[MetricName] = Field(default_factory=list)
+    load: Load | None = None
     dependencies: list[str] = Field(default_factory=list)
     environments: dict[str, dict[str, Any]]  # validated when one is chosen: load.environment()
     _file: Path | None = PrivateAttr(None)  # where it was read, for messages
@@ -226,12 +207,12 @@ class System(Fact):
                 if contact not in self.contacts:
                     raise FactError(f"{contact!r} is not one of contacts", *place, "tell")
             runbook = getattr(fact, "runbook", None)
-            if runbook is not None and runbook.partition("#")[0] not in self.runbooks:
+            if runbook and runbook.partition("#")[0] not in self.runbooks:
                 raise FactError(f"there is no runbook {runbook.partition('#')[0]!r}", *place, "runbook")
             self._check_sources(place, getattr(fact, "source", []))
         return self
 
-    def _facts(self) -> Iterator[tuple[tuple[str, ...], Fact]]:
+    def _facts(self) -> Iterator[tuple[tuple[str | int, ...], Fact]]:
         """Everything that can name a source, a runbook or somebody to tell, with its place."""
         yield ("no_data",), self.no_data
         for kind in ("alerts", "slo", "contacts"):
@@ -241,11 +222,19 @@ class System(Fact):
             for level in (*LEVELS, "target"):
                 if (limit := getattr(slo, level)) is not None:
                     yield ("slo", name, level), limit
-        for kind in ("pods", "mesh", "pqc"):
+        for kind in ("pods", "mesh", "pqc", "certificates", "load"):
             if (fact := getattr(self, kind)) is not None:
                 yield (kind,), fact
+        bursts = self.logs.bursts if self.logs else []
+        for place, facts in (
+            (("logs", "bursts"), bursts),
+            (("dashboards",), self.dashboards),
+            (("metric_names",), self.metric_names),
+        ):
+            for index, fact in enumerate(facts):
+                yield (*place, index), fact
 
-    def _check_sources(self, place: tuple[str, ...], source: Source) -> None:
+    def _check_sources(self, place: tuple[str | int, ...], source: Source) -> None:
         for text in [source] if isinstance(source, str) else source:
             if text and self.documents and text.partition(" / ")[0] not in self.documents:
                 known = ", ".join(self.documents)
