@@ -28,6 +28,8 @@ class FailureKind(StrEnum):
     FORBIDDEN = "forbidden"  # 401 or 403
     REDIRECT = "redirect"  # never followed: evidence comes from the host that was named
     TOO_LARGE = "too_large"
+    CONTENT_TYPE = "content_type"  # another kind of document than was asked for
+    ENCODING = "encoding"  # not packed, or not in the character set, that it says
     UNPARSEABLE = "unparseable"
     EMPTY = "empty"  # answered, but with nothing in it: no samples, no traffic, no pods
     STALE = "stale"  # the newest sample is too old

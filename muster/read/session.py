@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 
 from muster.read.failures import ReadError, explain
 from muster.read.http import Http
-from muster.read.redact import redacted
+from muster.read.redact import Redactor, known_secrets
 from muster.snapshot import Failure, FailureKind, Reading
 from muster.system.model import Environment, System
 
@@ -50,7 +50,8 @@ class Session:
         self.system = system
         self.environment = environment
         self.deadline_s = deadline_s
-        self.http = Http(timeout_s=deadline_s)
+        self.http = Http(timeout_s=deadline_s, ca_file=environment.ca_file, tokens=environment.tokens)
+        self._redactor = Redactor(known_secrets(environment))
         self._readers = readers
         self._on_reading = on_reading
         self._tasks: dict[str, asyncio.Task[Reading]] = {}
@@ -96,7 +97,7 @@ class Session:
     def _result(self, name: str, task: asyncio.Task[Reading], within_s: float) -> Reading:
         if task.done():
             return task.result()
-        source = self._readers[name].source(self.environment)
+        source = self._redactor.text(self._readers[name].source(self.environment))
         failure = Failure(FailureKind.TIMEOUT, f"{source} was not read within the run's {within_s:g} s")
         return Reading(name=name, source=source, at=time.time(), took_s=within_s, failure=failure)
 
@@ -112,18 +113,18 @@ class Session:
         if failure is None:
             try:
                 async with asyncio.timeout(self.deadline_s):
-                    value = redacted(await reader.read(self, *(reading.value for reading in needed)))
+                    value = await reader.read(self, *(reading.value for reading in needed))
             except Exception as error:  # typed, or raised again: nothing is swallowed
                 failure = explain(error, source, self.deadline_s)
                 if failure is None:
                     raise
         reading = Reading(
             name=reader.name,
-            source=source,
+            source=self._redactor.text(source),
             at=round(began_at, 3),
             took_s=round(time.perf_counter() - began, 4),
-            value=value,
-            failure=failure,
+            value=self._redactor.json(value),
+            failure=failure and Failure(failure.kind, self._redactor.text(failure.message)),
         )
         if self._on_reading is not None:
             self._on_reading(reading)

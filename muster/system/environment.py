@@ -88,9 +88,14 @@ class Environment(Fact):
     http: str = ""  # the users' way in
     prometheus: str = ""
     alertmanager: str = ""
+    grafana: str = ""
     inbox: str = ""  # where pages can be read back as evidence
     responder: str = ""
     responder_token_file: str = ""
+    ca_file: str = ""  # vouches for HTTPS sources beside the system's own authorities
+    token_files: dict[Literal["http", "prometheus", "alertmanager", "grafana"], str] = Field(
+        default_factory=dict
+    )  # of bearer tokens, by source
     contacts: dict[str, Channel] = Field(default_factory=dict)
     rollback: Rollback = Rollback()
     guard: Guard = Guard()
@@ -106,6 +111,11 @@ class Environment(Fact):
         if self.kubernetes is None:
             return self.metric_selector
         return f'namespace="{self.kubernetes.namespace}",pod=~"{self.kubernetes.deployment}-[a-z0-9]+-[a-z0-9]{{5}}"'
+
+    @property
+    def tokens(self) -> dict[str, str]:
+        """Address of a source -> file with the bearer token that it wants."""
+        return {getattr(self, source): file for source, file in self.token_files.items() if getattr(self, source)}
 
     def scaled(self, seconds: float) -> float:
         """A true-scale duration at this environment's time scale, in seconds."""
