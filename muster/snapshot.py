@@ -10,11 +10,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from muster.errors import UsageError
 
 SCHEMA = "muster/snapshot/v1"
+_T = TypeVar("_T")
 
 
 class FailureKind(StrEnum):
@@ -66,6 +67,7 @@ class Snapshot:
     taken_at: float
     took_s: float
     readings: Mapping[str, Reading]
+    interrupted: str = ""  # why the reading ended early, if it did: what is not in it is unknown
 
     def to_json(self) -> str:
         """The file's text; :meth:`from_json` gives back an equal snapshot."""
@@ -77,6 +79,7 @@ class Snapshot:
             "time_scale": self.time_scale,
             "taken_at": self.taken_at,
             "took_s": self.took_s,
+            **({"interrupted": self.interrupted} if self.interrupted else {}),
             "readings": readings,
         }
         return json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -86,17 +89,42 @@ class Snapshot:
         """Parse the text of a snapshot file. Raises :class:`~muster.errors.UsageError`, naming ``where``."""
         try:
             body = json.loads(text)
-            if body["schema"] != SCHEMA:
-                raise UsageError(f"{where} is a {body['schema']!r}, not a {SCHEMA}")
-            readings = {name: _reading_from_json(name, raw) for name, raw in body["readings"].items()}
-            return cls(
-                readings=readings,
-                **{key: body[key] for key in ("system", "environment", "time_scale", "taken_at", "took_s")},
-            )
         except json.JSONDecodeError as error:
             raise UsageError(f"{where} is not JSON: {error.msg} at line {error.lineno}") from None
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UsageError(f"{where} is not a {SCHEMA}: {type(error).__name__} {error}") from None
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{where} is not JSON: not UTF-8 at byte {error.start}") from None
+        except RecursionError:
+            raise UsageError(f"{where} is not a {SCHEMA}: it is nested without end") from None
+        if not isinstance(body, dict) or not isinstance(body.get("schema"), str):
+            raise UsageError(f"{where} is not a {SCHEMA}: it names no schema")
+        if body["schema"] != SCHEMA:
+            raise UsageError(f"{where} is a {body['schema']!r}, not a {SCHEMA}")
+        try:
+            readings = {name: _reading_from_json(name, raw) for name, raw in _typed(body, "readings", dict).items()}
+            return cls(
+                system=_typed(body, "system", str),
+                environment=_typed(body, "environment", str),
+                time_scale=_typed(body, "time_scale", float),
+                taken_at=_typed(body, "taken_at", float),
+                took_s=_typed(body, "took_s", float),
+                readings=readings,
+                interrupted=_typed({"interrupted": "", **body}, "interrupted", str),
+            )
+        except ValueError as error:
+            raise UsageError(f"{where} is not a {SCHEMA}: {error}") from None
+
+
+_WORDS = {str: "a text", float: "a number", dict: "an object"}
+
+
+def _typed(body: Any, key: str, kind: type[_T]) -> _T:
+    """``body[key]``, which must be there and of that kind. Raises ValueError in words."""
+    value = body.get(key) if isinstance(body, dict) else None
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kind):
+        raise ValueError(f"{key!r} should be {_WORDS[kind]}")  # noqa: TRY004 - the file's fault, not the caller's
+    return value
 
 
 def _reading_to_json(reading: Reading) -> dict[str, Any]:
@@ -106,15 +134,19 @@ def _reading_to_json(reading: Reading) -> dict[str, Any]:
     return {**common, "value": reading.value}
 
 
-def _reading_from_json(name: str, raw: dict[str, Any]) -> Reading:
-    failure = raw.get("failure")
-    if (failure is None) == ("value" not in raw):
-        raise ValueError(f"reading {name} needs exactly one of 'value' and 'failure'")
-    return Reading(
-        name=name,
-        source=raw["source"],
-        at=raw["at"],
-        took_s=raw["took_s"],
-        value=raw.get("value"),
-        failure=Failure(FailureKind(failure["kind"]), failure["message"]) if failure else None,
-    )
+def _reading_from_json(name: str, raw: Any) -> Reading:
+    try:
+        failure = _failure_from_json(raw)
+        source, at, took_s = _typed(raw, "source", str), _typed(raw, "at", float), _typed(raw, "took_s", float)
+    except ValueError as error:
+        raise ValueError(f"reading {name}: {error}") from None
+    return Reading(name=name, source=source, at=at, took_s=took_s, value=raw.get("value"), failure=failure)
+
+
+def _failure_from_json(raw: Any) -> Failure | None:
+    if not isinstance(raw, dict) or ("failure" in raw) == ("value" in raw):
+        raise ValueError("needs exactly one of 'value' and 'failure'")
+    if "failure" not in raw:
+        return None
+    given = _typed(raw, "failure", dict)
+    return Failure(FailureKind(_typed(given, "kind", str)), _typed(given, "message", str))
