@@ -25,6 +25,10 @@ class Kind(StrEnum):
     ROLLBACK_STARTED = "rollback.started"
     TRAFFIC_OFF = "traffic.off"  # no ready replica of the bad release is left
     ROLLBACK_PROVEN = "rollback.proven"  # {"verdict", "message", "revision", "digests"}
+    SYMPTOM_GONE = "symptom.gone"  # the alert's own condition, read back after the proof: {"verdict", "value"}
+    ESCALATED = "escalated"  # a rollback failed or did not help, and people were paged: {"alert", "tell"}
+    REMEDY_STARTED = "remedy.started"  # the runbook's restart or scaling, carried out: {"remedy", "command"}
+    REMEDY_PROVEN = "remedy.proven"  # {"verdict", "message", "remedy"}
     POD_GONE = "pod.gone"
     POD_READY = "pod.ready"
     RECOVERED = "recovered"  # the steady state was seen again

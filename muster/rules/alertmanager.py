@@ -13,6 +13,7 @@ from muster.system.model import System
 from muster.system.promql import prom_duration
 
 _URGENT = 'level=~"critical|rollback"'  # these do not wait to be grouped
+_ACTED_ON = 'action=~"rollback|restart|scale"'  # what the responder carries out or proposes
 _URGENT_INTERVAL_S = 5.0  # at true scale
 _TITLE = "{{ .CommonAnnotations.summary }}"
 _TEXT = "{{ range .Alerts }}{{ .Annotations.description }}\n{{ .Annotations.runbook_url }}\n{{ end }}"
@@ -59,7 +60,7 @@ def _routes(system: System, environment: Environment) -> list[dict[str, Any]]:
     at_once = {"group_wait": "0s", "group_interval": _scaled(environment, _URGENT_INTERVAL_S)}
     routes: list[dict[str, Any]] = []
     if environment.responder:
-        routes.append({"receiver": RESPONDER, "matchers": [*own, 'action="rollback"'], **at_once, "continue": True})
+        routes.append({"receiver": RESPONDER, "matchers": [*own, _ACTED_ON], **at_once, "continue": True})
     routes += [
         {
             "receiver": receiver(tell),

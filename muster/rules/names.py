@@ -117,7 +117,8 @@ def receiver(tell: list[str]) -> str:
 def tells(system: System) -> list[list[str]]:
     """The sets of contacts that alerts are told to, each once."""
     unique: list[list[str]] = []
-    for tell in [*(alert.tell for alert in system.alerts.values()), system.no_data.tell]:
+    failed = [system.rollback_failed.tell] if system.rollback_failed else []  # raised by the responder, not by a rule
+    for tell in [*(alert.tell for alert in system.alerts.values()), system.no_data.tell, *failed]:
         if tell not in unique:
             unique.append(tell)
     return unique

@@ -8,6 +8,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from muster.system.fact import Fact, FactError, Seconds
+from muster.system.freeze import Freeze
+from muster.system.guard import Guard, Outage
+from muster.system.rollback import Rollback
 
 
 class Channel(Fact):
@@ -51,22 +54,6 @@ class KubernetesSource(Fact):
     mesh_port: int | None = None
 
 
-class Rollback(Fact):
-    """How a release is rolled back here, and when that is refused."""
-
-    strategy: Literal["kubernetes"] = "kubernetes"
-    timeout_s: Seconds = Field(120.0, alias="timeout")
-    cool_down_s: Seconds = Field(600.0, alias="cool_down")
-
-
-class Guard(Fact):
-    """What drills may touch here."""
-
-    namespaces: list[str] = Field(default_factory=list)  # empty: nothing may be touched
-    max_pods: int = 1
-    allow_load: bool = False
-
-
 class Environment(Fact):
     """One running copy of the system. ``${key}`` is filled in from ``endpoints_file`` before validation."""
 
@@ -98,7 +85,9 @@ class Environment(Fact):
     )  # of bearer tokens, by source
     contacts: dict[str, Channel] = Field(default_factory=dict)
     rollback: Rollback = Rollback()
+    freeze: list[Freeze] = Field(default_factory=list)  # when nothing may be changed: no rollback, no drill
     guard: Guard = Guard()
+    outages: dict[Literal["prometheus", "alertmanager", "responder"], Outage] = Field(default_factory=dict)
     base_dir: Path = Path()
 
     @property

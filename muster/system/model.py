@@ -6,25 +6,27 @@ float in the base unit (:class:`~muster.system.units.Unit`) here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from muster.system.environment import Channel, Environment, Guard, KubernetesSource, Rollback
+from muster.system import inline, references
+from muster.system.environment import Channel, Environment, Guard, KubernetesSource
 from muster.system.expectations import Certificates, Dashboard, Load, Logs, Mesh, MetricName, Pods, Pqc
 from muster.system.fact import Fact, FactError, Seconds, Source
+from muster.system.rollback import Rollback, RollbackFailed
 from muster.system.units import Unit, duration, parse_quantity
 
 __all__ = [
     "LEVELS", "Action", "Alert", "Certificates", "Channel", "Contact", "Dashboard", "Document", "Environment",
     "Example", "Fact", "Guard", "KubernetesSource", "LevelName", "Limit", "Load", "Logs", "Mesh", "MetricName",
-    "NoData", "Pods", "Pqc", "Rollback", "Runbook", "Seconds", "Severity", "Slo", "System",
+    "NoData", "Pods", "Pqc", "Rollback", "RollbackFailed", "Runbook", "Seconds", "Severity", "Slo", "System",
 ]  # fmt: skip
 
 Severity = Literal["critical", "warning", "info"]
 Action = Literal["rollback", "restart", "scale", "escalate", "none"]
+Sev = Literal["SEV-1", "SEV-2", "SEV-3"]
 LevelName = Literal["objective", "warning", "critical", "rollback"]
 LEVELS: tuple[LevelName, ...] = ("objective", "warning", "critical", "rollback")
 
@@ -124,6 +126,8 @@ class Alert(Fact):
     level: LevelName
     for_s: Seconds | None = Field(None, alias="for")  # None: the level's own
     severity: Severity
+    sev: Sev | None = None  # class of the incident that it begins, where the documents give one
+    owner: str = ""  # contact who keeps the alert and its section right; empty: the system's owner
     tell: list[str] = Field(min_length=1)  # contacts
     within_s: Seconds = Field(900.0, alias="within")  # response time
     action: Action = "none"
@@ -169,6 +173,15 @@ class Contact(Fact):
     source: Source = ""
 
 
+class Escalation(Fact):
+    """Whom the pager calls next while an alert stays open. Its time is people's: no environment scales it."""
+
+    of: str  # a severity, a SEV, or the name of an alert
+    after_s: Seconds = Field(alias="after")
+    to: str
+    source: Source
+
+
 class System(Fact):
     """One product with its SLOs, alerts and runbooks."""
 
@@ -179,10 +192,13 @@ class System(Fact):
         default_factory=dict
     )  # when given, every source begins with one of them: "<document> / <section>"
     runbooks: dict[str, Runbook]
-    contacts: dict[str, Contact]
+    contacts: dict[str, Contact] = Field(min_length=1)
+    owner: str = ""  # contact who keeps alerts and sections right; empty: the first level of escalation
+    escalation: list[Escalation] = Field(default_factory=list)
     slo: dict[str, Slo]
     alerts: dict[str, Alert]
     no_data: NoData  # required: no data is never a pass
+    rollback_failed: RollbackFailed | None = None  # what the responder raises; None: nobody but the default route
     pods: Pods | None = None
     mesh: Mesh | None = None
     pqc: Pqc | None = None
@@ -197,48 +213,13 @@ class System(Fact):
 
     @model_validator(mode="after")
     def _references_exist(self) -> System:
-        for name, alert in self.alerts.items():
-            if alert.slo not in self.slo:
-                raise FactError(f"there is no slo {alert.slo!r}", "alerts", name, "slo")
-            if self.slo[alert.slo].limit(alert.level) is None:
-                raise FactError(f"slo {alert.slo!r} has no level {alert.level!r}", "alerts", name, "level")
-        for place, fact in self._facts():
-            for contact in getattr(fact, "tell", []):
-                if contact not in self.contacts:
-                    raise FactError(f"{contact!r} is not one of contacts", *place, "tell")
-            runbook = getattr(fact, "runbook", None)
-            if runbook and runbook.partition("#")[0] not in self.runbooks:
-                raise FactError(f"there is no runbook {runbook.partition('#')[0]!r}", *place, "runbook")
-            self._check_sources(place, getattr(fact, "source", []))
+        references.check(self)
         return self
 
-    def _facts(self) -> Iterator[tuple[tuple[str | int, ...], Fact]]:
-        """Everything that can name a source, a runbook or somebody to tell, with its place."""
-        yield ("no_data",), self.no_data
-        for kind in ("alerts", "slo", "contacts"):
-            for name, fact in getattr(self, kind).items():
-                yield (kind, name), fact
-        for name, slo in self.slo.items():
-            for level in (*LEVELS, "target"):
-                if (limit := getattr(slo, level)) is not None:
-                    yield ("slo", name, level), limit
-        for kind in ("pods", "mesh", "pqc", "certificates", "load"):
-            if (fact := getattr(self, kind)) is not None:
-                yield (kind,), fact
-        bursts = self.logs.bursts if self.logs else []
-        for place, facts in (
-            (("logs", "bursts"), bursts),
-            (("dashboards",), self.dashboards),
-            (("metric_names",), self.metric_names),
-        ):
-            for index, fact in enumerate(facts):
-                yield (*place, index), fact
-
-    def _check_sources(self, place: tuple[str | int, ...], source: Source) -> None:
-        for text in [source] if isinstance(source, str) else source:
-            if text and self.documents and text.partition(" / ")[0] not in self.documents:
-                known = ", ".join(self.documents)
-                raise FactError(f"{text!r} does not begin with one of the documents ({known})", *place, "source")
+    @model_validator(mode="after")
+    def _no_secret_stands_here(self) -> System:
+        inline.refuse_secrets(self.environments, "environments")
+        return self
 
     def limit_of(self, alert: str) -> Limit:
         """The rung that this alert stands on."""
@@ -251,6 +232,24 @@ class System(Fact):
         """How long the condition must last before this alert fires, in seconds at true scale."""
         own = self.alerts[alert].for_s
         return own if own is not None else self.limit_of(alert).for_s
+
+    def owner_of(self, alert: str) -> str:
+        """The contact who keeps this alert and its section right."""
+        return self.alerts[alert].owner or self.owner or self.first_level
+
+    @property
+    def first_level(self) -> str:
+        """The contact who is told first, and of everything that nobody else is told of."""
+        return min(self.contacts, key=lambda name: self.contacts[name].level)
+
+    def escalation_of(self, alert: str) -> list[Escalation]:
+        """Who is called next while this alert stays open, soonest first. Nobody twice, and nobody told at once."""
+        entry = self.alerts[alert]
+        due = sorted(
+            (step for step in self.escalation if step.of in (entry.severity, entry.sev, alert)),
+            key=lambda step: step.after_s,
+        )
+        return list({step.to: step for step in reversed(due) if step.to not in entry.tell}.values())[::-1]
 
     def runbook_url(self, anchor: str) -> str:
         """The link to a section written as ``<runbook>#<section>``."""

@@ -23,10 +23,10 @@ def routed(tool, folder, alert, labels):
 
 
 def test_every_alert_reaches_exactly_whom_it_is_for(system, staging, rendered, tool):
-    """The contacts of the alert, and the responder when it is a rollback trigger."""
+    """The contacts of the alert, and the responder when it carries out or proposes what the runbook asks for."""
     for name, alert in system.alerts.items():
         expected = ["+".join(alert.tell)]
-        if alert.action == "rollback":
+        if alert.action in {"rollback", "restart", "scale"}:
             expected.insert(0, "responder")
         assert routed(tool, rendered["staging"], name, texts(system, staging, name).labels) == expected
 

@@ -1,0 +1,62 @@
+"""How an environment's releases are rolled back, what the responder may do besides, and when it refuses."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from muster.system.fact import Fact, FactError, Seconds, Source
+
+Remedy = Literal["restart", "scale"]
+
+
+class Canary(Fact):
+    """A release that is tried beside the stable one: its own Deployment, its share of users in the ingress."""
+
+    ingress: str  # carries ingress-nginx' canary annotations
+    deployment: str
+    drain_s: Seconds = Field(30.0, alias="drain")  # weight 0 to scaled down at most, at true scale
+
+
+class Command(Fact):
+    """A program of the user's that rolls back. No shell; what it did is proven as ever, whatever it exits with."""
+
+    argv: list[str] = Field(min_length=1)
+    timeout_s: Seconds = Field(120.0, alias="timeout", gt=0)
+    effect_within_s: Seconds = Field(10.0, alias="effect_within")  # after it ended; a pipeline may take a moment
+
+
+class Rollback(Fact):
+    """How a release is rolled back here, and when that is refused. Timeouts are real time, the rest at true scale."""
+
+    strategy: Literal["kubernetes", "canary", "command"] = "kubernetes"
+    canary: Canary | None = None
+    command: Command | None = None
+    timeout_s: Seconds = Field(120.0, alias="timeout")
+    cool_down_s: Seconds = Field(600.0, alias="cool_down")
+    most_per_day: int = Field(3, ge=0)
+    # A release that served well for longer than this before the fault began is not its cause.
+    release_margin_s: Seconds = Field(86400.0, alias="release_margin")
+    symptom_within_s: Seconds = Field(300.0, alias="symptom_within")  # from proof to symptom gone
+    allow: list[Remedy] = Field(default_factory=list)  # remedies that are carried out; the others are proposed
+    remedy_cool_down_s: Seconds = Field(900.0, alias="remedy_cool_down")
+
+    @model_validator(mode="after")
+    def _strategy_is_described(self) -> Rollback:
+        for name in ("canary", "command"):
+            if (self.strategy == name) != (getattr(self, name) is not None):
+                says = "needs this section" if self.strategy == name else f"is only for strategy {name}"
+                raise FactError(f"strategy {self.strategy} {says}" if self.strategy == name else says, name)
+        return self
+
+
+class RollbackFailed(Fact):
+    """The alert that the responder raises by itself when a rollback failed or healed nothing: people must act."""
+
+    alert: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    title: str
+    tell: list[str] = Field(min_length=1)
+    within_s: Seconds = Field(900.0, alias="within")
+    runbook: str
+    source: Source
