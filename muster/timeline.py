@@ -12,7 +12,8 @@ class Kind(StrEnum):
     """What an event says. Each is stamped with the time of the place where it is true."""
 
     DRILL_STARTED = "drill.started"
-    STEADY = "steady"  # steady state held: {"verdict", "message"}
+    STEADY = "steady"  # one look at the steady state: {"verdict", "judged": checks, "unknown": [checks]}
+    CHECK_FAILED = "check.failed"  # a check saw the fault: {"check"}
     FAULT_INJECTED = "fault.injected"  # the request that changes the world was accepted
     FAULT_CONFIRMED = "fault.confirmed"  # the fault itself was seen to be in force
     FAULT_VISIBLE = "fault.visible"  # Prometheus first scraped a pod of the bad release: {"pod"}
@@ -31,6 +32,7 @@ class Kind(StrEnum):
     REMEDY_PROVEN = "remedy.proven"  # {"verdict", "message", "remedy"}
     POD_GONE = "pod.gone"
     POD_READY = "pod.ready"
+    CONTAINER_ENDED = "container.ended"  # the kubelet's word: {"pod", "container", "reason", "exit_code"}
     RECOVERED = "recovered"  # the steady state was seen again
     HEALED = "healed"  # a fault was undone from the ledger: {"fault"}
     TRAFFIC = "traffic"  # one second of users: {"requests", "errors", "p95_ms"}

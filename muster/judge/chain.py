@@ -1,58 +1,20 @@
 """The chain of a drill: fault, alert, page, webhook, decision, rollback, proof, recovery. Which link broke, and why.
 
+Where nobody rolls back by itself, findings of the checks, ends of containers and the undo by hand are links as well.
 Everything is read from the timeline itself, so that a drill can be judged again from its file alone. What could not be
-read while it ran is a NOTE in the timeline (see :func:`sources`), and what rests on it is UNKNOWN.
+read while it ran is a NOTE in the timeline (see :func:`~muster.judge.link.source`), and what rests on it is UNKNOWN.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from muster.judge.link import Link, since_injection, source, unreadable
 from muster.judge.objectives import Objectives
-from muster.timeline import Event, Kind, Timeline
+from muster.judge.symptoms import finding, killed
+from muster.timeline import Kind, Timeline
 from muster.verdict import Verdict
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """How well one source could be read while the drill ran; its last note in the timeline."""
-
-    name: str
-    reads: int = 0
-    error: str = "it was never read"  # of the last read; empty when that one was good
-    refused: bool = False  # nothing listens there: a fact about the source, not a failure to look
-
-    @property
-    def readable(self) -> bool:
-        """Whether what it does not say did not happen: it was read, and could be read at the end."""
-        return self.reads > 0 and not self.error
-
-
-def source(timeline: Timeline, name: str) -> Source:
-    """What the timeline's last note says about reading this source."""
-    note = None
-    for event in timeline.of(Kind.NOTE):
-        if event.source == name and "reads" in event.data:
-            note = event
-    if note is None:
-        return Source(name=name)
-    return Source(
-        name=name,
-        reads=int(note.data.get("reads", 0)),
-        error=str(note.data.get("error", "")),
-        refused=bool(note.data.get("refused", False)),
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Link:
-    """One link. Without an event it is missing; ``why`` then says what is known, ``verdict`` whether that is proof."""
-
-    name: str
-    event: Event | None
-    why: str = ""
-    verdict: Verdict = Verdict.PASS
 
 
 def chain(timeline: Timeline, objectives: Objectives) -> tuple[Link, ...]:
@@ -60,17 +22,28 @@ def chain(timeline: Timeline, objectives: Objectives) -> tuple[Link, ...]:
     names = ["fault"]
     if objectives.alert:
         names.append("alert")
-    if objectives.page:
-        names.append("page")
+    names += [f"page {contact}" if others else "page" for others, contact in enumerate(objectives.pages)]
+    if objectives.killed:
+        names.append("kill")
+    if objectives.finds:
+        names.append("finding")
     if objectives.action == "rollback":
         names += ["webhook", "decision", "rollback", "proof"]
-    if objectives.recovered_within_s is not None or objectives.action == "rollback":
+    if objectives.action == "by-hand":
+        names.append("undo")
+    if objectives.recovered_within_s is not None or objectives.action != "none":
         names.append("recovery")
-    links = tuple(_LINKS[name](timeline, objectives) for name in names)
+    links = tuple(_link(name, timeline, objectives) for name in names)
     if links[0].event is not None:
         return links
     # Without a fault in force, what did not follow is no failure of the system: nothing was tested.
     return tuple(link if link.event else replace(link, verdict=Verdict.UNKNOWN) for link in links)
+
+
+def _link(name: str, timeline: Timeline, objectives: Objectives) -> Link:
+    if name.startswith("page"):
+        return _page(timeline, objectives, name, name.partition(" ")[2] or objectives.page)
+    return _LINKS[name](timeline, objectives)
 
 
 def broken(links: tuple[Link, ...]) -> Link | None:
@@ -94,12 +67,6 @@ def visible(timeline: Timeline, objectives: Objectives) -> float:
     until = pending.at if pending else float("inf")
     scrapes = [event.at for event in timeline.of(Kind.FAULT_VISIBLE) if event.at <= until]
     return max([start(timeline), *scrapes])
-
-
-def since_injection(timeline: Timeline) -> float:
-    """When the fault was injected; infinity when it never was."""
-    event = timeline.first(Kind.FAULT_INJECTED)
-    return event.at if event else float("inf")
 
 
 def _fault(timeline: Timeline, _: Objectives) -> Link:
@@ -130,7 +97,7 @@ def _alert(timeline: Timeline, objectives: Objectives) -> Link:
         return Link(name="alert", event=firing)
     prometheus = source(timeline, "prometheus")
     if not prometheus.readable:
-        return _unreadable("alert", f"whether {name} fired is not known", prometheus)
+        return unreadable("alert", f"whether {name} fired is not known", prometheus)
     pending = timeline.first(Kind.ALERT_PENDING, after=after, alert=name)
     if pending:
         why = f"{name} was pending from {pending.at - after:.2f} s after the fault on, but never fired"
@@ -141,14 +108,14 @@ def _alert(timeline: Timeline, objectives: Objectives) -> Link:
     return Link(name="alert", event=None, why=why, verdict=Verdict.FAIL)
 
 
-def _page(timeline: Timeline, objectives: Objectives) -> Link:
-    after, contact = since_injection(timeline), objectives.page
+def _page(timeline: Timeline, objectives: Objectives, name: str, contact: str) -> Link:
+    after = since_injection(timeline)
     page = timeline.first(Kind.PAGE_RECEIVED, after=after, contact=contact, alert=objectives.alert)
     if page:
-        return Link(name="page", event=page)
+        return Link(name=name, event=page)
     inbox = source(timeline, "inbox")
     if not inbox.readable:
-        return _unreadable("page", f"whether {contact} was paged is not known", inbox)
+        return unreadable(name, f"whether {contact} was paged is not known", inbox)
     told = sorted(
         {
             f"{event.data.get('contact')} ({event.data.get('alert')})"
@@ -158,7 +125,7 @@ def _page(timeline: Timeline, objectives: Objectives) -> Link:
     )
     why = f"{contact} was never paged for {objectives.alert}: the inbox holds "
     why += f"pages to {', '.join(told)}" if told else "no page since the fault"
-    return Link(name="page", event=None, why=why + _routing(timeline, objectives), verdict=Verdict.FAIL)
+    return Link(name=name, event=None, why=why + _routing(timeline, objectives), verdict=Verdict.FAIL)
 
 
 def _webhook(timeline: Timeline, objectives: Objectives) -> Link:
@@ -170,7 +137,7 @@ def _webhook(timeline: Timeline, objectives: Objectives) -> Link:
         why = "the responder never received the webhook: Alertmanager could not deliver it, because nothing listens"
         why += f" there ({responder.error})"
     elif not responder.readable:
-        return _unreadable("webhook", "whether the responder received the webhook is not known", responder)
+        return unreadable("webhook", "whether the responder received the webhook is not known", responder)
     else:
         why = f"the responder answers, but never received a webhook for {objectives.alert}"
     return Link(name="webhook", event=None, why=why + _routing(timeline, objectives), verdict=Verdict.FAIL)
@@ -212,10 +179,21 @@ def _proof(timeline: Timeline, _: Objectives) -> Link:
     return _from_audit(timeline, "proof", "the rollback was started, and never proven")
 
 
-def _recovery(timeline: Timeline, _: Objectives) -> Link:
+def _undo(timeline: Timeline, _: Objectives) -> Link:
+    healed = timeline.first(Kind.HEALED, after=since_injection(timeline))
+    if healed:
+        return Link(name="undo", event=healed)
+    failed = [event for event in timeline.of(Kind.NOTE) if event.message.startswith("not healed")]
+    why = failed[-1].message if failed else "nobody undid the fault before the experiment ended"
+    return Link(name="undo", event=None, why=why, verdict=Verdict.FAIL)
+
+
+def _recovery(timeline: Timeline, objectives: Objectives) -> Link:
     after = since_injection(timeline)
-    recovered = timeline.first(Kind.RECOVERED, after=after)
     healed = timeline.first(Kind.HEALED, after=after)
+    if objectives.action == "by-hand" and healed:
+        after, healed = healed.at, None  # what was steady before that was steady in spite of the fault
+    recovered = timeline.first(Kind.RECOVERED, after=after)
     if recovered and not (healed and healed.at < recovered.at):
         return Link(name="recovery", event=recovered)
     if recovered:
@@ -238,14 +216,9 @@ def _recovery(timeline: Timeline, _: Objectives) -> Link:
 def _from_audit(timeline: Timeline, name: str, why: str) -> Link:
     responder = source(timeline, "responder")
     if not responder.readable and not responder.refused:
-        return _unreadable(name, "what the responder did is not known", responder)
+        return unreadable(name, "what the responder did is not known", responder)
     died = f"; it no longer listens ({responder.error})" if responder.refused else ""
     return Link(name=name, event=None, why=why + died, verdict=Verdict.FAIL)
-
-
-def _unreadable(name: str, unknown: str, source_: Source) -> Link:
-    why = f"{unknown}: {source_.name} could not be read ({source_.error})"
-    return Link(name=name, event=None, why=why, verdict=Verdict.UNKNOWN)
 
 
 def _routing(timeline: Timeline, objectives: Objectives) -> str:
@@ -269,7 +242,9 @@ def _routing(timeline: Timeline, objectives: Objectives) -> str:
 _LINKS: dict[str, Callable[[Timeline, Objectives], Link]] = {
     "fault": _fault,
     "alert": _alert,
-    "page": _page,
+    "kill": killed,
+    "finding": finding,
+    "undo": _undo,
     "webhook": _webhook,
     "decision": _decision,
     "rollback": _rollback,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from muster.judge.chain import Link, since_injection, start, visible
+from muster.judge.chain import start, visible
+from muster.judge.link import Link, since_injection
 from muster.judge.objectives import Objectives
 from muster.timeline import Kind, Timeline
 
@@ -19,11 +20,12 @@ class Measured:
     detect_from_injection_s: float | None = None  # fault injected -> alert firing
     page_s: float | None = None  # alert firing -> the pager's receipt
     webhook_s: float | None = None  # fault in force -> the responder's receipt of the webhook
-    overhead_s: float | None = None  # fault visible to Prometheus -> webhook, less the alert's window
+    overhead_s: float | None = None  # fault visible to Prometheus -> webhook (page, without one), less the window
+    find_s: float | None = None  # fault in force -> every expected check had failed
     decide_s: float | None = None  # webhook -> decision
     traffic_off_s: float | None = None  # webhook -> no ready replica of the bad release
     rollback_s: float | None = None  # webhook -> proven rollback
-    recover_s: float | None = None  # webhook (fault, where no rollback is expected) -> steady state seen again
+    recover_s: float | None = None  # webhook (undo by hand, else fault) -> steady state seen again
     total_s: float | None = None  # fault injected -> steady state seen again
     window_s: float = 0.0  # the alert's own window at this environment's scale
     predicted_s: tuple[float, float] | None = None  # fault -> webhook, as every window and interval promises
@@ -56,6 +58,8 @@ def measure(
     injected, fault = since_injection(timeline), start(timeline)
     off = timeline.first(Kind.TRAFFIC_OFF, after=at.get("webhook", float("inf")))
     webhook_s = _between(fault, at.get("webhook"))
+    told_at = at.get("webhook", at.get("page"))
+    begins = {"rollback": at.get("webhook"), "by-hand": at.get("undo"), "none": injected}[objectives.action]
     total = _Users.of(timeline, injected)
     return Measured(
         visible_s=_between(fault, visible(timeline, objectives)),
@@ -63,11 +67,12 @@ def measure(
         detect_from_injection_s=_between(injected, at.get("alert")),
         page_s=_between(at.get("alert"), at.get("page")),
         webhook_s=webhook_s,
-        overhead_s=None if webhook_s is None else at["webhook"] - visible(timeline, objectives) - window_s,
+        overhead_s=_less(_between(visible(timeline, objectives), told_at), window_s),
+        find_s=_between(fault, at.get("finding")),
         decide_s=_between(at.get("webhook"), at.get("decision")),
         traffic_off_s=_between(at.get("webhook"), off.at if off else None),
         rollback_s=_between(at.get("webhook"), at.get("proof")),
-        recover_s=_between(at.get("webhook") if objectives.action == "rollback" else injected, at.get("recovery")),
+        recover_s=_between(begins, at.get("recovery")),
         total_s=_between(injected, at.get("recovery")),
         window_s=window_s,
         predicted_s=predicted_s,
@@ -82,6 +87,10 @@ def _between(start_at: float | None, end_at: float | None) -> float | None:
     if start_at is None or end_at is None or start_at == float("inf"):
         return None
     return end_at - start_at
+
+
+def _less(seconds: float | None, window_s: float) -> float | None:
+    return None if seconds is None else seconds - window_s
 
 
 @dataclass(frozen=True)

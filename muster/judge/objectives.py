@@ -29,14 +29,21 @@ class Objectives(Fact):
     ``detect_within``, ``webhook_within`` count from the fault and *over the alert's own window* (its ``for`` at the
     environment's scale), so that one file holds at every time scale. ``page_within`` counts from the alert;
     ``decide_within``, ``traffic_off_within`` and ``rollback_within`` from the responder's receipt of the webhook, and
-    so does ``recovered_within`` where a rollback is expected; where none is, it counts from the fault.
+    so does ``recovered_within`` where a rollback is expected; where the drill undoes the fault by hand, as a person
+    with the runbook would, it counts from there; else from the fault. ``finds_within`` counts from the fault.
     """
 
     name: Literal["muster"] = "muster"
     alert: str = ""
     page: str = ""  # the contact who must be told
-    action: Literal["rollback", "none"] = "none"
+    also_page: tuple[str, ...] = ()  # and who else
+    finds: dict[str, str] = Field({})  # checks that must fail while the fault is in force -> words of their sentence
+    killed: str = ""  # why a container must end, in the kubelet's word: OOMKilled
+    action: Literal["rollback", "by-hand", "none"] = "none"
     must_not: tuple[Forbidden, ...] = ()
+    outlast: str = ""  # the fault must have been in force until this alert would surely have told, had it been one
+    blind: tuple[str, ...] = ()  # alerts that cannot see this fault, and the runbook should know it
+    gradual: bool = False  # the fault grows until the alert sees it: windows alone do not predict when
     detect_within_s: Seconds | None = Field(None, alias="detect_within")
     webhook_within_s: Seconds | None = Field(None, alias="webhook_within")
     page_within_s: Seconds | None = Field(None, alias="page_within")
@@ -44,6 +51,7 @@ class Objectives(Fact):
     traffic_off_within_s: Seconds | None = Field(None, alias="traffic_off_within")
     rollback_within_s: Seconds | None = Field(None, alias="rollback_within")
     recovered_within_s: Seconds | None = Field(None, alias="recovered_within")
+    finds_within_s: Seconds | None = Field(None, alias="finds_within")
     user_errors_below: Ratio | None = None  # share of users' requests that fail, fault to end
     load: LoadOrder | None = None
 
@@ -57,9 +65,23 @@ class Objectives(Fact):
             raise ValueError("alert: a page, a rollback or a detection is expected, but no alert is named")
         if self.user_errors_below is not None and self.load is None:
             raise ValueError("load: user_errors_below needs users, and none are asked for")
-        if not (self.alert or self.must_not or self.recovered_within_s or self.user_errors_below):
+        if self.also_page and not self.page:
+            raise ValueError("also_page: nobody is named by page")
+        if self.gradual and self.detect_within_s is None:
+            raise ValueError("gradual: no window predicts the detection, so detect_within must limit it")
+        if self.outlast and not self.must_not:
+            raise ValueError("outlast: says how long silence is listened to, and must_not asks for none")
+        if self.finds_within_s is not None and not self.finds:
+            raise ValueError("finds_within: no check is named by finds")
+        promised = (self.alert, self.finds, self.killed, self.must_not, self.blind)
+        if not (any(promised) or self.recovered_within_s or self.user_errors_below):
             raise ValueError("nothing is promised, so nothing would be proven")
         return self
+
+    @property
+    def pages(self) -> tuple[str, ...]:
+        """Everybody who must be told; ``page`` comes first."""
+        return (self.page, *self.also_page) if self.page else ()
 
 
 def parse_objectives(extension: Mapping[str, Any] | None, *, where: str, system: System | None = None) -> Objectives:
@@ -82,12 +104,14 @@ def parse_objectives(extension: Mapping[str, Any] | None, *, where: str, system:
 
 
 def _names_exist(objectives: Objectives, system: System, where: str) -> None:
-    if objectives.alert and objectives.alert not in system.alerts:
-        known = ", ".join(sorted(system.alerts))
-        raise UsageError(f"{where}: system {system.name} has no alert {objectives.alert!r}; it has {known}")
-    if objectives.page and objectives.page not in system.contacts:
-        known = ", ".join(sorted(system.contacts))
-        raise UsageError(f"{where}: system {system.name} has no contact {objectives.page!r}; it has {known}")
+    for alert in filter(None, (objectives.alert, objectives.outlast, *objectives.blind)):
+        if alert not in system.alerts:
+            known = ", ".join(sorted(system.alerts))
+            raise UsageError(f"{where}: system {system.name} has no alert {alert!r}; it has {known}")
+    for contact in objectives.pages:
+        if contact not in system.contacts:
+            known = ", ".join(sorted(system.contacts))
+            raise UsageError(f"{where}: system {system.name} has no contact {contact!r}; it has {known}")
 
 
 def window_s(objectives: Objectives, system: System, scale: float) -> float:

@@ -10,22 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from muster.judge.chain import Link, broken, chain, since_injection, source
+from muster.judge.chain import broken, chain
+from muster.judge.link import Link, since_injection, source
 from muster.judge.measure import Measured, measure
 from muster.judge.objectives import Objectives
+from muster.judge.outcome import Outcome
+from muster.judge.silence import forbidden, unseen
 from muster.timeline import Kind, Timeline
 from muster.verdict import Verdict, worst
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """One objective's verdict with one sentence."""
-
-    objective: str
-    verdict: Verdict
-    message: str
-    measured: float | None = None  # seconds, or a ratio for user_errors_below
-    limit: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +55,9 @@ def judge(
     outcomes = (
         *_links_hold(links, objectives, timeline),
         *_in_time(measured, objectives, links),
-        *_as_predicted(measured),
-        *_forbidden(timeline, objectives),
+        *_as_predicted(measured, objectives),
+        *forbidden(timeline, objectives),
+        *unseen(timeline, objectives),
         *_users(timeline, measured, objectives),
         _steady_in_the_end(timeline),
     )
@@ -82,7 +75,9 @@ def _links_hold(links: tuple[Link, ...], objectives: Objectives, timeline: Timel
     first, injected = broken(links), since_injection(timeline)
     for link in links:
         if link.event is not None:
-            said = f"{_CLAIM[link.name].format(o=objectives)}, {link.event.at - injected:.2f} s after the fault"
+            kind, _, who = link.name.partition(" ")
+            claim = _CLAIM[kind].format(o=objectives, who=who or objectives.page, m=link.event.message)
+            said = f"{claim}, {link.event.at - injected:.2f} s after the fault"
             yield Outcome(objective=link.name, verdict=Verdict.PASS, message=said)
             continue
         why = link.why
@@ -94,7 +89,10 @@ def _links_hold(links: tuple[Link, ...], objectives: Objectives, timeline: Timel
 _CLAIM = {
     "fault": "the fault was in force",
     "alert": "{o.alert} fired",
-    "page": "{o.page} was paged",
+    "page": "{who} was paged",
+    "kill": "{m}",
+    "finding": "what the checks see: {m}",
+    "undo": "undone by hand: {m}",
     "webhook": "the responder received the webhook",
     "decision": "the responder decided to roll back",
     "rollback": "the rollback was started",
@@ -110,10 +108,11 @@ def _in_time(measured: Measured, objectives: Objectives, links: tuple[Link, ...]
     late = measured.visible_s or 0.0  # until Prometheus scrapes new pods, no rule can see them
     over += f", {late:.2f} s of target discovery apart" if late else ""
     less = None if measured.detect_s is None else measured.detect_s - late - window
-    start_of = "the webhook" if objectives.action == "rollback" else "the fault"
+    start_of = {"rollback": "the webhook", "by-hand": "the undo by hand", "none": "the fault"}[objectives.action]
     rows = (
         ("detect_within", "alert", f"detected{over}", less, objectives.detect_within_s),
         ("webhook_within", "webhook", f"fault to webhook{over}", measured.overhead_s, objectives.webhook_within_s),
+        ("finds_within", "finding", "fault to what the checks see", measured.find_s, objectives.finds_within_s),
         ("page_within", "page", "alert to page", measured.page_s, objectives.page_within_s),
         ("decide_within", "decision", "webhook to decision", measured.decide_s, objectives.decide_within_s),
         (
@@ -150,18 +149,22 @@ def _deadline(name: str, link: Link | None, what: str, value: float | None, limi
 DELIVERY_S = 2.0  # rule evaluated to webhook received, on a machine that has other things to do
 
 
-def _as_predicted(measured: Measured) -> Iterable[Outcome]:
-    """Whether every window and interval together explain the time from the first scrape of the fault to the webhook."""
-    if measured.predicted_s is None or measured.overhead_s is None:
+def _as_predicted(measured: Measured, objectives: Objectives) -> Iterable[Outcome]:
+    """Whether every window and interval together explain the time from the first scrape of the fault to the word of it.
+
+    The word is the responder's webhook, or the page where no rollback is expected.
+    """
+    if objectives.gradual or measured.predicted_s is None or measured.overhead_s is None:
         return
     low, high = measured.predicted_s
     took = measured.window_s + measured.overhead_s
     held = took <= high + DELIVERY_S
     late = f", {measured.visible_s:.2f} s of target discovery apart" if measured.visible_s else ""
+    word = "webhook" if measured.webhook_s is not None else "page"
     yield Outcome(
         objective="predicted",
         verdict=Verdict.PASS if held else Verdict.FAIL,
-        message=f"fault to webhook{late}: {took:.2f} s, predicted {low:.2f} to {high:.2f} s"
+        message=f"fault to {word}{late}: {took:.2f} s, predicted {low:.2f} to {high:.2f} s"
         + ("" if held else ": later than every window and interval explains"),
         measured=took,
         limit=high + DELIVERY_S,
@@ -177,56 +180,6 @@ def _steady_in_the_end(timeline: Timeline) -> Outcome:
         return Outcome(objective=name, verdict=Verdict.UNKNOWN, message=message)
     verdict = Verdict(looks[-1].data.get("verdict", "UNKNOWN"))
     return Outcome(objective=name, verdict=verdict, message=f"in the end: {looks[-1].message}")
-
-
-def _forbidden(timeline: Timeline, objectives: Objectives) -> Iterable[Outcome]:
-    after = since_injection(timeline)
-    for forbidden in objectives.must_not:
-        kinds, source_name, what = _FORBIDDEN[forbidden]
-        seen = [event for event in timeline.of(*kinds) if event.at >= after]
-        name = f"must_not {forbidden}"
-        if forbidden == "rollback":
-            seen = [e for e in seen if e.kind is not Kind.DECIDED or e.data.get("decision") == "roll back"]
-        if seen:
-            who = seen[0].data.get("contact") or seen[0].data.get("alert") or seen[0].message
-            message = f"{what} {seen[0].at - after:.2f} s after the fault ({who}), and must not have"
-            yield Outcome(objective=name, verdict=Verdict.FAIL, message=message)
-            continue
-        yield _not_seen(name, what, source_name, timeline, after)
-
-
-def _not_seen(name: str, what: str, source_name: str, timeline: Timeline, after: float) -> Outcome:
-    """Silence is only proof where it was listened to, until nothing more could come."""
-    listened = source(timeline, source_name)
-    if after == float("inf"):
-        return Outcome(objective=name, verdict=Verdict.UNKNOWN, message="no fault was injected, so nothing was tested")
-    if not listened.readable:
-        message = f"whether {what} is not known: {listened.name} could not be read ({listened.error})"
-        return Outcome(objective=name, verdict=Verdict.UNKNOWN, message=message)
-    waiting = _still_pending(timeline)
-    if waiting:
-        message = f"the drill ended while {', '.join(waiting)} was still pending: it might yet have acted"
-        return Outcome(objective=name, verdict=Verdict.UNKNOWN, message=message)
-    prometheus = source(timeline, "prometheus")
-    if not prometheus.readable:
-        message = f"whether an alert was on its way is not known: prometheus could not be read ({prometheus.error})"
-        return Outcome(objective=name, verdict=Verdict.UNKNOWN, message=message)
-    return Outcome(
-        objective=name, verdict=Verdict.PASS, message=f"no {name.removeprefix('must_not ')} followed the fault"
-    )
-
-
-_FORBIDDEN: dict[str, tuple[tuple[Kind, ...], str, str]] = {
-    "page": ((Kind.PAGE_RECEIVED,), "inbox", "somebody was paged"),
-    "rollback": ((Kind.ROLLBACK_STARTED, Kind.DECIDED, Kind.ROLLBACK_PROVEN), "responder", "a rollback followed"),
-}
-
-
-def _still_pending(timeline: Timeline) -> list[str]:
-    state: dict[str, Kind] = {}
-    for event in timeline.of(Kind.ALERT_PENDING, Kind.ALERT_FIRING, Kind.ALERT_RESOLVED):
-        state[str(event.data.get("alert"))] = event.kind
-    return sorted(name for name, kind in state.items() if kind is Kind.ALERT_PENDING)
 
 
 def _users(timeline: Timeline, measured: Measured, objectives: Objectives) -> Iterable[Outcome]:

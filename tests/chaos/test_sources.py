@@ -7,7 +7,7 @@ import time
 import pytest
 
 from muster.chaos.sources import Alerts, Audit, Inbox, Routing
-from muster.judge.chain import source
+from muster.judge.link import source
 from muster.timeline import Kind
 from muster.wait import wait_until
 

@@ -1,0 +1,114 @@
+"""What must not happen in a drill: a page, a rollback, an alert that is known to be blind to this fault.
+
+Silence is only proof where it was listened to, until nothing more could come, and while the fault was there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from muster.judge.chain import visible
+from muster.judge.link import since_injection, source
+from muster.judge.objectives import Objectives
+from muster.judge.outcome import Outcome
+from muster.timeline import Kind, Timeline
+from muster.verdict import Verdict
+
+
+def forbidden(timeline: Timeline, objectives: Objectives) -> Iterable[Outcome]:
+    """What must not follow: seen is FAIL, silent is a PASS only where it was listened to, and long enough."""
+    after = since_injection(timeline)
+    for what_not in objectives.must_not:
+        kinds, source_name, what = _FORBIDDEN[what_not]
+        seen = [event for event in timeline.of(*kinds) if event.at >= after]
+        name = f"must_not {what_not}"
+        if what_not == "rollback":
+            seen = [e for e in seen if e.kind is not Kind.DECIDED or e.data.get("decision") == "roll back"]
+        if seen:
+            who = seen[0].data.get("contact") or seen[0].data.get("alert") or seen[0].message
+            message = f"{what} {seen[0].at - after:.2f} s after the fault ({who}), and must not have"
+            yield Outcome(objective=name, verdict=Verdict.FAIL, message=message)
+            continue
+        yield _not_seen(name, what, source_name, timeline, objectives)
+
+
+def _not_seen(name: str, what: str, source_name: str, timeline: Timeline, objectives: Objectives) -> Outcome:
+    """Silence is only proof where it was listened to, until nothing more could come."""
+    after = since_injection(timeline)
+    listened = source(timeline, source_name)
+    if after == float("inf"):
+        return Outcome(objective=name, verdict=Verdict.UNKNOWN, message="no fault was injected, so nothing was tested")
+    if not listened.readable:
+        message = f"whether {what} is not known: {listened.name} could not be read ({listened.error})"
+        return Outcome(objective=name, verdict=Verdict.UNKNOWN, message=message)
+    waiting = _still_pending(timeline)
+    if waiting:
+        message = f"the drill ended while {', '.join(waiting)} was still pending: it might yet have acted"
+        return Outcome(objective=name, verdict=Verdict.UNKNOWN, message=message)
+    prometheus = source(timeline, "prometheus")
+    if not prometheus.readable:
+        message = f"whether an alert was on its way is not known: prometheus could not be read ({prometheus.error})"
+        return Outcome(objective=name, verdict=Verdict.UNKNOWN, message=message)
+    short = _too_short(timeline, objectives)
+    if short:
+        return Outcome(objective=name, verdict=Verdict.UNKNOWN, message=short)
+    return Outcome(
+        objective=name, verdict=Verdict.PASS, message=f"no {name.removeprefix('must_not ')} followed the fault"
+    )
+
+
+_FORBIDDEN: dict[str, tuple[tuple[Kind, ...], str, str]] = {
+    "page": ((Kind.PAGE_RECEIVED,), "inbox", "somebody was paged"),
+    "rollback": ((Kind.ROLLBACK_STARTED, Kind.DECIDED, Kind.ROLLBACK_PROVEN), "responder", "a rollback followed"),
+}
+
+
+def _still_pending(timeline: Timeline) -> list[str]:
+    state: dict[str, Kind] = {}
+    for event in timeline.of(Kind.ALERT_PENDING, Kind.ALERT_FIRING, Kind.ALERT_RESOLVED):
+        state[str(event.data.get("alert"))] = event.kind
+    return sorted(name for name, kind in state.items() if kind is Kind.ALERT_PENDING)
+
+
+def _too_short(timeline: Timeline, objectives: Objectives) -> str:
+    """Why the fault was undone too early for silence to mean anything; empty when it was not."""
+    if not objectives.outlast:
+        return ""
+    started = timeline.first(Kind.DRILL_STARTED)
+    needed = started.data.get("outlast_s") if started else None
+    if needed is None:
+        return f"how long {objectives.outlast} takes to tell was not recorded, so the silence proves nothing"
+    undone = timeline.first(Kind.HEALED, after=since_injection(timeline)) or timeline.first(Kind.DRILL_ENDED)
+    if undone is None:
+        return "when the fault was undone is not known, so the silence proves nothing"
+    lasted = undone.at - visible(timeline, objectives)
+    if lasted >= float(needed):
+        return ""
+    return (
+        f"the fault was there for {lasted:.1f} s, and {objectives.outlast} takes up to {needed:g} s: too short to tell"
+    )
+
+
+def unseen(timeline: Timeline, objectives: Objectives) -> Iterable[Outcome]:
+    """Alerts that cannot see this fault. One that does is good news, and the experiment is to be put right."""
+    after = since_injection(timeline)
+    prometheus = source(timeline, "prometheus")
+    for alert in objectives.blind:
+        name = f"blind {alert}"
+        fired = timeline.first(Kind.ALERT_FIRING, after=after, alert=alert)
+        if fired:
+            message = (
+                f"{alert} fired {fired.at - after:.2f} s after the fault: it sees what the experiment says it cannot"
+            )
+            yield Outcome(objective=name, verdict=Verdict.FAIL, message=message)
+        elif after == float("inf") or not prometheus.readable:
+            why = (
+                "no fault was injected"
+                if after == float("inf")
+                else f"prometheus could not be read ({prometheus.error})"
+            )
+            yield Outcome(objective=name, verdict=Verdict.UNKNOWN, message=f"whether {alert} fired is not known: {why}")
+        else:
+            yield Outcome(
+                objective=name, verdict=Verdict.PASS, message=f"{alert} stayed silent: it cannot see this fault"
+            )
