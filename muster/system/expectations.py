@@ -29,6 +29,7 @@ class Pods(Fact):
     least_replicas: int = Field(1, ge=1)
     scale_to: int | None = Field(None, ge=1)  # replicas that the remedies of the alerts scale to
     scale_up_to: int | None = Field(None, ge=1)  # replicas that the common procedure scales to: the most ever asked for
+    raise_cpu_to: float | None = Field(None, gt=0)  # cores of a container, where scaling out is not enough
     source: Source
 
     @model_validator(mode="after")
