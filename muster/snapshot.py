@@ -27,6 +27,7 @@ class FailureKind(StrEnum):
     TLS = "tls"  # certificate or handshake
     HTTP_STATUS = "http_status"
     FORBIDDEN = "forbidden"  # 401 or 403
+    NOT_FOUND = "not_found"  # the Kubernetes API has no such object: deleted meanwhile, or another name
     REDIRECT = "redirect"  # never followed: evidence comes from the host that was named
     TOO_LARGE = "too_large"
     CONTENT_TYPE = "content_type"  # another kind of document than was asked for

@@ -128,22 +128,23 @@ def template_of(replicaset: Json) -> Json:
 
 def same_template(one: Json, other: Json) -> bool:
     """Whether two templates are the same to the Deployment controller: absent and null are one thing."""
-    return bool(_plain(one) == _plain(other))
+    return bool(plain(one) == plain(other))
 
 
 def same_build(one: Json, other: Json) -> bool:
     """Whether two templates run the same thing: annotations (such as a restart's) do not make another build."""
-    return bool(_plain(one.get("spec", {})) == _plain(other.get("spec", {})))
+    return bool(plain(one.get("spec", {})) == plain(other.get("spec", {})))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """The same JSON without what means nothing: nulls, and empty labels or annotations."""
     if isinstance(value, dict):
-        kept = {key: _plain(item) for key, item in value.items() if item is not None}
+        kept = {key: plain(item) for key, item in value.items() if item is not None}
         for key in ("labels", "annotations"):
             if kept.get(key) == {}:
                 del kept[key]
         return kept
-    return [_plain(item) for item in value] if isinstance(value, list) else value
+    return [plain(item) for item in value] if isinstance(value, list) else value
 
 
 def hash_of(item: Json) -> str:

@@ -13,6 +13,9 @@ from muster.kube import KubeError
 from muster.snapshot import Failure, FailureKind
 
 
+_OF_STATUS = {401: FailureKind.FORBIDDEN, 403: FailureKind.FORBIDDEN, 404: FailureKind.NOT_FOUND}
+
+
 class ReadError(Exception):
     """A reader gives up, with the typed reason."""
 
@@ -26,8 +29,7 @@ def explain(error: BaseException, source: str, deadline_s: float) -> Failure | N
     if isinstance(error, ReadError):
         return error.failure
     if isinstance(error, KubeError) and error.status:
-        kind = FailureKind.FORBIDDEN if error.status in {401, 403} else FailureKind.HTTP_STATUS
-        return Failure(kind, str(error))
+        return Failure(_OF_STATUS.get(error.status, FailureKind.HTTP_STATUS), str(error))
     if isinstance(error, MusterError):
         return Failure(FailureKind.UNREACHABLE, str(error))
     if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):

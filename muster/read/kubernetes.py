@@ -1,8 +1,13 @@
-"""Readings of the workload on its cluster, cut down to what is judged: no environment variables, hence no secrets."""
+"""Readings of the workload on its cluster, cut down to what is judged: no environment variables, hence no secrets.
+
+Also how every other reader asks the Kubernetes API: :func:`get`, :func:`list_all`, :func:`text`, :func:`access_of`.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -10,7 +15,7 @@ import httpx
 from muster.kube import Access, load_access, parse
 from muster.read.failures import ReadError
 from muster.snapshot import FailureKind
-from muster.workload import HASH_LABEL, epoch, revision
+from muster.workload import HASH_LABEL, epoch, plain, revision
 
 if TYPE_CHECKING:
     from muster.read.session import Session
@@ -20,9 +25,9 @@ PAGE = "500"
 
 
 async def read_deployment(session: Session) -> dict[str, Any]:
-    """Name, generations, revision, images and replica counts of the Deployment, with its conditions."""
-    source = _source(session)
-    body = await _get(session, f"/apis/apps/v1/namespaces/{source.namespace}/deployments/{source.deployment}")
+    """Generations, revision, labels of its pods, images, strategy, replica counts and conditions of the Deployment."""
+    source = source_of(session)
+    body = await get(session, f"/apis/apps/v1/namespaces/{source.namespace}/deployments/{source.deployment}")
     spec, status = body["spec"], body.get("status", {})
     return {
         "name": body["metadata"]["name"],
@@ -31,7 +36,10 @@ async def read_deployment(session: Session) -> dict[str, Any]:
         "observed_generation": status.get("observedGeneration", 0),
         "revision": revision(body),
         "paused": bool(spec.get("paused")),
+        "labels": spec["template"].get("metadata", {}).get("labels") or {},
         "images": _images(spec["template"]),
+        "containers": {c["name"]: c["image"] for c in spec["template"]["spec"]["containers"]},
+        "strategy": _strategy(spec),
         "wanted": spec.get("replicas", 1),
         "replicas": status.get("replicas", 0),
         "updated": status.get("updatedReplicas", 0),
@@ -45,9 +53,9 @@ async def read_deployment(session: Session) -> dict[str, Any]:
 
 
 async def read_replicasets(session: Session) -> list[dict[str, Any]]:
-    """The ReplicaSets that the Deployment owns, oldest revision first."""
-    source = _source(session)
-    items = await _list(session, f"/apis/apps/v1/namespaces/{source.namespace}/replicasets", source.selector)
+    """The ReplicaSets that the Deployment owns, oldest revision first. ``build`` tells pod specs apart."""
+    source = source_of(session)
+    items = await list_all(session, f"/apis/apps/v1/namespaces/{source.namespace}/replicasets", source.selector)
     owned = [item for item in items if _owned_by(item, "Deployment", source.deployment)]
     return [
         {
@@ -55,6 +63,7 @@ async def read_replicasets(session: Session) -> list[dict[str, Any]]:
             "revision": revision(item),
             "template_hash": _label(item, HASH_LABEL),
             "images": _images(item["spec"]["template"]),
+            "build": _build(item["spec"]["template"]),
             "wanted": item["spec"].get("replicas", 1),
             "ready": item.get("status", {}).get("readyReplicas", 0),
             "created": epoch(item["metadata"].get("creationTimestamp")),
@@ -65,14 +74,14 @@ async def read_replicasets(session: Session) -> list[dict[str, Any]]:
 
 async def read_pods(session: Session) -> list[dict[str, Any]]:
     """Every pod of the workload's selector, by name, terminating ones included (they say so)."""
-    source = _source(session)
-    items = await _list(session, f"/api/v1/namespaces/{source.namespace}/pods", source.selector)
+    source = source_of(session)
+    items = await list_all(session, f"/api/v1/namespaces/{source.namespace}/pods", source.selector)
     if not items:
         raise ReadError(FailureKind.EMPTY, f"no pod in {source.namespace} matches {source.selector}")
-    return [_pod(item) for item in sorted(items, key=lambda item: str(item["metadata"]["name"]))]
+    return [_pod(item, source.container) for item in sorted(items, key=lambda item: str(item["metadata"]["name"]))]
 
 
-def _pod(item: dict[str, Any]) -> dict[str, Any]:
+def _pod(item: dict[str, Any], main: str) -> dict[str, Any]:
     status = item.get("status", {})
     limits = {c["name"]: c.get("resources", {}).get("limits", {}) for c in item["spec"]["containers"]}
     return {
@@ -86,6 +95,10 @@ def _pod(item: dict[str, Any]) -> dict[str, Any]:
         "node": item["spec"].get("nodeName", ""),
         "conditions": {c["type"]: c["status"] for c in status.get("conditions") or []},
         "containers": [_container(entry, limits) for entry in status.get("containerStatuses") or []],
+        "asks": [
+            *_asks(item["spec"]["containers"], main),
+            *_asks(item["spec"].get("initContainers") or [], main, True),
+        ],
     }
 
 
@@ -111,14 +124,31 @@ def _container(status: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def _source(session: Session) -> KubernetesSource:
+def _asks(containers: list[dict[str, Any]], main: str, first: bool = False) -> list[dict[str, Any]]:
+    """Image and resources that the pod's spec asks for; ``init`` ones run before the others, sidecars beside them."""
+    return [
+        {
+            "name": container["name"],
+            "image": container.get("image", ""),
+            "main": container["name"] == main,
+            "init": first and container.get("restartPolicy") != "Always",
+            "requests": container.get("resources", {}).get("requests") or {},
+            "limits": container.get("resources", {}).get("limits") or {},
+        }
+        for container in containers
+    ]
+
+
+def source_of(session: Session) -> KubernetesSource:
+    """The environment's Kubernetes source; a reader is only run where there is one."""
     source = session.environment.kubernetes
     assert source is not None  # noqa: S101 - a reader without a source is not run
     return source
 
 
-async def _access(session: Session) -> Access:
-    source = _source(session)
+async def access_of(session: Session) -> Access:
+    """Where the API is and how to authenticate, read once a run."""
+    source = source_of(session)
 
     async def load() -> Access:
         return await asyncio.to_thread(load_access, source.kubeconfig, source.context)
@@ -126,25 +156,54 @@ async def _access(session: Session) -> Access:
     return await session.shared("kubernetes access", load)
 
 
-async def _get(session: Session, path: str, **params: str) -> dict[str, Any]:
-    access = await _access(session)
-    status, body = await session.http.get(
-        access.server + path, params=params, headers=access.headers, verify=access.verify
-    )
+async def get(session: Session, path: str, **params: str) -> dict[str, Any]:
+    """One object, or one page of a list. Raises :class:`~muster.kube.KubeError` in the server's words."""
+    status, body = await _ask(session, path, params)
     return parse(httpx.Response(status, content=body), f"GET {path}")
 
 
-async def _list(session: Session, path: str, selector: str) -> list[dict[str, Any]]:
+async def text(session: Session, path: str, **params: str) -> bytes:
+    """What is not JSON: a log. Raises :class:`~muster.kube.KubeError` in the server's words."""
+    status, body = await _ask(session, path, params)
+    if status != httpx.codes.OK:
+        parse(httpx.Response(status, content=body), f"GET {path}")
+        raise ReadError(FailureKind.HTTP_STATUS, f"Kubernetes API: GET {path} answered {status}")
+    return body
+
+
+async def list_all(session: Session, path: str, selector: str = "", **params: str) -> list[dict[str, Any]]:
     """All pages of a list. A page token that expired is a failed reading: half a list proves nothing."""
     items: list[dict[str, Any]] = []
-    params = {"labelSelector": selector, "limit": PAGE}
+    asked = {**params, **({"labelSelector": selector} if selector else {}), "limit": PAGE}
     while True:
-        body = await _get(session, path, **params)
+        body = await get(session, path, **asked)
         items += body["items"]
         token = body.get("metadata", {}).get("continue")
         if not token:
             return items
-        params["continue"] = token
+        asked["continue"] = token
+
+
+async def _ask(session: Session, path: str, params: dict[str, str]) -> tuple[int, bytes]:
+    access = await access_of(session)
+    return await session.http.get(access.server + path, params=params, headers=access.headers, verify=access.verify)
+
+
+def _strategy(spec: dict[str, Any]) -> dict[str, Any]:
+    """As written: ``max_surge`` and ``max_unavailable`` are numbers or percentages."""
+    strategy = spec.get("strategy") or {}
+    rolling = strategy.get("rollingUpdate") or {}
+    return {
+        "type": strategy.get("type", "RollingUpdate"),
+        "max_surge": rolling.get("maxSurge", "25%"),
+        "max_unavailable": rolling.get("maxUnavailable", "25%"),
+    }
+
+
+def _build(template: dict[str, Any]) -> str:
+    """A digest of the pod spec: what differs only in annotations, such as a restart, is the same build."""
+    canonical = json.dumps(plain(template.get("spec", {})), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def _images(template: dict[str, Any]) -> list[str]:

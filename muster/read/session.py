@@ -26,6 +26,7 @@ class Reader:
 
     ``source`` gives the address that it reads in an environment, or "" where the environment declares none; ``needs``
     says in words what is then missing. ``after`` are readings whose values it gets, in that order, after the session.
+    ``deadline_s`` is its own, where the session's is too short: for what has to start a program first.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Reader:
     source: Callable[[Environment], str]
     needs: str
     after: tuple[str, ...] = ()
+    deadline_s: float = 0.0
 
 
 class Session:
@@ -110,12 +112,13 @@ class Session:
         needed = [await asyncio.shield(self._start(name)) for name in reader.after]
         began_at, began = time.time(), time.perf_counter()
         value, failure = None, _of_needed(needed)
+        deadline_s = reader.deadline_s or self.deadline_s
         if failure is None:
             try:
-                async with asyncio.timeout(self.deadline_s):
+                async with asyncio.timeout(deadline_s):
                     value = await reader.read(self, *(reading.value for reading in needed))
             except Exception as error:  # typed, or raised again: nothing is swallowed
-                failure = explain(error, source, self.deadline_s)
+                failure = explain(error, source, deadline_s)
                 if failure is None:
                     raise
         reading = Reading(

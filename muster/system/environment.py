@@ -52,6 +52,8 @@ class KubernetesSource(Fact):
     selector: str  # label selector of its pods
     port: int  # HTTP port of a pod
     mesh_port: int | None = None
+    exec: bool = False  # may commands be run in its pods? A permission that not everybody gives
+    certificates: str = ""  # the certificates' folder in a pod, where it is another one than the facts say
 
 
 class Environment(Fact):
