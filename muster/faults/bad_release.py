@@ -17,6 +17,7 @@ from muster.workload import (
     Workload,
     deployment_path,
     hash_of,
+    is_ready,
     is_terminating,
     read_workload,
     same_template,
@@ -35,6 +36,7 @@ def inject(
     system: str,
     env_vars: Mapping[str, str],
     image: str | None = None,
+    progress_deadline_s: int | None = None,
     expires_s: float = 600.0,
 ) -> Entry:
     """Release the system's Deployment with these variables set (and this image); the record is on disk first.
@@ -46,6 +48,7 @@ def inject(
         system: The system's name, for the record.
         env_vars: Variables of the environment's container, literal values.
         image: Another image for that container, or None to keep it.
+        progress_deadline_s: The Deployment's progress deadline while this release is out, or None to keep it.
         expires_s: Seconds until the fault is considered forgotten.
 
     Returns:
@@ -71,11 +74,16 @@ def inject(
         server=kube.server,
         namespace=source.namespace,
         target=f"deployment/{source.deployment}",
-        undo={"deployment": source.deployment, "good": good, "bad": bad},
+        undo={
+            "deployment": source.deployment,
+            "good": good,
+            "bad": bad,
+            "deadline": None if progress_deadline_s is None else deployment["spec"].get("progressDeadlineSeconds"),
+        },
         expires_s=expires_s,
     )
     try:
-        _swap(kube, path, deployment, bad)
+        _swap(kube, path, deployment, bad, deadline_s=progress_deadline_s)
     except KubeError as error:
         if error.status:  # the server has answered: nothing was changed, and nothing is left to undo
             ledger.healed(entry, f"never injected: {error}")
@@ -93,9 +101,12 @@ def heal(kube: Kube, env: Environment, entry: Entry) -> str:
         if error.status == 404:
             return f"deployment {name} is gone, and the bad release with it"
         raise
+    deadline_s = entry.undo.get("deadline")
     if not same_template(deployment["spec"]["template"], bad):
+        if deadline_s not in (None, deployment["spec"].get("progressDeadlineSeconds")):
+            _swap(kube, path, deployment, deployment["spec"]["template"], deadline_s=deadline_s)
         return f"deployment {name} no longer asks for the bad release"
-    _swap(kube, path, deployment, entry.undo["good"])
+    _swap(kube, path, deployment, entry.undo["good"], deadline_s=deadline_s)
     wait_until(
         lambda: read_workload(kube, entry.namespace, name),
         lambda seen: not seen.shortfall() and not _pods_of(seen, bad),
@@ -111,7 +122,7 @@ def confirm(kube: Kube, env: Environment, entry: Entry, *, timeout_s: float = 60
     """Wait until every ready pod runs the bad release; returns when that was seen, in seconds since the epoch.
 
     Raises :class:`~muster.wait.TimedOut` with what was seen instead. A release that never becomes ready cannot be
-    confirmed so: judge it by :func:`pods_of`.
+    confirmed so: see :func:`confirm_stalled`.
     """
     guard.same_cluster(entry, env, kube)
     bad = entry.undo["bad"]
@@ -135,6 +146,41 @@ def confirm(kube: Kube, env: Environment, entry: Entry, *, timeout_s: float = 60
     return time.time()
 
 
+def confirm_stalled(kube: Kube, env: Environment, entry: Entry, *, timeout_s: float = 60.0) -> tuple[float, str]:
+    """Wait until the bad release runs and is not ready, or cannot run: its rollout stands behind the old replicas.
+
+    Returns when that was seen, in seconds since the epoch, and how it stands, in words.
+    """
+    guard.same_cluster(entry, env, kube)
+    container = guard.cluster_of(env).container
+    last: list[str] = []
+
+    def _standing(seen: Workload) -> list[str]:
+        last[:] = [_state_of(pod, container) for pod in _pods_of(seen, entry.undo["bad"]) if not is_ready(pod)]
+        return [state for state in last if state]
+
+    wait_until(
+        lambda: read_workload(kube, entry.namespace, entry.undo["deployment"]),
+        lambda seen: bool(_standing(seen)),
+        what=f"no pod of the bad release of {entry.target} was seen in trouble",
+        timeout_s=timeout_s,
+        show=lambda seen: f"{len(_pods_of(seen, entry.undo['bad']))} pods of it",
+    )
+    return time.time(), ", ".join(filter(None, last))
+
+
+def _state_of(pod: Json, container: str) -> str:
+    """How the container stands, in the kubelet's words; empty while it is still being made."""
+    for status in pod.get("status", {}).get("containerStatuses") or []:
+        if status["name"] != container:
+            continue
+        waiting = status.get("state", {}).get("waiting", {}).get("reason", "")
+        if waiting in ("ContainerCreating", "PodInitializing"):
+            return ""
+        return str(waiting) or ("running, not ready" if status.get("state", {}).get("running") else "ended")
+    return ""
+
+
 def pods_of(kube: Kube, entry: Entry) -> list[Json]:
     """The pods of the bad release that are not terminating, ready or not."""
     return _pods_of(read_workload(kube, entry.namespace, entry.undo["deployment"]), entry.undo["bad"])
@@ -155,16 +201,15 @@ def with_changes(template: Json, container: str, env_vars: Mapping[str, str], im
     return changed
 
 
-def _swap(kube: Kube, path: str, seen: Json, template: Json) -> None:
-    """Replace the template, provided that nobody has changed the spec since it was read."""
-    kube.patch(
-        path,
-        [
-            {"op": "test", "path": "/metadata/generation", "value": seen["metadata"]["generation"]},
-            {"op": "replace", "path": "/spec/template", "value": template},
-        ],
-        kind=JSON_PATCH,
-    )
+def _swap(kube: Kube, path: str, seen: Json, template: Json, *, deadline_s: int | None = None) -> None:
+    """Replace the template (and the progress deadline), provided that nobody has changed the spec since it was read."""
+    changes: list[Json] = [
+        {"op": "test", "path": "/metadata/generation", "value": seen["metadata"]["generation"]},
+        {"op": "replace", "path": "/spec/template", "value": template},
+    ]
+    if deadline_s is not None:
+        changes.append({"op": "add", "path": "/spec/progressDeadlineSeconds", "value": deadline_s})
+    kube.patch(path, changes, kind=JSON_PATCH)
 
 
 def _hash(seen: Workload, template: Json) -> str:
