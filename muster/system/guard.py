@@ -1,0 +1,42 @@
+"""What drills may touch in one environment, and how what is no part of the system is taken away and brought back."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from muster.system.fact import Fact, FactError
+from muster.system.units import Unit, parse_quantity
+
+Ratio = Annotated[float, BeforeValidator(lambda text: parse_quantity(text, Unit.RATIO))]
+
+
+class Guard(Fact):
+    """What drills may touch here. What it does not allow, no experiment can."""
+
+    namespaces: list[str] = Field(default_factory=list)  # empty: nothing may be touched
+    max_pods: int = 1
+    max_share: Ratio = 1.0  # of the ready replicas that one fault may touch
+    nodes: bool = False  # whether nodes may be cordoned: that concerns everybody's pods
+    allow_load: bool = False
+
+
+class Outage(Fact):
+    """How a component beside the system (Prometheus, Alertmanager) is taken away for a drill, and brought back.
+
+    Either two commands (``stop``, ``start``; ``muster`` means this very Muster, no shell is involved) or a ``workload``
+    whose replicas are set to 0, ``<namespace>/<deployment or statefulset>/<name>``, in a namespace that the guard allows.
+    """
+
+    stop: list[str] = Field(default_factory=list)
+    start: list[str] = Field(default_factory=list)
+    workload: str = Field("", pattern=r"^([a-z0-9.-]+/(deployment|statefulset)/[a-z0-9.-]+)?$")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Outage:
+        if bool(self.stop) != bool(self.start):
+            raise FactError("an outage needs both stop and start", "start" if self.stop else "stop")
+        if bool(self.stop) == bool(self.workload):
+            raise FactError("an outage is either stop and start, or a workload", "workload")
+        return self
