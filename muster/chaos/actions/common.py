@@ -1,0 +1,37 @@
+"""What every action tells, and the undoing of faults."""
+
+from __future__ import annotations
+
+from muster.chaos import story
+from muster.chaos.context import Configuration, field
+from muster.errors import MusterError
+from muster.faults import Entry
+from muster.faults import heal as heal_faults
+from muster.timeline import Kind
+
+CONFIRM_WITHIN = "60s"
+
+
+def heal(configuration: Configuration = None) -> list[str]:
+    """Undo every fault that is left here, if any. Raises :class:`MusterError` when one cannot be undone."""
+    with field(configuration) as on:
+        results = heal_faults(on.ledger, on.kube, on.env, system=on.system.name)
+    for result in results:
+        if result.ok:
+            story.tell(Kind.HEALED, source="muster", message=result.message, fault=result.id)
+        else:
+            story.tell(Kind.NOTE, source="muster", message=f"not healed: {result.message}", fault=result.id)
+    failed = [result.message for result in results if not result.ok]
+    if failed:
+        raise MusterError(f"not healed: {'; '.join(failed)}")
+    return [result.message for result in results]
+
+
+def undo(configuration: Configuration = None) -> list[str]:
+    """Undo the fault as a person with the runbook would, where the runbook asks for a person: ``action: by-hand``."""
+    return heal(configuration)
+
+
+def tell_injected(entry: Entry, message: str) -> None:
+    """The API has accepted the fault."""
+    story.tell(Kind.FAULT_INJECTED, source="muster", at=entry.injected_at, message=message, fault=entry.id)

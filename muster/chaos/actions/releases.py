@@ -1,0 +1,77 @@
+"""Actions whose fault is a release: what a deploy pipeline would put out without knowing better."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from muster.chaos import story
+from muster.chaos.actions.common import CONFIRM_WITHIN, tell_injected
+from muster.chaos.context import Configuration, Field, field
+from muster.faults import Entry, bad_release
+from muster.system.units import parse_duration
+from muster.timeline import Kind
+from muster.workload import hash_of
+
+
+def release(
+    environment: dict[str, str] | None = None,
+    image: str | None = None,
+    stalls: bool = False,
+    takes_hold: str = "0s",
+    progress_deadline: str = "",
+    confirm_within: str = CONFIRM_WITHIN,
+    configuration: Configuration = None,
+) -> str:
+    """Release the system with these variables (and this image), and wait until that release is in force.
+
+    Args:
+        environment: Variables of the container, literal values.
+        image: Another image.
+        stalls: The release cannot become ready: it is in force when its first pod is in trouble, not when it serves.
+        takes_hold: How long after its last pod began to serve the release shows what is wrong with it.
+        progress_deadline: The Deployment's progress deadline meanwhile, at true scale; empty keeps it as it is.
+        confirm_within: How long to wait for all that.
+        configuration: The experiment's.
+
+    Returns:
+        The id of the ledger's entry.
+    """
+    with field(configuration) as on:
+        deadline = parse_duration(progress_deadline) if progress_deadline else None
+        entry = bad_release.inject(
+            on.ledger,
+            on.kube,
+            on.env,
+            system=on.system.name,
+            env_vars=environment or {},
+            image=image,
+            progress_deadline_s=None if deadline is None else max(1, math.ceil(on.env.scaled(deadline))),
+        )
+        parts = [f"{name}={value}" for name, value in sorted((environment or {}).items())]
+        parts += [f"image {image}"] if image else []
+        tell_injected(entry, f"released {entry.target} with {', '.join(parts)}")
+        _confirm(
+            on, entry, stalls=stalls, takes_hold_s=parse_duration(takes_hold), within_s=parse_duration(confirm_within)
+        )
+        return entry.id
+
+
+def _confirm(on: Field, entry: Entry, *, stalls: bool, takes_hold_s: float, within_s: float) -> None:
+    if stalls:
+        at, state = bad_release.confirm_stalled(on.kube, on.env, entry, timeout_s=within_s)
+        message = f"the rollout stands: a pod of the bad release is {state}"
+    else:
+        at = bad_release.confirm(on.kube, on.env, entry, timeout_s=within_s) + takes_hold_s
+        message = "every ready pod runs the bad release"
+    pods = bad_release.pods_of(on.kube, entry)
+    time.sleep(max(0.0, at - time.time()))  # bounded by takes_hold: what it says has not happened before that
+    story.tell(
+        Kind.FAULT_CONFIRMED,
+        source="kubernetes",
+        at=at,
+        message=message,
+        fault=entry.id,
+        hash=hash_of(pods[0]) if pods else "",
+        pods=sorted(pod["metadata"]["name"] for pod in pods),
+    )
