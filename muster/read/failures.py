@@ -12,7 +12,6 @@ from muster.errors import MusterError
 from muster.kube import KubeError
 from muster.snapshot import Failure, FailureKind
 
-
 _OF_STATUS = {401: FailureKind.FORBIDDEN, 403: FailureKind.FORBIDDEN, 404: FailureKind.NOT_FOUND}
 
 
@@ -38,7 +37,15 @@ def explain(error: BaseException, source: str, deadline_s: float) -> Failure | N
         return Failure(FailureKind.TIMEOUT, f"{source} did not answer within {deadline_s:g} s")
     if isinstance(error, httpx.HTTPError | OSError):
         return _explain_transport(error, source)
+    if isinstance(error, LookupError | TypeError | AttributeError | ValueError):
+        # What a reader runs into when an answer is JSON and yet not what the source's API gives.
+        return Failure(FailureKind.UNPARSEABLE, f"{source} answers in another shape than it should: {_short(error)}")
     return None
+
+
+def _short(error: BaseException) -> str:
+    text = " ".join(repr(error).split())
+    return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 def _explain_transport(error: BaseException, source: str) -> Failure:

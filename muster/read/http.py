@@ -85,8 +85,10 @@ class Http:
             await client.aclose()
 
     def _default_trust(self, url: str) -> ssl.SSLContext | bool:
-        if not url.startswith("https:"):
-            return False  # plain HTTP needs none, and building one costs 20 ms
+        return self.trust() if url.startswith("https:") else False  # building one costs 20 ms
+
+    def trust(self) -> ssl.SSLContext:
+        """Whom HTTPS sources are judged by. Raises ReadError when the CA file cannot be used."""
         if self._trust is None:
             trust = ssl.create_default_context()
             if self._ca_file:
@@ -149,11 +151,19 @@ async def _body(response: httpx.Response, url: str) -> bytes:
 def parse_json(body: bytes, where: str) -> Any:
     """The JSON in a body. Raises ReadError with the line where it stops being JSON."""
     try:
-        return json.loads(body)
+        return json.loads(body, parse_constant=_no_json)
     except json.JSONDecodeError as error:
         raise ReadError(FailureKind.UNPARSEABLE, f"{where}: not JSON at line {error.lineno}: {error.msg}") from None
     except UnicodeDecodeError as error:
         raise ReadError(FailureKind.UNPARSEABLE, f"{where}: not UTF-8 at byte {error.start}") from None
+    except RecursionError:
+        raise ReadError(FailureKind.UNPARSEABLE, f"{where}: JSON nested too deeply") from None
+    except ValueError as error:
+        raise ReadError(FailureKind.UNPARSEABLE, f"{where}: not JSON: {error}") from None
+
+
+def _no_json(word: str) -> None:
+    raise ValueError(f"{word} is no number")
 
 
 def _excerpt(body: bytes) -> str:

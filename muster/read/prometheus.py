@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
+import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -42,7 +45,7 @@ async def read_slo(session: Session, slo: Slo) -> dict[str, Any]:
     environment = session.environment
     window_s = environment.scaled(slo.window) if slo.over else None
     whole, replicas, gaps = await asyncio.gather(
-        _query(session, fill(slo.query, environment, slo.window)),
+        query(session, fill(slo.query, environment, slo.window)),
         _per_replica(session, slo),
         _gaps(session, slo),
     )
@@ -63,8 +66,12 @@ async def read_slo(session: Session, slo: Slo) -> dict[str, Any]:
 
 
 async def read_targets(session: Session) -> list[dict[str, Any]]:
-    """Active scrape targets that match the environment's selector: labels, health, last error and scrape."""
-    data = await _api(session, "targets", state="active")
+    """Active scrape targets that match the environment's selector: labels, health, last error and scrape.
+
+    ``age_s`` is how long ago the last scrape was, by this machine's clock, None before the first; ``interval_s`` is the
+    target's own, None where Prometheus does not tell.
+    """
+    data, now = await _api(session, "targets", state="active"), time.time()
     wanted = _matchers(session.environment.metric_selector)
     targets = [
         {
@@ -74,6 +81,8 @@ async def read_targets(session: Session) -> list[dict[str, Any]]:
             "health": target["health"],
             "last_error": target["lastError"],
             "last_scrape": target["lastScrape"],
+            "age_s": _age_s(target["lastScrape"], now),
+            "interval_s": _go_duration(target.get("scrapeInterval", "")),
         }
         for target in data["activeTargets"]
         if all(target["labels"].get(name) == value for name, value in wanted.items())
@@ -130,7 +139,7 @@ async def read_alertmanagers(session: Session) -> list[str]:
 async def _per_replica(session: Session, slo: Slo) -> dict[str, float]:
     if not slo.per_replica:
         return {}
-    samples = await _query(session, fill(slo.per_replica, session.environment, slo.window))
+    samples = await query(session, fill(slo.per_replica, session.environment, slo.window))
     return {labels.get("pod", "?"): value for labels, value in sorted(samples, key=lambda sample: str(sample[0]))}
 
 
@@ -141,7 +150,7 @@ async def _gaps(session: Session, slo: Slo) -> list[Gap]:
     selector = selector_of(slo.query, session.environment)
     up, *ages = await asyncio.gather(
         _targets_up(session, slo),
-        *(_query(session, f"time() - max by (pod) (timestamp({series}{{{selector}}}))") for series in slo.series),
+        *(query(session, f"time() - max by (pod) (timestamp({series}{{{selector}}}))") for series in slo.series),
     )
     down = [labels.get("pod", labels.get("instance", "?")) for labels, value in up if value == 0]
     gaps = [Gap(f"target {name} is down") for name in down]
@@ -164,19 +173,19 @@ async def _targets_up(session: Session, slo: Slo) -> Samples:
     """The system's own targets; what another program tells of it does not depend on them."""
     if is_told_of(slo.query):
         return []
-    return await _query(session, f"up{{{session.environment.metric_selector}}}")
+    return await query(session, f"up{{{session.environment.metric_selector}}}")
 
 
-async def _query(session: Session, query: str) -> Samples:
+async def query(session: Session, text: str) -> Samples:
     """An instant query; the same one is asked once a run."""
 
     async def ask() -> Samples:
-        data = await _api(session, "query", query=query)
+        data = await _api(session, "query", query=text)
         if data["resultType"] == "scalar":
             return [({}, float(data["result"][1]))]
         return [(sample["metric"], float(sample["value"][1])) for sample in data["result"]]
 
-    return await session.shared(query, ask)
+    return await session.shared(text, ask)
 
 
 async def _api(session: Session, path: str, **params: str) -> Any:
@@ -196,9 +205,22 @@ async def _api(session: Session, path: str, **params: str) -> Any:
 
 def _matchers(selector: str) -> dict[str, str]:
     """The equality matchers of a selector: the environment's labels as written in its facts."""
-    import re
-
     return dict(re.findall(r'(\w+)\s*=\s*"([^"]*)"', selector))
+
+
+def _age_s(stamp: str, now: float) -> float | None:
+    """Seconds since an RFC 3339 time of Go's (nanoseconds and all); its zero time is never."""
+    at = datetime.fromisoformat(re.sub(r"\.\d+", lambda match: match[0][:7].ljust(7, "0"), stamp))
+    return None if at.year <= 1 else round(now - at.timestamp(), 3)
+
+
+def _go_duration(text: str) -> float | None:
+    """Seconds of ``1m0s`` or ``250ms``."""
+    parts = re.findall(r"([0-9.]+)(h|ms|m|s)", text)
+    return sum(float(number) * _GO_UNITS[unit] for number, unit in parts) if parts else None
+
+
+_GO_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
 def _in(window_s: float | None) -> str:

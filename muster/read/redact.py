@@ -131,3 +131,7 @@ _BY_SHAPE = Redactor()
 def redacted(value: Any, key: str = "") -> Any:
     """The same JSON without secrets that tell themselves by key or shape."""
     return _BY_SHAPE.json(value, key)
+
+
+def _text(value: str) -> str:
+    return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")

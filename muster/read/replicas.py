@@ -20,7 +20,7 @@ Pods = list[dict[str, Any]]
 
 async def read_health(session: Session, pods: Pods) -> dict[str, Any]:
     """``/health`` of every replica: ``{"status_code", "body"}``. A 503 is an answer, and is judged as one."""
-    return await each(_addresses(session, pods, "/health"), lambda url: _answer(session, url), session.deadline_s)
+    return await each(addresses(session, pods, "/health"), lambda url: _answer(session, url), session.deadline_s)
 
 
 async def read_ingress_health(session: Session) -> dict[str, Any]:
@@ -59,7 +59,7 @@ async def read_mesh_tls(session: Session, pods: Pods) -> dict[str, Any]:
 
 
 async def _bodies(session: Session, pods: Pods, path: str) -> dict[str, Any]:
-    return await each(_addresses(session, pods, path), session.http.get_json, session.deadline_s)
+    return await each(addresses(session, pods, path), session.http.get_json, session.deadline_s)
 
 
 async def _answer(session: Session, url: str) -> dict[str, Any]:
@@ -85,7 +85,8 @@ def _serving(pods: Pods) -> Pods:
     return asked
 
 
-def _addresses(session: Session, pods: Pods, path: str) -> dict[str, str]:
+def addresses(session: Session, pods: Pods, path: str) -> dict[str, str]:
+    """Replica -> address of that path on the replica itself, for each that can be asked."""
     source = session.environment.kubernetes
     assert source is not None  # noqa: S101 - a reader without a source is not run
     return {pod["name"]: f"http://{_host(pod['ip'])}:{source.port}{path}" for pod in _serving(pods)}

@@ -121,6 +121,25 @@ class MetricName(Fact):
         return re.search(self.pattern, self.metric) is not None
 
 
+class Scrape(Fact):
+    """How an indicator is made of two looks at ``/metrics`` where no Prometheus is.
+
+    ``series`` (and ``of``, which a ratio is a share of) select as in PromQL; of a histogram, its ``_bucket``.
+    """
+
+    shape: Literal["gauge", "rate", "increase", "ratio", "quantile"]
+    series: str
+    of: str = ""
+    quantile: float = Field(0.95, gt=0, lt=1)
+    across: Literal["sum", "max"] = "sum"  # from the replicas' values to the system's
+
+    @model_validator(mode="after")
+    def _ratio_of_something(self) -> Scrape:
+        if (self.shape == "ratio") != bool(self.of):
+            raise FactError("a ratio, and nothing else, is a share of something", "of")
+        return self
+
+
 class Request(Fact):
     """One kind of request of the load mix."""
 

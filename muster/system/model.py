@@ -13,7 +13,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from muster.system import inline, references
 from muster.system.environment import Channel, Environment, Guard, KubernetesSource
-from muster.system.expectations import Certificates, Dashboard, Load, Logs, Mesh, MetricName, Pods, Pqc
+from muster.system.expectations import Certificates, Dashboard, Load, Logs, Mesh, MetricName, Pods, Pqc, Scrape
 from muster.system.fact import Fact, FactError, Seconds, Source
 from muster.system.rollback import Rollback, RollbackFailed
 from muster.system.units import Unit, duration, parse_quantity
@@ -21,7 +21,7 @@ from muster.system.units import Unit, duration, parse_quantity
 __all__ = [
     "LEVELS", "Action", "Alert", "Certificates", "Channel", "Contact", "Dashboard", "Document", "Environment",
     "Example", "Fact", "Guard", "KubernetesSource", "LevelName", "Limit", "Load", "Logs", "Mesh", "MetricName",
-    "NoData", "Pods", "Pqc", "Rollback", "RollbackFailed", "Runbook", "Seconds", "Severity", "Slo", "System",
+    "NoData", "Pods", "Pqc", "Rollback", "RollbackFailed", "Runbook", "Scrape", "Seconds", "Severity", "Slo", "System",
 ]  # fmt: skip
 
 Severity = Literal["critical", "warning", "info"]
@@ -80,6 +80,7 @@ class Slo(Fact):
     series: list[str] = Field(default_factory=list)  # metric names the query stands on: absent means UNKNOWN, never 0
     reads_absence: bool = False  # no series at all is a value of this indicator, not missing data
     example: Example | None = None
+    scrape: Scrape | None = None  # the same without Prometheus; None: it cannot be told from /metrics
     runbook: str  # "<runbook>#<section>"
     objective: Limit | None = None
     target: Limit | None = None  # what is aimed at beyond the objective; missing it breaks nothing
@@ -157,10 +158,15 @@ class Document(Fact):
 
 
 class Runbook(Fact):
-    """Where a runbook can be read; sections are anchors in it."""
+    """Where a runbook can be read; sections are anchors in it.
+
+    ``url`` is an address that people open, or a Markdown file beside the facts; where it is an address, ``file`` may
+    name the Markdown all the same: coverage knows the steps from it.
+    """
 
     title: str
     url: str
+    file: str = ""
 
 
 class Contact(Fact):
@@ -250,6 +256,12 @@ class System(Fact):
             key=lambda step: step.after_s,
         )
         return list({step.to: step for step in reversed(due) if step.to not in entry.tell}.values())[::-1]
+
+    def runbook_file(self, name: str) -> Path | None:
+        """The Markdown of that runbook, below the folder that holds ``systems/``; None when the facts name none."""
+        runbook = self.runbooks[name]
+        relative = runbook.file or ("" if "://" in runbook.url else runbook.url)
+        return (self._file.parent.parent if self._file else Path()) / relative if relative else None
 
     def runbook_url(self, anchor: str) -> str:
         """The link to a section written as ``<runbook>#<section>``."""
