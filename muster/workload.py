@@ -6,6 +6,7 @@ Shared by releases and faults, which are siblings and do not import each other.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from muster.kube import Kube
 HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
 REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
+RESTARTED = "kubectl.kubernetes.io/restartedAt"  # what `kubectl rollout restart` writes into the template
 Json = dict[str, Any]
 
 
@@ -108,6 +110,25 @@ def label_selector(deployment: Json) -> str:
     return ",".join(terms)
 
 
+def selects(selector: Json | None, labels: Mapping[str, str]) -> bool:
+    """Whether a label selector matches these labels: None selects nothing, an empty one everything."""
+    if selector is None:
+        return False
+    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
+        return False
+    return all(_meets(term, labels) for term in selector.get("matchExpressions") or [])
+
+
+def _meets(term: Json, labels: Mapping[str, str]) -> bool:
+    value, values = labels.get(term["key"]), term.get("values") or []
+    return {
+        "In": value is not None and value in values,
+        "NotIn": value not in values,
+        "Exists": value is not None,
+        "DoesNotExist": value is None,
+    }[str(term["operator"])]
+
+
 def _owner(item: Json) -> str:
     owners = item["metadata"].get("ownerReferences", [])
     return next((str(owner["uid"]) for owner in owners if owner.get("controller")), "")
@@ -134,6 +155,17 @@ def same_template(one: Json, other: Json) -> bool:
 def same_build(one: Json, other: Json) -> bool:
     """Whether two templates run the same thing: annotations (such as a restart's) do not make another build."""
     return bool(plain(one.get("spec", {})) == plain(other.get("spec", {})))
+
+
+def same_release(one: Json, other: Json) -> bool:
+    """Whether two templates are one release, restarted at most."""
+    return same_template(_unrestarted(one), _unrestarted(other))
+
+
+def _unrestarted(template: Json) -> Json:
+    metadata = template.get("metadata") or {}
+    kept = {key: value for key, value in (metadata.get("annotations") or {}).items() if key != RESTARTED}
+    return {**template, "metadata": {**metadata, "annotations": kept}}
 
 
 def plain(value: Any) -> Any:

@@ -7,26 +7,21 @@ from functools import partial
 from typing import Any
 
 from muster.errors import UsageError
-from muster.read import alertmanager, kubernetes, prometheus, replicas
+from muster.read import alertmanager, prometheus, replicas
+from muster.read.catalogue_kubernetes import KUBERNETES, WORKLOAD, workload
 from muster.read.session import Reader, Session
 from muster.system.model import Environment, Slo, System
 
 
-def _kubernetes(environment: Environment) -> str:
-    source = environment.kubernetes
-    return f"kubernetes {source.namespace}/{source.deployment}" if source else ""
-
-
 def _pod_port(path: str) -> Callable[[Environment], str]:
-    return lambda environment: f"{_kubernetes(environment)} {path}" if environment.kubernetes else ""
+    return lambda environment: f"{workload(environment)} {path}" if environment.kubernetes else ""
 
 
 def _mesh_port(environment: Environment) -> str:
     source = environment.kubernetes
-    return f"{_kubernetes(environment)} :{source.mesh_port}" if source and source.mesh_port else ""
+    return f"{workload(environment)} :{source.mesh_port}" if source and source.mesh_port else ""
 
 
-_WORKLOAD = "kubernetes source"
 _PROMETHEUS = "Prometheus"
 _ALERTMANAGER = "Alertmanager"
 _PODS = ("pods",)
@@ -40,28 +35,25 @@ def _from_alertmanager(environment: Environment) -> str:
     return environment.alertmanager
 
 
-_K = kubernetes
 BUILT_IN = (
-    Reader(name="deployment", read=_K.read_deployment, source=_kubernetes, needs=_WORKLOAD),
-    Reader(name="replicasets", read=_K.read_replicasets, source=_kubernetes, needs=_WORKLOAD),
-    Reader(name="pods", read=_K.read_pods, source=_kubernetes, needs=_WORKLOAD),
-    Reader(name="health", read=replicas.read_health, source=_pod_port("/health"), needs=_WORKLOAD, after=_PODS),
+    *KUBERNETES,
+    Reader(name="health", read=replicas.read_health, source=_pod_port("/health"), needs=WORKLOAD, after=_PODS),
     Reader(
         name="pqc_status",
         read=replicas.read_pqc_status,
         source=_pod_port("/security/pqc/status"),
-        needs=_WORKLOAD,
+        needs=WORKLOAD,
         after=_PODS,
     ),
     Reader(
         name="mesh_status",
         read=replicas.read_mesh_status,
         source=_pod_port("/mesh/status"),
-        needs=_WORKLOAD,
+        needs=WORKLOAD,
         after=_PODS,
     ),
     Reader(
-        name="mesh_peers", read=replicas.read_mesh_peers, source=_pod_port("/mesh/peers"), needs=_WORKLOAD, after=_PODS
+        name="mesh_peers", read=replicas.read_mesh_peers, source=_pod_port("/mesh/peers"), needs=WORKLOAD, after=_PODS
     ),
     Reader(name="mesh_tls", read=replicas.read_mesh_tls, source=_mesh_port, needs="mesh port", after=_PODS),
     Reader(

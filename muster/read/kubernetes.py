@@ -110,6 +110,7 @@ def _container(status: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any]
         "image": status.get("image", ""),
         "image_id": status.get("imageID", ""),
         "ready": bool(status.get("ready")),
+        "running": "running" in (status.get("state") or {}),
         "restarts": status.get("restartCount", 0),
         "waiting": waiting.get("reason", ""),
         "waiting_message": waiting.get("message", ""),
