@@ -6,14 +6,18 @@ alert's own window, at the environment's time scale, so that one experiment file
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
+from muster.chaos import shared, story
 from muster.chaos import steady as looks
-from muster.chaos import story
 from muster.chaos.context import Configuration, Place, place
 from muster.errors import MusterError
+from muster.judge.chain import start
+from muster.judge.link import since_injection
 from muster.judge.objectives import Objectives, window_s
+from muster.judge.symptoms import failed
 from muster.system.units import parse_duration
 from muster.timeline import Event, Kind
 from muster.verdict import Verdict
@@ -23,7 +27,14 @@ HELD = (Verdict.PASS, Verdict.WARN)
 
 
 def steady(checks: str = "", within: str = "15s", configuration: Configuration = None) -> bool:
-    """Whether the checks (a ``-k`` expression; empty: all) hold on a fresh snapshot, tried until ``within``."""
+    """Whether the checks (a ``-k`` expression; empty: all) hold on a fresh snapshot, tried until ``within``.
+
+    In a session the look that ended the experiment before begins this one, while it is fresh and nothing was broken.
+    """
+    known = None if checks else shared.remembered()
+    if known is not None:
+        story.tell(Kind.STEADY, source="checks", at=known.at, message=known.message, verdict=known.verdict.value)
+        return True
     return _steady(place(configuration), checks, within, lambda _: None)
 
 
@@ -42,14 +53,9 @@ def recovered(checks: str = "", within: str = "20s", after: str = "", configurat
 
 
 def _steady(where: Place, checks: str, within: str, held: Callable[[looks.Look], None]) -> bool:
-    def look() -> looks.Look:
-        seen = looks.look(where.system.name, where.env.name, checks)
-        story.tell(Kind.STEADY, source="checks", at=seen.at, message=seen.message, verdict=seen.verdict.value)
-        return seen
-
     try:
         seen = wait_until(
-            look,
+            lambda: _look(where, checks),
             lambda seen: seen.verdict in HELD,
             what="the steady state was not seen",
             timeout_s=parse_duration(within),
@@ -58,7 +64,84 @@ def _steady(where: Place, checks: str, within: str, held: Callable[[looks.Look],
     except TimedOut:
         return False
     held(seen)
+    if not checks:
+        shared.remember(seen)
     return True
+
+
+def _look(where: Place, checks: str = "") -> looks.Look:
+    """One look, told with what it could not judge and with each check that failed."""
+    seen = looks.look(where.system.name, where.env.name, checks)
+    story.tell(
+        Kind.STEADY,
+        source="checks",
+        at=seen.at,
+        message=seen.message,
+        verdict=seen.verdict.value,
+        judged=seen.judged,
+        unknown=list(seen.unknown),
+    )
+    return seen
+
+
+def found(within: str = "20s", configuration: Configuration = None) -> bool:
+    """Look at all checks until each that the experiment's ``finds`` names has failed with the words it gives.
+
+    Each failure is told once. What it takes is in the experiment's objectives, so that nothing is said twice.
+    """
+    where, told = place(configuration), _story()
+    wanted = _expected("finds", {})
+    seen: set[tuple[str, str]] = set()
+
+    def look() -> list[str]:
+        looked = _look(where)
+        for check, message in looked.failed.items():
+            if (check, message) not in seen and check in wanted:
+                story.tell(Kind.CHECK_FAILED, source="checks", at=looked.at, message=f"{check}: {message}", check=check)
+            seen.add((check, message))
+        after = since_injection(told.timeline())
+        return [check for check, words in wanted.items() if failed(told.timeline(), check, words, after) is None]
+
+    try:
+        wait_until(
+            look,
+            lambda missing: not missing,
+            what="not every expected check failed",
+            timeout_s=parse_duration(within),
+            show=", ".join,
+        )
+    except TimedOut:
+        return False
+    return True
+
+
+def outlasted(within: str = "60s", configuration: Configuration = None) -> bool:
+    """Wait until the fault was there so long that the alert that the experiment's ``outlast`` names would have told."""
+    told, env = _story(), place(configuration).env
+    needed_s = float(_begun("outlast_s", 0.0))
+    alert = str(_expected("alert", ""))
+
+    def left_s() -> float:
+        timeline = told.timeline()
+        pending = timeline.first(Kind.ALERT_PENDING, after=since_injection(timeline), alert=alert) if alert else None
+        # Until an alert has seen the fault, it may still have to be discovered.
+        sees = pending.at if pending else start(timeline) + env.discovery_s
+        return sees + needed_s - time.time()
+
+    try:
+        wait_until(left_s, lambda left: left <= 0, what="outlast", timeout_s=parse_duration(within) + needed_s)
+    except TimedOut:
+        return False
+    return True
+
+
+def _expected(key: str, default: Any) -> Any:
+    return _begun("expected", {}).get(key, default)
+
+
+def _begun(key: str, default: Any) -> Any:
+    begun = _story().timeline().first(Kind.DRILL_STARTED)
+    return begun.data.get(key, default) if begun else default
 
 
 def happened(
@@ -84,7 +167,7 @@ def happened(
     return True
 
 
-def quiet(lasting: str = "3s", within: str = "30s") -> bool:
+def quiet(lasting: str = "1s", within: str = "30s") -> bool:
     """Wait until no alert of the system is pending or firing, and none has been for ``lasting``."""
     told, lasting_s = _story(), parse_duration(lasting)
 

@@ -10,19 +10,21 @@ from typing import Any
 
 from chaoslib.extension import get_extension
 
-from muster.chaos import outputs, story
+from muster.chaos import outputs, shared, story
 from muster.chaos.context import Configuration, Place, open_kube, place
+from muster.chaos.cooldown import wait_until_ready
 from muster.chaos.exclusive import Exclusive
 from muster.chaos.sources import watchers
 from muster.chaos.story import Story
 from muster.chaos.watch import Watcher
-from muster.judge.objectives import Objectives, parse_objectives, window_s
+from muster.judge.objectives import LoadOrder, Objectives, parse_objectives, window_s
 from muster.judge.timeline import Judgement, judge
 from muster.load import Load
 from muster.rules import predict
 from muster.timeline import Kind
 
 LOAD_LIMIT_S = 900.0
+SURE_S = 1.0  # over the latest that windows allow, before silence is taken for an answer
 
 
 class Recording:
@@ -36,6 +38,7 @@ class Recording:
         self.run = outputs.run_folder(self._where.system.name, self._where.env.name)
         self.folder: Path = self.run / outputs.FOLDER / name
         self._load: Load | None = None
+        self._own_load: Load | None = None  # outside a session: nobody else stops it
         self._watchers: list[Watcher] = []
         self._story: Story | None = None
         self._alone = ExitStack()
@@ -54,17 +57,29 @@ class Recording:
             message=self._title,
             expected=self.objectives.model_dump(exclude_none=True),
             window_s=window_s(self.objectives, system, env.time_scale),
+            outlast_s=self._outlast_s(),
         )
+        if self.objectives.action == "rollback":
+            wait_until_ready(env, told)
         since = time.time()
         order = self.objectives.load
         if order is not None:
-            self._load = Load.start(env, rate=order.rate, users=order.users, folder=self.folder, limit_s=LOAD_LIMIT_S)
-            self._load.wait_flowing()
+            self._load = self._users(order)
             told.tell(Kind.NOTE, source="muster", message=f"{order.users} users send {order.rate} requests a second")
         kube = open_kube(env) if env.kubernetes is not None else None
         self._watchers = watchers(told, env, since=since, load=self._load, kube=kube)
         for watcher in self._watchers:
             watcher.start()
+
+    def _users(self, order: LoadOrder) -> Load:
+        session = shared.current()
+        if session is not None:
+            return session.users(self._where.env, order)
+        self._own_load = Load.start(
+            self._where.env, rate=order.rate, users=order.users, folder=self.folder, limit_s=LOAD_LIMIT_S
+        )
+        self._own_load.wait_flowing()
+        return self._own_load
 
     @property
     def begun(self) -> bool:
@@ -78,9 +93,9 @@ class Recording:
         for watcher in self._watchers:
             watcher.finish()
         self._watchers = []
-        if self._load is not None:
-            self._load.stop()
-            self._load = None
+        if self._own_load is not None:
+            self._own_load.stop()
+        self._load = self._own_load = None
         self._alone.close()
 
     def finish(self, *, interrupted: str = "") -> Judgement:
@@ -100,6 +115,12 @@ class Recording:
         )
         outputs.write(self.run, body)
         return judgement
+
+    def _outlast_s(self) -> float | None:
+        alert = self.objectives.outlast
+        if not alert:
+            return None
+        return predict.detection(self._where.system, self._where.env, alert).upper_s + SURE_S
 
     def _predicted(self) -> tuple[float, float] | None:
         alert = self.objectives.alert

@@ -12,14 +12,13 @@ from typing import Any
 
 import httpx
 
+from muster.chaos.pods import Pods
 from muster.chaos.story import Story
 from muster.chaos.watch import EVERY_S, HttpWatcher, Watcher
 from muster.kube import Kube
 from muster.load import Load, LoadError
 from muster.system import Environment
-from muster.system.environment import KubernetesSource
 from muster.timeline import Event, Kind
-from muster.workload import digest_of, hash_of, is_ready, is_terminating
 
 OVERLAP_S = 1.0  # asked again at each look, because a receipt may be stamped before it can be read
 
@@ -160,54 +159,6 @@ class Audit(HttpWatcher):
 
 
 _OWN = {"kind", "source", "at", "message"}  # arguments of tell(): an audit's data may not shadow them
-
-
-class Pods(Watcher):
-    """The workload's pods: which come and go, and when the last ready one of a bad release is off."""
-
-    source = "kubernetes"
-
-    def __init__(self, story: Story, kube: Kube, where: KubernetesSource) -> None:
-        super().__init__(story)
-        self._kube, self._where = kube, where
-        self._ready: dict[str, str] | None = None  # pod -> template hash
-        self._known: dict[str, str] = {}
-        self._was_on = False
-
-    def look(self) -> None:
-        """Tell which pods became ready and which are gone or going."""
-        path = f"/api/v1/namespaces/{self._where.namespace}/pods"
-        pods = self._kube.get(path, labelSelector=self._where.selector)["items"]
-        alive = {pod["metadata"]["name"]: pod for pod in pods if not is_terminating(pod)}
-        ready = {name: hash_of(pod) for name, pod in alive.items() if is_ready(pod)}
-        if self._ready is not None:
-            for name in ready.keys() - self._ready.keys():
-                digest = digest_of(alive[name], self._where.container)
-                message = f"pod {name} ready"
-                self.story.tell(
-                    Kind.POD_READY, source=self.source, message=message, pod=name, hash=ready[name], digest=digest
-                )
-            for name in self._known.keys() - alive.keys():
-                self.story.tell(
-                    Kind.POD_GONE, source=self.source, message=f"pod {name} gone", pod=name, hash=self._known[name]
-                )
-            self._tell_traffic_off(ready)
-        self._ready, self._known = ready, {name: hash_of(pod) for name, pod in alive.items()}
-
-    def _tell_traffic_off(self, ready: dict[str, str]) -> None:
-        confirmed = self.story.timeline().first(Kind.FAULT_CONFIRMED)
-        bad = confirmed.data.get("hash") if confirmed else None
-        if not bad:
-            return
-        on = bad in ready.values()
-        if self._was_on and not on:
-            message = "no ready replica of the bad release is left"
-            self.story.tell(Kind.TRAFFIC_OFF, source=self.source, message=message, hash=bad)
-        self._was_on = on
-
-    def close(self) -> None:
-        """Close the session."""
-        self._kube.close()
 
 
 class Routing(HttpWatcher):

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from muster.errors import UsageError
@@ -31,6 +31,9 @@ class Look:
     at: float
     verdict: Verdict
     message: str
+    judged: int = 0  # how many checks gave a verdict, whatever it was
+    failed: dict[str, str] = field(default_factory=dict)  # check -> its sentence
+    unknown: tuple[str, ...] = ()  # checks that could not know
 
 
 def look(
@@ -83,11 +86,18 @@ def _read(run: Path, at: float, code: int, output: str) -> Look:
         return Look(at=at, verdict=Verdict.UNKNOWN, message=message)
     bad = [finding for finding in findings if finding["verdict"] in ("FAIL", "UNKNOWN")]
     bad.sort(key=lambda finding: finding["verdict"])  # FAIL before UNKNOWN
-    counted = f"{len(findings)} checks"
+    message = f"{len(findings)} checks held"
     if bad:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-        return Look(at=_taken(run, at), verdict=verdict, message=f"{bad[0]['check']}: {bad[0]['message']}{more}")
-    return Look(at=_taken(run, at), verdict=verdict, message=f"{counted} held")
+        message = f"{bad[0]['check']}: {bad[0]['message']}{more}"
+    return Look(
+        at=_taken(run, at),
+        verdict=verdict,
+        message=message,
+        judged=len(findings),
+        failed={finding["check"]: finding["message"] for finding in bad if finding["verdict"] == "FAIL"},
+        unknown=tuple(finding["check"] for finding in bad if finding["verdict"] == "UNKNOWN"),
+    )
 
 
 def _taken(run: Path, at: float) -> float:

@@ -33,6 +33,8 @@ _LINES: dict[Kind, tuple[str, str]] = {  # kind -> style, words ({m}: the event'
     Kind.ROLLBACK_STARTED: ("bold blue", "rolling back: {m}"),
     Kind.TRAFFIC_OFF: ("blue", "{m}"),
     Kind.ROLLBACK_PROVEN: ("bold magenta", "proven {verdict}: {m}"),
+    Kind.CHECK_FAILED: ("yellow", "seen by the checks: {m}"),
+    Kind.CONTAINER_ENDED: ("yellow", "{m}"),
     Kind.POD_READY: ("dim", "{m}"),
     Kind.POD_GONE: ("dim", "{m}"),
     Kind.RECOVERED: ("bold green", "recovered: {m}"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Generator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from muster.chaos import shared
 from muster.chaos.context import ENVIRONMENT, SYSTEM
 from muster.drill import collect
 from muster.drill.collect import Experiment
@@ -52,6 +54,8 @@ class DrillRun:
         }
         self._before = {name: os.environ.get(name) for name in self._environ}
         os.environ.update(self._environ)
+        self._shared = ExitStack()
+        self._shared.enter_context(shared.session(self.folder / "users"))
         if config.pluginmanager.hasplugin("allure_pytest") and not config.option.allure_report_dir:
             config.option.allure_report_dir = str(self.folder / allure.FOLDER)
 
@@ -98,7 +102,8 @@ class DrillRun:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
-        """Write the outputs and turn the verdict into the exit code."""
+        """Send the users away, write the outputs and turn the verdict into the exit code."""
+        self._shared.close()
         if exitstatus == pytest.ExitCode.USAGE_ERROR:
             return
         summary = self.summary
@@ -112,6 +117,7 @@ class DrillRun:
 
     def pytest_unconfigure(self) -> None:
         """Give the process its environment back."""
+        self._shared.close()
         for name, value in self._before.items():
             if value is None:
                 os.environ.pop(name, None)

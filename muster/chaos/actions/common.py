@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from muster.chaos import story
+from muster.chaos import shared, story
 from muster.chaos.context import Configuration, field
 from muster.errors import MusterError
 from muster.faults import Entry
@@ -33,5 +33,6 @@ def undo(configuration: Configuration = None) -> list[str]:
 
 
 def tell_injected(entry: Entry, message: str) -> None:
-    """The API has accepted the fault."""
+    """The API has accepted the fault: what was steady before it says nothing any more."""
+    shared.forget()
     story.tell(Kind.FAULT_INJECTED, source="muster", at=entry.injected_at, message=message, fault=entry.id)

@@ -11,10 +11,12 @@ from muster.chaos.context import Configuration, Field, field
 from muster.faults import Entry, bad_release
 from muster.system.units import parse_duration
 from muster.timeline import Kind
+from muster.wait import wait_until
 from muster.workload import hash_of
 
 
 def release(
+    *,
     environment: dict[str, str] | None = None,
     image: str | None = None,
     stalls: bool = False,
@@ -65,7 +67,7 @@ def _confirm(on: Field, entry: Entry, *, stalls: bool, takes_hold_s: float, with
         at = bad_release.confirm(on.kube, on.env, entry, timeout_s=within_s) + takes_hold_s
         message = "every ready pod runs the bad release"
     pods = bad_release.pods_of(on.kube, entry)
-    time.sleep(max(0.0, at - time.time()))  # bounded by takes_hold: what it says has not happened before that
+    wait_until(time.time, lambda now: now >= at, what="the release to show itself", timeout_s=takes_hold_s + 1.0)
     story.tell(
         Kind.FAULT_CONFIRMED,
         source="kubernetes",

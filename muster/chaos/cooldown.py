@@ -1,0 +1,45 @@
+"""A responder that has just rolled back refuses to for a while: an experiment that needs it waits for that."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import httpx
+
+from muster.chaos.story import Story
+from muster.system import Environment
+from muster.timeline import Kind
+from muster.wait import wait_until
+
+TIMEOUT_S = 2.0
+
+
+def wait_until_ready(env: Environment, story: Story) -> None:
+    """Wait for the end of the responder's cool-down, by its own audit; at most that long.
+
+    A responder that does not answer is not waited for: whether it is there is for the experiment to show.
+    """
+    cool_down_s = env.scaled(env.rollback.cool_down_s)
+    ready_at = _last_rollback(env, since=time.time() - cool_down_s) + cool_down_s
+    left_s = ready_at - time.time()
+    if left_s <= 0:
+        return
+    story.tell(Kind.NOTE, source="muster", message=f"the responder cools down for another {left_s:.1f} s")
+    wait_until(time.time, lambda now: now >= ready_at, what="the end of the cool-down", timeout_s=left_s + 1.0)
+
+
+def _last_rollback(env: Environment, *, since: float) -> float:
+    """When the responder last decided to roll back, in seconds since the epoch; 0 when not since then, or unknown."""
+    if not env.responder:
+        return 0.0
+    token = env.responder_token_file
+    headers = {"Authorization": f"Bearer {Path(token).read_text(encoding='utf-8').strip()}"} if token else {}
+    try:
+        with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as http:
+            answer = http.get(f"{env.responder.rstrip('/')}/audit", params={"since": since}, headers=headers)
+            records = answer.raise_for_status().json()["records"]
+        decided = [r for r in records if r["kind"] == Kind.DECIDED and r["data"].get("decision") == "roll back"]
+        return max((float(record["at"]) for record in decided), default=0.0)
+    except (httpx.HTTPError, ValueError, KeyError, OSError):
+        return 0.0

@@ -1,0 +1,89 @@
+"""What the experiments of one session share: the users that keep coming, and the last look at the steady state.
+
+Users take two seconds to gather and a look takes one and a half; in a session of ten experiments that is half a minute
+in which nothing is proven. A plain ``chaos run`` has no session, and everything is its experiment's own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from muster.chaos.steady import Look
+from muster.judge.objectives import LoadOrder
+from muster.load import Load
+from muster.system import Environment
+
+FRESH_S = 10.0  # a look older than this says nothing about now
+LIMIT_S = 1800.0  # the longest that a session's users stay
+
+
+@dataclass
+class Session:
+    """The state of one session. Not for several threads: experiments run one after another."""
+
+    folder: Path
+    load: Load | None = None
+    order: LoadOrder | None = None
+    look: Look | None = None
+
+    def users(self, env: Environment, order: LoadOrder) -> Load:
+        """Users as ordered: those that are here, where it is the same order and they are well, else new ones.
+
+        Raises :class:`~muster.load.LoadError` and :class:`~muster.errors.UsageError` as :meth:`Load.start` does.
+        """
+        if self.load is None or self.order != order or self.load.failure():
+            self.dismiss()
+            self.load = Load.start(env, rate=order.rate, users=order.users, folder=self.folder, limit_s=LIMIT_S)
+            self.order = order
+        self.load.wait_flowing()
+        for _ in self.load.new_seconds():  # those before this experiment are not its story
+            pass
+        return self.load
+
+    def dismiss(self) -> None:
+        """Send the users away."""
+        if self.load is not None:
+            self.load.stop()
+        self.load, self.order = None, None
+
+
+_sessions: list[Session] = []
+
+
+@contextmanager
+def session(folder: Path) -> Iterator[Session]:
+    """Share between all experiments until the end; the users' figures and log go to ``folder``."""
+    shared = Session(folder)
+    _sessions[:] = [shared]
+    try:
+        yield shared
+    finally:
+        _sessions.clear()
+        shared.dismiss()
+
+
+def current() -> Session | None:
+    """The session, or None outside of one."""
+    return _sessions[0] if _sessions else None
+
+
+def remember(look: Look) -> None:
+    """A full look that held may serve once more, as long as nothing is broken after it."""
+    if _sessions:
+        _sessions[0].look = look
+
+
+def forget() -> None:
+    """Something was broken: the next look is a new one."""
+    if _sessions:
+        _sessions[0].look = None
+
+
+def remembered() -> Look | None:
+    """The last full look, if it held, is fresh, and nothing was broken since."""
+    look = _sessions[0].look if _sessions else None
+    return look if look is not None and time.time() - look.at <= FRESH_S else None
