@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from muster.errors import MusterError, UsageError
 from muster.faults import guard
+from muster.faults.intent import Intent, carry_out
 from muster.faults.ledger import Entry, Ledger
 from muster.kube import JSON_PATCH, Kube, KubeError
 from muster.system import Environment
@@ -28,6 +29,60 @@ KIND = "bad_release"
 NEEDS = frozenset({"kubernetes"})
 
 
+def intend(
+    kube: Kube,
+    env: Environment,
+    *,
+    env_vars: Mapping[str, str],
+    image: str | None = None,
+    progress_deadline_s: int | None = None,
+) -> Intent:
+    """Aim at the system's Deployment: a release with these variables set (and this image).
+
+    Args:
+        kube: A session with the environment's cluster.
+        env: The environment; its guard is asked.
+        env_vars: Variables of the environment's container, literal values.
+        image: Another image for that container, or None to keep it.
+        progress_deadline_s: The Deployment's progress deadline while this release is out, or None to keep it.
+
+    Raises:
+        Refused: The guard does not allow it.
+        UsageError: The release would be the one that runs already.
+        KubeError: The API could not be asked.
+    """
+    source = guard.cluster_of(env)
+    path = deployment_path(source.namespace, source.deployment)
+    deployment = kube.get(path)
+    guard.allow(env, kube, namespace=source.namespace, pods=int(deployment["spec"].get("replicas", 1)))
+    good = deployment["spec"]["template"]
+    bad = with_changes(good, source.container, env_vars, image)
+    if same_template(good, bad):
+        raise UsageError(f"deployment {source.deployment} already runs this release, so nothing would be injected")
+
+    def act(_: Entry) -> str:
+        _swap(kube, path, deployment, bad, deadline_s=progress_deadline_s)
+        return ""
+
+    changes = [f"{name}={value}" for name, value in sorted(env_vars.items())]
+    changes += [f"image {image}"] if image else []
+    changes += [f"progress deadline {progress_deadline_s} s"] if progress_deadline_s is not None else []
+    return Intent(
+        kind=KIND,
+        namespace=source.namespace,
+        target=f"deployment/{source.deployment}",
+        sentences=(f"release deployment {source.deployment} in {source.namespace} with {', '.join(changes)}",),
+        undo={
+            "deployment": source.deployment,
+            "good": good,
+            "bad": bad,
+            "deadline": None if progress_deadline_s is None else deployment["spec"].get("progressDeadlineSeconds"),
+        },
+        act=act,
+        touches=(path,),
+    )
+
+
 def inject(
     ledger: Ledger,
     kube: Kube,
@@ -39,56 +94,9 @@ def inject(
     progress_deadline_s: int | None = None,
     expires_s: float = 600.0,
 ) -> Entry:
-    """Release the system's Deployment with these variables set (and this image); the record is on disk first.
-
-    Args:
-        ledger: Where the undo record goes.
-        kube: A session with the environment's cluster.
-        env: The environment; its guard is asked.
-        system: The system's name, for the record.
-        env_vars: Variables of the environment's container, literal values.
-        image: Another image for that container, or None to keep it.
-        progress_deadline_s: The Deployment's progress deadline while this release is out, or None to keep it.
-        expires_s: Seconds until the fault is considered forgotten.
-
-    Returns:
-        The entry, state injected, ``injected_at`` being when the API had accepted the release.
-
-    Raises:
-        Refused: The guard does not allow it.
-        UsageError: The release would be the one that runs already.
-        KubeError: The API did not accept it.
-    """
-    source = guard.cluster_of(env)
-    path = deployment_path(source.namespace, source.deployment)
-    deployment = kube.get(path)
-    guard.allow(env, kube, namespace=source.namespace, pods=int(deployment["spec"].get("replicas", 1)))
-    good = deployment["spec"]["template"]
-    bad = with_changes(good, source.container, env_vars, image)
-    if same_template(good, bad):
-        raise UsageError(f"deployment {source.deployment} already runs this release, so nothing would be injected")
-    entry = ledger.open(
-        KIND,
-        system=system,
-        environment=env.name,
-        server=kube.server,
-        namespace=source.namespace,
-        target=f"deployment/{source.deployment}",
-        undo={
-            "deployment": source.deployment,
-            "good": good,
-            "bad": bad,
-            "deadline": None if progress_deadline_s is None else deployment["spec"].get("progressDeadlineSeconds"),
-        },
-        expires_s=expires_s,
-    )
-    try:
-        _swap(kube, path, deployment, bad, deadline_s=progress_deadline_s)
-    except KubeError as error:
-        if error.status:  # the server has answered: nothing was changed, and nothing is left to undo
-            ledger.healed(entry, f"never injected: {error}")
-        raise
-    return ledger.injected(entry, at=time.time())
+    """Release it; the record is on disk first. See :func:`intend`; raises KubeError when the API does not accept it."""
+    intent = intend(kube, env, env_vars=env_vars, image=image, progress_deadline_s=progress_deadline_s)
+    return carry_out(intent, ledger, kube, env, system=system, heal=heal, expires_s=expires_s)
 
 
 def heal(kube: Kube, env: Environment, entry: Entry) -> str:

@@ -37,6 +37,29 @@ def allow(env: Environment, kube: Kube, *, namespace: str, pods: int = 0) -> Non
         raise Refused(f"this session talks to {kube.server}, but environment {env.name} is at {expected}")
 
 
+def allow_share(env: Environment, *, touched: int, ready: int, last_replica: bool) -> None:
+    """Raise :class:`Refused` when so many of the ready pods are too many.
+
+    One ready replica is left alone, unless the experiment says ``last_replica: true``: who serves the users then is its
+    author's answer to give, not an accident of rounding.
+    """
+    if touched > env.guard.max_share * ready:
+        raise Refused(
+            f"environment {env.name} allows faults on {env.guard.max_share:.0%} of the ready pods at most, "
+            f"not on {touched} of {ready}"
+        )
+    if touched >= ready and not last_replica:
+        raise Refused(
+            f"{touched} of {ready} ready pods would leave none alone; say last_replica: true if that is meant"
+        )
+
+
+def allow_nodes(env: Environment) -> None:
+    """Raise :class:`Refused` unless nodes may be cordoned here, which concerns everybody's pods."""
+    if not env.guard.nodes:
+        raise Refused(f"environment {env.name} allows no faults on nodes (guard.nodes)")
+
+
 def same_cluster(entry: Entry, env: Environment, kube: Kube) -> None:
     """Raise :class:`Refused` unless the recorded fault belongs to this environment's cluster and namespaces."""
     if entry.environment != env.name:

@@ -93,13 +93,22 @@ class Ledger:
         self._write(entry)
         return entry
 
-    def injected(self, entry: Entry, *, at: float | None = None) -> Entry:
-        """Record that the world has accepted the fault, at ``at`` (default: now)."""
-        return self._replace(entry, state="injected", injected_at=time.time() if at is None else at)
+    def injected(self, entry: Entry, *, at: float | None = None, note: str = "") -> Entry:
+        """Record that the world has accepted the fault, at ``at`` (default: now); ``note`` says what it answered.
+
+        Raises :class:`LedgerError` when it was healed meanwhile: it expired before it was in the world.
+        """
+        if not self.get(entry.id).open:
+            raise LedgerError(f"fault {entry.id} expired while it was being injected")
+        return self._replace(entry, state="injected", injected_at=time.time() if at is None else at, note=note)
 
     def healed(self, entry: Entry, note: str = "") -> Entry:
         """Record that nothing is left to undo; ``note`` says what was done."""
         return self._replace(entry, state="healed", healed_at=time.time(), note=note)
+
+    def file_of(self, entry: Entry) -> Path:
+        """Where an entry's record lies."""
+        return self._path(entry.id)
 
     def get(self, entry_id: str) -> Entry:
         """One record. Raises :class:`LedgerError` when it is missing or unreadable."""

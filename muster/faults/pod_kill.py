@@ -2,22 +2,56 @@
 
 from __future__ import annotations
 
-import math
 import random
-import re
 import time
-from collections.abc import Sequence
 
-from muster.errors import UsageError
 from muster.faults import guard
+from muster.faults.intent import EXPIRES_S, Intent, carry_out
 from muster.faults.ledger import Entry, Ledger
+from muster.faults.victims import aim
+from muster.faults.whole import await_whole
 from muster.kube import Kube, KubeError
 from muster.system import Environment
 from muster.wait import wait_until
-from muster.workload import Json, is_ready, is_terminating, read_workload
+from muster.workload import Json, is_terminating
 
 KIND = "pod_kill"
 NEEDS = frozenset({"kubernetes"})
+
+
+def intend(
+    kube: Kube,
+    env: Environment,
+    *,
+    how_many: str = "one",
+    grace_s: int | None = None,
+    last_replica: bool = False,
+    chance: random.Random | None = None,
+) -> Intent:
+    """Aim at ready pods: ``how_many``, ``last_replica`` and errors as in :func:`~muster.faults.victims.aim`.
+
+    ``grace_s`` is the grace period in seconds; None is the pod's own, 0 is a kill without warning.
+    ``undo["pods"]`` holds the names and uids that were chosen.
+    """
+    source = guard.cluster_of(env)
+    victims = aim(kube, env, how_many, last_replica=last_replica, chance=chance)
+    chosen = victims.identities
+    grace = "" if grace_s is None else f", grace period {grace_s} s"
+
+    def act(_: Entry) -> str:
+        for pod in chosen:
+            _delete(kube, source.namespace, pod, grace_s)
+        return ""
+
+    return Intent(
+        kind=KIND,
+        namespace=source.namespace,
+        target="pods " + ", ".join(victims.names),
+        sentences=(f"delete {victims.words} in {source.namespace}{grace}",),
+        undo={"deployment": source.deployment, "pods": chosen},
+        act=act,
+        touches=victims.paths(source.namespace),
+    )
 
 
 def inject(
@@ -28,84 +62,18 @@ def inject(
     system: str,
     how_many: str = "one",
     grace_s: int | None = None,
-    expires_s: float = 300.0,
+    last_replica: bool = False,
+    expires_s: float = EXPIRES_S,
     chance: random.Random | None = None,
 ) -> Entry:
-    """Delete ready pods of the environment's selector, chosen by chance; the record is on disk first.
-
-    Args:
-        ledger: Where the record goes.
-        kube: A session with the environment's cluster.
-        env: The environment; its guard is asked.
-        system: The system's name, for the record.
-        how_many: "one", "all", a number ("2") or a percentage ("50%", rounded up). Only "all" may take the last
-            ready pod.
-        grace_s: Grace period in seconds; None is the pod's own, 0 is a kill without warning.
-        expires_s: Seconds until the fault is considered forgotten.
-        chance: Random source, for repeatable choices.
-
-    Returns:
-        The entry, state injected; ``entry.undo["pods"]`` holds the names and uids that were chosen.
-
-    Raises:
-        Refused: The guard does not allow it.
-        UsageError: ``how_many`` cannot be read, or no pod is ready.
-        KubeError: The API did not accept a deletion.
-    """
-    source = guard.cluster_of(env)
-    pods = kube.get(f"/api/v1/namespaces/{source.namespace}/pods", labelSelector=source.selector)["items"]
-    ready = [pod for pod in pods if is_ready(pod) and not is_terminating(pod)]
-    victims = choose(ready, how_many, chance or random.SystemRandom())
-    guard.allow(env, kube, namespace=source.namespace, pods=len(victims))
-    chosen = [{"name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]} for pod in victims]
-    entry = ledger.open(
-        KIND,
-        system=system,
-        environment=env.name,
-        server=kube.server,
-        namespace=source.namespace,
-        target="pods " + ", ".join(pod["name"] for pod in chosen),
-        undo={"deployment": source.deployment, "pods": chosen},
-        expires_s=expires_s,
-    )
-    at = time.time()
-    for pod in chosen:
-        _delete(kube, source.namespace, pod, grace_s)
-    return ledger.injected(entry, at=at)
-
-
-def choose(ready: Sequence[Json], how_many: str, chance: random.Random) -> list[Json]:
-    """So many of the ready pods. Raises UsageError or Refused; see :func:`inject`."""
-    if not ready:
-        raise UsageError("no pod is ready, so killing one would prove nothing")
-    percent = re.fullmatch(r"(\d{1,3})%", how_many)
-    if how_many == "all":
-        return list(ready)
-    if how_many == "one" or how_many.isdigit():
-        count = 1 if how_many == "one" else int(how_many)
-    elif percent:
-        count = math.ceil(len(ready) * int(percent[1]) / 100)
-    else:
-        raise UsageError(f"{how_many!r} is not a number of pods; write one, all, 2 or 50%")
-    if not 1 <= count <= len(ready):
-        raise UsageError(f"{how_many} of {len(ready)} ready pods cannot be killed")
-    if count == len(ready):
-        raise guard.Refused(f"{how_many} of {len(ready)} ready pods would leave none ready; say all if that is meant")
-    return chance.sample(list(ready), count)
+    """Delete pods; the record is on disk first. See :func:`intend`; raises KubeError when one is not accepted."""
+    intent = intend(kube, env, how_many=how_many, grace_s=grace_s, last_replica=last_replica, chance=chance)
+    return carry_out(intent, ledger, kube, env, system=system, heal=heal, expires_s=expires_s)
 
 
 def heal(kube: Kube, env: Environment, entry: Entry) -> str:
     """Nothing is undone: wait, bounded by the rollback's time limit, until the Deployment is fully available again."""
-    name = entry.undo["deployment"]
-    wait_until(
-        lambda: read_workload(kube, entry.namespace, name),
-        lambda seen: not seen.shortfall() and len(seen.serving()) >= seen.wanted,
-        what=f"deployment {name} was not fully available again",
-        timeout_s=env.rollback.timeout_s,
-        show=lambda seen: seen.shortfall() or f"{len(seen.serving())} of {seen.wanted} pods ready",
-        tolerate=(KubeError,),
-    )
-    return f"deployment {name} is fully available"
+    return await_whole(kube, env, entry.namespace, entry.undo["deployment"])
 
 
 def confirm(kube: Kube, env: Environment, entry: Entry, *, timeout_s: float = 30.0) -> float:

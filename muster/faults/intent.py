@@ -1,0 +1,81 @@
+"""What a fault is about to do: decided and allowed, not done yet. Planning and injecting share it, so they agree."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from muster.errors import MusterError
+from muster.faults import expiry, marks
+from muster.faults.ledger import Entry, Ledger
+from muster.kube import Kube
+from muster.system import Environment
+from muster.workload import Json
+
+EXPIRES_S = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """One fault, aimed. ``sentences`` say exactly what ``act`` does, in order, without doing it.
+
+    ``undo`` is what the kind's ``heal`` needs. ``touches`` are API paths of what carries the ledger's id while the
+    fault is in force; ``act`` changes the world and returns a note, and is called at most once.
+    """
+
+    kind: str
+    namespace: str
+    target: str
+    sentences: tuple[str, ...]
+    undo: Json
+    act: Callable[[Entry], str]
+    touches: tuple[str, ...] = ()
+
+
+def carry_out(
+    intent: Intent,
+    ledger: Ledger,
+    kube: Kube,
+    env: Environment,
+    *,
+    system: str,
+    heal: Callable[[Kube, Environment, Entry], str],
+    expires_s: float = EXPIRES_S,
+) -> Entry:
+    """Inject what was intended: the record first, then the watchdog that ends it in time, the marks, and the fault.
+
+    When anything on the way fails, what was begun is undone at once with ``heal``; if that fails too the record stays,
+    for the watchdog and for ``muster heal``. The error that began it is raised.
+
+    Returns:
+        The entry, state injected; ``injected_at`` is when the world began to be changed.
+    """
+    entry = ledger.open(
+        intent.kind,
+        system=system,
+        environment=env.name,
+        server=kube.server,
+        namespace=intent.namespace,
+        target=intent.target,
+        undo={**intent.undo, marks.UNDO: list(intent.touches)},
+        expires_s=expires_s,
+    )
+    try:
+        expiry.watch(ledger, entry)
+    except MusterError as error:
+        ledger.healed(entry, f"never injected: {error}")
+        raise
+    try:
+        marks.put(kube, entry)
+        at = time.time()
+        note = intent.act(entry)
+        return ledger.injected(entry, at=at, note=note)
+    except MusterError as cause:
+        try:
+            heal(kube, env, entry)
+            marks.remove(kube, entry)
+            ledger.healed(entry, f"not injected: {cause}")
+        except MusterError as error:
+            cause.add_note(f"and it could not be undone at once, so its record stays: {error}")
+        raise

@@ -1,0 +1,137 @@
+"""What watches the system is taken away: Prometheus, Alertmanager, the responder. The environment says how.
+
+Either by two commands, or by setting the replicas of the workload to 0, see :class:`~muster.system.guard.Outage`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import httpx
+
+from muster.errors import MusterError, UsageError
+from muster.faults import guard
+from muster.faults.intent import Intent
+from muster.faults.ledger import Entry
+from muster.kube import MERGE, Kube
+from muster.system import Environment
+from muster.wait import wait_until
+
+KIND = "outage"
+NEEDS = frozenset({"kubernetes", "outages"})
+READY = {"prometheus": "/-/ready", "alertmanager": "/-/ready", "responder": "/healthz"}
+COMMAND_LIMIT_S = 60.0
+BACK_WITHIN_S = 120.0
+
+
+class CommandError(MusterError):
+    """A command that the environment names failed."""
+
+
+def intend(kube: Kube, env: Environment, *, component: str) -> Intent:
+    """Aim at one of the environment's ``outages``: prometheus, alertmanager, responder.
+
+    Raises :class:`~muster.faults.guard.Refused`, UsageError when the environment does not say how or it is not there
+    now, KubeError.
+    """
+    source = guard.cluster_of(env)
+    way = next((way for name, way in env.outages.items() if name == component), None)
+    if way is None:
+        known = ", ".join(env.outages) or "none"
+        raise UsageError(f"environment {env.name} does not say how {component} is taken away (outages: {known})")
+    namespace, path = source.namespace, ""
+    if way.workload:
+        namespace, kind, name = way.workload.split("/")
+        path = f"/apis/apps/v1/namespaces/{namespace}/{kind}s/{name}"
+    guard.allow(env, kube, namespace=namespace)
+    if not _answers(env, component):
+        raise UsageError(
+            f"{component} does not answer at {_url(env, component)}, so taking it away would prove nothing"
+        )
+    replicas = int(kube.get(path)["spec"].get("replicas", 1)) if path else 0
+
+    def act(_: Entry) -> str:
+        if path:
+            kube.patch(f"{path}/scale", {"spec": {"replicas": 0}}, kind=MERGE)
+        else:
+            _run(way.stop)
+        return ""
+
+    done = f"scale {way.workload} from {replicas} to 0" if path else f"run {' '.join(way.stop)}"
+    return Intent(
+        kind=KIND,
+        namespace=namespace,
+        target=f"{component} at {_url(env, component)}",
+        sentences=(done,),
+        undo={"component": component, "start": way.start, "path": path, "replicas": replicas},
+        act=act,
+        touches=(path,) if path else (),
+    )
+
+
+def heal(kube: Kube, env: Environment, entry: Entry) -> str:
+    """Start it unless it answers, and wait until it is ready."""
+    component, path = entry.undo["component"], entry.undo["path"]
+    if path:
+        if int(kube.get(path)["spec"].get("replicas", 1)) == 0:
+            kube.patch(f"{path}/scale", {"spec": {"replicas": entry.undo["replicas"]}}, kind=MERGE)
+    elif not _answers(env, component):
+        _run(entry.undo["start"])
+    wait_until(
+        lambda: _answers(env, component),
+        bool,
+        what=f"{component} was not ready again at {_url(env, component)}",
+        timeout_s=BACK_WITHIN_S,
+        show=lambda _: "it does not answer",
+    )
+    return f"{component} answers again"
+
+
+def confirm(kube: Kube, env: Environment, entry: Entry, *, timeout_s: float = 60.0) -> float:
+    """Wait until it does not answer any more; returns when that was seen, in seconds since the epoch."""
+    guard.same_cluster(entry, env, kube)
+    wait_until(
+        lambda: _answers(env, entry.undo["component"]),
+        lambda answers: not answers,
+        what=f"{entry.target} was not taken away",
+        timeout_s=timeout_s,
+        show=lambda _: "it still answers",
+    )
+    return time.time()
+
+
+def _url(env: Environment, component: str) -> str:
+    url = {"prometheus": env.prometheus, "alertmanager": env.alertmanager, "responder": env.responder}.get(
+        component, ""
+    )
+    if not url:
+        raise UsageError(f"environment {env.name} declares no {component}, so whether it answers could not be seen")
+    return url.rstrip("/")
+
+
+def _answers(env: Environment, component: str) -> bool:
+    try:
+        return httpx.get(_url(env, component) + READY[component], timeout=2.0, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _run(argv: list[str]) -> None:
+    """Run a command of the environment's; ``muster`` is this very one. Raises :class:`CommandError`: its last line."""
+    words = [sys.executable, "-m", "muster", *argv[1:]] if argv[0] == "muster" else argv
+    try:
+        done = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=COMMAND_LIMIT_S,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise CommandError(f"{' '.join(argv)} could not be run: {error}") from error
+    if done.returncode:
+        lines = done.stdout.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
+        raise CommandError(f"{' '.join(argv)} ended with exit code {done.returncode}: {lines[-1]}")
