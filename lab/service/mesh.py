@@ -56,6 +56,7 @@ class Mesh:
         self._wake, self._stopped = threading.Event(), threading.Event()
         self._discovery = Discovery(settings, self._wake.set)
         self._security, self._handshakes = Sampled("SECURITY"), Sampled("PQC", burst=2)
+        self._strangers = Sampled("mesh", burst=1)
         self._born = time.monotonic()
         self._listener: socket.socket | None = None
 
@@ -221,7 +222,10 @@ class Mesh:
         except wire.HandshakeRefused as error:
             with self._lock:
                 self._telemetry.refused.value += 1
-            self._security.write(logging.WARNING, "PQC handshake from %s refused: %s", address, error)
+            if any(peer.address == address for peer in self._discovery.peers):
+                self._security.write(logging.WARNING, "PQC handshake from %s refused: %s", address, error)
+            else:  # turned away as it should be, a probe for one: counted, and nothing to alarm anybody with
+                self._strangers.write(logging.INFO, "caller %s turned away: %s", address, error)
         except (wire.WireLost, OSError):
             return  # a probe that only looked, or a peer that left
         finally:

@@ -50,7 +50,7 @@ async def take_async(
     on_reading: Callable[[Reading], None] | None = None,
 ) -> Snapshot:
     """:func:`take` for callers that have a loop already."""
-    readers, wanted = catalogue(system), set(names)
+    readers, wanted = catalogue(system, environment), set(names)
     if unknown := sorted(wanted - readers.keys()):
         raise UsageError(f"there is no reading {unknown[0]!r}; there are {', '.join(sorted(readers))}")
     taken_at, began = time.time(), time.perf_counter()

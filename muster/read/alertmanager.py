@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from muster.read.failures import ReadError
+from muster.read.series import ready
 from muster.snapshot import FailureKind
 
 if TYPE_CHECKING:
@@ -73,6 +74,11 @@ async def read_silences(session: Session) -> list[dict[str, Any]]:
         for silence in silences
         if silence["status"]["state"] == "active"
     ]
+
+
+async def read_alertmanager_ready(session: Session) -> dict[str, Any]:
+    """Whether Alertmanager says that it is ready: ``{"status_code", "said"}``; 503 is an answer, too."""
+    return await ready(session, _base(session))
 
 
 def _base(session: Session) -> str:

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from muster.errors import UsageError
-from muster.read import alertmanager, prometheus, replicas
+from muster.read import alertmanager, grafana, metrics, prometheus, rates, reach, replicas, series
 from muster.read.catalogue_kubernetes import KUBERNETES, WORKLOAD, workload
-from muster.read.session import Reader, Session
+from muster.read.session import READING_DEADLINE_S, Reader, Session
 from muster.system.model import Environment, Slo, System
 
 
@@ -24,6 +24,7 @@ def _mesh_port(environment: Environment) -> str:
 
 _PROMETHEUS = "Prometheus"
 _ALERTMANAGER = "Alertmanager"
+_GRAFANA = "Grafana"
 _PODS = ("pods",)
 
 
@@ -33,6 +34,14 @@ def _from_prometheus(environment: Environment) -> str:
 
 def _from_alertmanager(environment: Environment) -> str:
     return environment.alertmanager
+
+
+def _from_grafana(environment: Environment) -> str:
+    return environment.grafana
+
+
+def _contacts(environment: Environment) -> str:
+    return f"the pagers of {', '.join(environment.contacts)}" if environment.contacts else ""
 
 
 BUILT_IN = (
@@ -56,6 +65,8 @@ BUILT_IN = (
         name="mesh_peers", read=replicas.read_mesh_peers, source=_pod_port("/mesh/peers"), needs=WORKLOAD, after=_PODS
     ),
     Reader(name="mesh_tls", read=replicas.read_mesh_tls, source=_mesh_port, needs="mesh port", after=_PODS),
+    Reader(name="mesh_downgrade", read=replicas.read_mesh_downgrade, source=_mesh_port, needs="mesh port", after=_PODS),
+    Reader(name="metrics", read=metrics.read_metrics, source=_pod_port("/metrics"), needs=WORKLOAD, after=_PODS),
     Reader(
         name="ingress_health",
         read=replicas.read_ingress_health,
@@ -66,21 +77,61 @@ BUILT_IN = (
     Reader(name="rules", read=prometheus.read_rules, source=_from_prometheus, needs=_PROMETHEUS),
     Reader(name="alerts", read=prometheus.read_alerts, source=_from_prometheus, needs=_PROMETHEUS),
     Reader(name="alertmanagers", read=prometheus.read_alertmanagers, source=_from_prometheus, needs=_PROMETHEUS),
+    Reader(name="prometheus_ready", read=series.read_prometheus_ready, source=_from_prometheus, needs=_PROMETHEUS),
+    Reader(name="series", read=series.read_series, source=_from_prometheus, needs=_PROMETHEUS),
+    Reader(
+        name="rule_series", read=series.read_rule_series, source=_from_prometheus, needs=_PROMETHEUS, after=("rules",)
+    ),
+    Reader(name="buckets", read=series.read_buckets, source=_from_prometheus, needs=_PROMETHEUS),
     Reader(name="routes", read=alertmanager.read_routes, source=_from_alertmanager, needs=_ALERTMANAGER),
     Reader(name="notified", read=alertmanager.read_notified, source=_from_alertmanager, needs=_ALERTMANAGER),
     Reader(name="silences", read=alertmanager.read_silences, source=_from_alertmanager, needs=_ALERTMANAGER),
+    Reader(
+        name="alertmanager_ready",
+        read=alertmanager.read_alertmanager_ready,
+        source=_from_alertmanager,
+        needs=_ALERTMANAGER,
+    ),
+    Reader(name="pagers", read=reach.read_pagers, source=_contacts, needs="contacts"),
+    Reader(
+        name="responder",
+        read=reach.read_responder,
+        source=lambda environment: environment.responder,
+        needs="responder",
+    ),
+    Reader(name="grafana_health", read=grafana.read_grafana_health, source=_from_grafana, needs=_GRAFANA),
+    Reader(name="dashboards", read=grafana.read_dashboards, source=_from_grafana, needs=_GRAFANA),
+    Reader(name="panels", read=series.read_panels, source=_from_prometheus, needs=_PROMETHEUS, after=("dashboards",)),
 )
 
 
-def catalogue(system: System) -> dict[str, Reader]:
-    """Every reading of this system by name. Raises UsageError when an SLO takes the name of another reading."""
+def catalogue(system: System, environment: Environment | None = None) -> dict[str, Reader]:
+    """Every reading of this system by name, as it is taken in this environment.
+
+    Indicators come from Prometheus, and where none is declared from two looks at every replica's ``/metrics``. Raises
+    UsageError when an SLO takes the name of another reading.
+    """
     readers = {reader.name: reader for reader in BUILT_IN}
     for name, slo in system.slo.items():
         if name in readers:
             raise UsageError(f"systems/{system.name}.yaml: slo.{name} has the name of a reading; call it differently")
-        readers[name] = Reader(name=name, read=_slo_reader(slo), source=_from_prometheus, needs=_PROMETHEUS)
+        readers[name] = _indicator(name, slo, environment)
     return readers
 
 
-def _slo_reader(slo: Slo) -> Callable[[Session], Any]:
-    return partial(prometheus.read_slo, slo=slo)
+def _indicator(name: str, slo: Slo, environment: Environment | None) -> Reader:
+    if environment is None or environment.prometheus or environment.kubernetes is None:
+        read = partial(prometheus.read_slo, slo=slo)
+        return Reader(name=name, read=read, source=_from_prometheus, needs=_PROMETHEUS)
+    return Reader(
+        name=name,
+        read=partial(rates.read_slo, slo=slo),
+        source=_two_looks,
+        needs=_PROMETHEUS,
+        after=_PODS,
+        deadline_s=metrics.APART_S + READING_DEADLINE_S,
+    )
+
+
+def _two_looks(environment: Environment) -> str:
+    return f"{workload(environment)} /metrics, twice {metrics.APART_S:g} s apart (no Prometheus is declared)"

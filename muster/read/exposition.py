@@ -95,10 +95,11 @@ def _decoded(answer: Answer, url: str) -> str:
 
 def _judge(text: str, url: str) -> None:
     """Find the first line that the library does not take; raise nothing when it takes all of them."""
-    if text and not text.endswith("\n"):
-        line = text.count("\n") + 1
-        raise ReadError(FailureKind.UNPARSEABLE, f"{url}: it breaks off at line {line}, without a line end")
-    for number, line in enumerate(text.split("\n"), 1):
+    lines = text.split("\n")
+    if lines[-1]:
+        message = f"{url}: it breaks off at line {len(lines)}, without a line end"
+        raise ReadError(FailureKind.UNPARSEABLE, message)
+    for number, line in enumerate(lines, 1):
         plain = _PLAIN.fullmatch(f"{line}\n") and not _LABEL_TWICE.search(line)
         if not plain and (reason := _refused(line)):
             raise ReadError(FailureKind.UNPARSEABLE, f"{url}: not a metric at line {number}: {reason}")

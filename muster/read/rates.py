@@ -43,7 +43,7 @@ async def read_slo(session: Session, pods: list[dict[str, Any]], slo: Slo) -> di
     parts: list[Parts] = []
     for pod, (first, second) in known.items():
         try:
-            part = Parts.of(slo.scrape, first, second)
+            part = Parts.between(slo.scrape, first, second)
         except LookupError as missing:
             gaps.append(f"{pod} has no {missing.args[0]}")
             continue
@@ -66,30 +66,28 @@ async def read_slo(session: Session, pods: list[dict[str, Any]], slo: Slo) -> di
 class Parts:
     """What one replica, or all of them together, did between two looks; parts of replicas can be added."""
 
-    def __init__(self, seconds: float, amount: float, of: float, buckets: Mapping[float, float]) -> None:
-        self.seconds, self.amount, self.of, self.buckets = seconds, amount, of, dict(buckets)
+    def __init__(self, seconds: float, amount: float, whole: float, buckets: Mapping[float, float]) -> None:
+        self.seconds, self.amount, self.whole, self.buckets = seconds, amount, whole, dict(buckets)
 
     @classmethod
-    def of(cls, scrape: Scrape, first: Look, second: Look) -> Parts:
+    def between(cls, scrape: Scrape, first: Look, second: Look) -> Parts:
         """Raises LookupError with the name of a series that a page lacks."""
         seconds = second.at - first.at
+        (selector,) = selectors(scrape.series)
         if scrape.shape == "gauge":
-            (selector,) = selectors(scrape.series)
             return cls(seconds, sum(_values(second, selector).values()), 0.0, {})
         if scrape.shape == "quantile":
-            (selector,) = selectors(scrape.series)
             return cls(seconds, 0.0, 0.0, _bucket_increases(first, second, selector))
-        (selector,) = selectors(scrape.series)
-        of = sum(increases(first, second, selectors(scrape.of)[0]).values()) if scrape.of else 0.0
+        whole = sum(increases(first, second, selectors(scrape.of)[0]).values()) if scrape.of else 0.0
         # No failure was ever counted: no series of it, and that is none. What it is a share of must be there.
         counted = increases(first, second, selector, absent_is_none=bool(scrape.of))
-        return cls(seconds, sum(counted.values()), of, {})
+        return cls(seconds, sum(counted.values()), whole, {})
 
     def __add__(self, other: Parts) -> Parts:
         bounds = self.buckets.keys() | other.buckets.keys()
         buckets = {bound: self.buckets.get(bound, 0.0) + other.buckets.get(bound, 0.0) for bound in bounds}
         seconds = max(self.seconds, other.seconds)
-        return Parts(seconds, self.amount + other.amount, self.of + other.of, buckets)
+        return Parts(seconds, self.amount + other.amount, self.whole + other.whole, buckets)
 
     def value(self, scrape: Scrape) -> float:
         """NaN where there was nothing to take a share or a quantile of."""
@@ -99,7 +97,7 @@ class Parts:
             case "rate":
                 return self.amount / self.seconds
             case "ratio":
-                return self.amount / self.of if self.of else math.nan
+                return self.amount / self.whole if self.whole else math.nan
             case "quantile":
                 return quantile(scrape.quantile, self.buckets)
 

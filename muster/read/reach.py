@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -11,12 +12,23 @@ from urllib.parse import urlsplit
 from muster.read.failures import ReadError
 from muster.read.session import each
 from muster.snapshot import FailureKind
+from muster.system.environment import Channel
 
 if TYPE_CHECKING:
     from muster.read.session import Session
-    from muster.system.environment import Channel
 
 _PORTS = {"http": 80, "https": 443, "smtp": 25}
+
+
+@dataclass(frozen=True)
+class Pager:
+    """One contact's channel, told by the contact: its address may be a secret."""
+
+    contact: str
+    channel: Channel
+
+    def __str__(self) -> str:
+        return f"the pager of {self.contact}"
 
 
 async def read_pagers(session: Session) -> dict[str, Any]:
@@ -26,7 +38,8 @@ async def read_pagers(session: Session) -> dict[str, Any]:
     secret address (Slack's) is read from its file, and only its host is kept.
     """
 
-    async def reach(channel: Channel) -> dict[str, Any]:
+    async def reach(pager: Pager) -> dict[str, Any]:
+        channel = pager.channel
         scheme, host, port = _address(channel)
 
         async def connect() -> str:
@@ -35,7 +48,8 @@ async def read_pagers(session: Session) -> dict[str, Any]:
         how = await session.shared(("reach", scheme, host, port), connect)
         return {"kind": channel.kind, "host": host, "port": port, "how": how}
 
-    return await each(session.environment.contacts, reach, session.deadline_s)
+    contacts = session.environment.contacts
+    return await each({name: Pager(name, channel) for name, channel in contacts.items()}, reach, session.deadline_s)
 
 
 async def read_responder(session: Session) -> dict[str, Any]:

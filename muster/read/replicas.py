@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -44,16 +45,33 @@ async def read_mesh_peers(session: Session, pods: Pods) -> dict[str, Any]:
 
 
 async def read_mesh_tls(session: Session, pods: Pods) -> dict[str, Any]:
-    """What each replica's mesh port negotiates with a client that offers both kinds: ``{"group", "version"}``."""
+    """What each replica's mesh port negotiates with a client that offers both kinds of key exchange.
+
+    ``{"group", "version", "subject", "not_after"}``, the last two of the certificate that it showed.
+    """
     from muster.read.tls import negotiate
 
+    return await _probes(session, pods, negotiate)
+
+
+async def read_mesh_downgrade(session: Session, pods: Pods) -> dict[str, Any]:
+    """Whether each replica's mesh port refuses a client that offers classical key exchange only.
+
+    ``{"offered", "refused", "said"}``, or ``"group"`` and ``"version"`` where it did not refuse.
+    """
+    from muster.read.tls import downgrade
+
+    return await _probes(session, pods, downgrade)
+
+
+async def _probes(session: Session, pods: Pods, ask: Callable[[str, int, float], dict[str, Any]]) -> dict[str, Any]:
     source = session.environment.kubernetes
     assert source is not None  # noqa: S101 - a reader without a source is not run
     assert source.mesh_port is not None  # noqa: S101
     targets = {pod["name"]: (pod["ip"], source.mesh_port) for pod in _serving(pods)}
 
-    async def probe(target: tuple[str, int]) -> dict[str, str]:
-        return await asyncio.to_thread(negotiate, *target, session.deadline_s * 0.8)
+    async def probe(target: tuple[str, int]) -> dict[str, Any]:
+        return await asyncio.to_thread(ask, *target, session.deadline_s * 0.8)
 
     return await each(targets, probe, session.deadline_s)
 
