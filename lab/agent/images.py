@@ -77,7 +77,7 @@ class Catalog:
         entry = self._images.get(repository)
         if entry is None or not {tag, "*"} & {str(known) for known in entry.get("tags", [])}:
             return None
-        fill = {"python": sys.executable, "tag": tag}
+        fill = {"python": sys.executable, "bin": str(Path(sys.executable).parent), "root": str(ROOT), "tag": tag}
         return Image(
             reference=reference,
             repository=repository,

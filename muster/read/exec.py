@@ -81,13 +81,8 @@ def run(access: Access, target: Target, command: Sequence[str], *, timeout_s: fl
 def _connect(access: Access, target: Target, command: Sequence[str], timeout_s: float) -> Any:
     import websocket
 
-    query = [
-        ("container", target.container),
-        ("stdout", "true"),
-        ("stderr", "true"),
-        *(("command", word) for word in command),
-    ]
-    path = f"/api/v1/namespaces/{quote(target.namespace)}/pods/{quote(target.pod)}/exec?{urlencode(query)}"
+    query = {"container": target.container, "stdout": "true", "stderr": "true", "command": list(command)}
+    path = f"/api/v1/namespaces/{quote(target.namespace)}/pods/{quote(target.pod)}/exec?{urlencode(query, doseq=True)}"
     return websocket.create_connection(
         access.server.replace("http", "ws", 1) + path,
         timeout=timeout_s,
