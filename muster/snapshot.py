@@ -85,6 +85,10 @@ class Snapshot:
         }
         return json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
+    def reading_json(self, name: str) -> str:
+        """The text of one reading, as evidence."""
+        return json.dumps(_reading_to_json(self.readings[name]), indent=1, ensure_ascii=False) + "\n"
+
     @classmethod
     def from_json(cls, text: str | bytes, where: str = "snapshot") -> Snapshot:
         """Parse the text of a snapshot file. Raises :class:`~muster.errors.UsageError`, naming ``where``."""

@@ -25,11 +25,17 @@ def activate(config: pytest.Config, folder: Path) -> None:
         out = None if config.option.collectonly else _outputs(config, subject)
     except MusterError as error:
         raise pytest.UsageError(str(error)) from None
-    if out is not None and config.pluginmanager.hasplugin("allure_pytest") and not config.option.allure_report_dir:
-        config.option.allure_report_dir = str(out / FOLDER)
-        config.option.clean_alluredir = True  # a folder that is used again holds this run only
     config.option.continue_on_collection_errors = True  # what cannot be loaded is UNKNOWN; the others are judged
-    config.pluginmanager.register(ChecksRun(config, folder, subject, out), "muster-run")
+    run = ChecksRun(config, folder, subject, out)
+    config.pluginmanager.register(run, "muster-run")
+    if out is not None and config.pluginmanager.hasplugin("allure_pytest"):
+        given = config.option.allure_report_dir
+        config.option.allure_report_dir = None  # results are written by us: redacted, and without ending the run
+        try:
+            results = Path(config.invocation_params.dir, given) if given else out / FOLDER
+            run.begin_evidence(results, fresh=not given or config.option.clean_alluredir)
+        except OSError as error:
+            raise pytest.UsageError(f"{error.filename or out} cannot be written: {error.strerror}") from None
     _end_politely(config)
 
 

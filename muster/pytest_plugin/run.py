@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from muster.judge import Breach, Undeclared, view
-from muster.pytest_plugin.expected import EXPECTED_RULES, with_expected_rules
+from muster.pytest_plugin.evidence import Evidence
+from muster.pytest_plugin.expected import EXPECTED_RULES
 from muster.pytest_plugin.outcome import check_name, classify, collection_finding, finding_of
 from muster.pytest_plugin.subject import Subject
-from muster.pytest_plugin.terminal import ChecksReporter, progress
-from muster.read import catalogue, take
-from muster.report import Skip, Summary, allure, junit
+from muster.pytest_plugin.taking import take_for
+from muster.pytest_plugin.terminal import ChecksReporter
+from muster.read import catalogue
+from muster.read.redact import Redactor, known_secrets
+from muster.report import Skip, Summary, junit
 from muster.report.sections import section_title
 from muster.snapshot import Snapshot
 from muster.verdict import Finding, SLOWarning, Verdict, exit_code
 
+SNAPSHOT_FILE = "snapshot.json"
 Status = tuple[str, str, tuple[str, dict[str, bool]]]  # category, letter, word with its colours
 
 
@@ -33,10 +38,13 @@ class ChecksRun:
         self.folder = folder
         self.subject = subject
         self.out = out
-        self.snapshot = subject.snapshot
+        self.redactor = Redactor(known_secrets(subject.environment) if subject.environment else ())
+        self.snapshot = subject.snapshot and _without_secrets(subject.snapshot, self.redactor)
+        self.evidence: Evidence | None = None
         self.readings = frozenset({*catalogue(subject.system), EXPECTED_RULES})
         self.started = time.time()
         self.interrupted = ""
+        self.unwritten = ""  # why not all outputs could be written
         self.deselected = 0
         self.strict = bool(config.getoption("strict", default=False))
         self._began = time.perf_counter()
@@ -59,6 +67,7 @@ class ChecksRun:
             findings=tuple(self._findings.values()),
             skipped=tuple(self._skipped.values()),
             interrupted=self.interrupted,
+            unwritten=self.unwritten,
             deselected=self.deselected,
         )
 
@@ -74,6 +83,11 @@ class ChecksRun:
         plugins.unregister(standard)
         plugins.register(ChecksReporter(self, writer), "terminalreporter")
 
+    def begin_evidence(self, folder: Path, *, fresh: bool) -> None:
+        """Leave Allure results in ``folder``; ``fresh`` removes what an earlier run left there."""
+        self.evidence = Evidence(folder, self.subject.system, self.redactor)
+        self.evidence.begin(self.config, fresh=fresh)
+
     # ---- collection
 
     def pytest_collectstart(self, collector: pytest.Collector) -> None:
@@ -87,24 +101,15 @@ class ChecksRun:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A file that cannot be loaded is a check whose verdict is UNKNOWN."""
         if report.failed:
+            self._redact(report)
             finding = collection_finding(report)
             self._findings[finding.check] = finding
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Give each check its Allure title and labels, from its name and the facts."""
-        if not self.config.pluginmanager.hasplugin("allure_pytest"):
-            return
-        system = self.subject.system
-        for item in items:
-            anchor = _anchor(item)
-            if isinstance(item, pytest.Function):
-                item.function.__allure_display_name__ = item.name.removeprefix("test_").replace("_", " ")
-            for kind, value in allure.labels(system, anchor, section_title(anchor)):
-                item.add_marker(pytest.mark.allure_label(value, label_type=kind))
-            if anchor and anchor.partition("#")[0] in system.runbooks:
-                item.add_marker(
-                    pytest.mark.allure_link(system.runbook_url(anchor), link_type="link", name=section_title(anchor))
-                )
+        """Give each check its Allure title, labels and links."""
+        if self.evidence is not None:
+            for item in items:
+                self.evidence.label(item, _anchor(item))
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """Count what -k and -m leave out."""
@@ -117,16 +122,22 @@ class ChecksRun:
         """Take every reading that the selected checks name, once, before the first of them."""
         if self.config.option.collectonly:
             return
-        environment = self.subject.environment
-        if environment is not None:
+        if self.subject.environment is not None:
             names = {name for item in session.items for name in _fixtures(item)} & self.readings
-            to_read = names - {EXPECTED_RULES}
-            with progress(self.config, len(to_read)) as on_reading:
-                self.snapshot = take(self.subject.system, environment, to_read, on_reading=on_reading)
-            if EXPECTED_RULES in names:
-                self.snapshot = with_expected_rules(self.snapshot, self.subject.system, environment)
+            try:
+                take_for(self.config, self.subject, names, keep=self._keep)
+            except KeyboardInterrupt:
+                self._save_snapshot()  # what was read until then, marked as interrupted
+                raise
+        self._save_snapshot()
+
+    def _keep(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+
+    def _save_snapshot(self) -> None:
         if self.out is not None and self.snapshot is not None:
-            (self.out / "snapshot.json").write_text(self.snapshot.to_json(), encoding="utf-8")
+            with self._writing():
+                (self.out / SNAPSHOT_FILE).write_text(self.snapshot.to_json(), encoding="utf-8")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -157,21 +168,10 @@ class ChecksRun:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> None:
-        """Attach the check's own readings as evidence."""
-        if self.snapshot is None or not self.config.pluginmanager.hasplugin("allure_listener"):
-            return
-        from allure_commons import plugin_manager
-        from allure_commons.types import AttachmentType
-
-        whole = json.loads(self.snapshot.to_json())["readings"]
-        used = {name: whole[name] for name in sorted(set(_fixtures(item)) & whole.keys())}
-        if used:
-            plugin_manager.hook.attach_data(
-                body=json.dumps(used, indent=1, ensure_ascii=False),
-                name="readings",
-                attachment_type=AttachmentType.JSON,
-                extension=None,
-            )
+        """Attach the check's own readings and its section of the runbook."""
+        if self.evidence is not None:
+            warned = self._warned.get(item.nodeid, "")
+            self.evidence.attach(self.snapshot, set(_fixtures(item)) & self.readings, _anchor(item), warned)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -181,7 +181,9 @@ class ChecksRun:
         report = yield
         name = check_name(item)
         self._seconds[name] = self._seconds.get(name, 0.0) + call.duration
+        self._redact(report)
         verdict, message = classify(report, call, self._warned.get(item.nodeid, ""))
+        message = self.redactor.text(message)
         report.user_properties.append(("verdict", verdict and verdict.value))
         if report.skipped:
             anchor = _anchor(item)
@@ -197,6 +199,14 @@ class ChecksRun:
                 breach=error if isinstance(error, Breach) else None,
             )
         return report
+
+    def _redact(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        """What pytest's own reporters would show: a traceback or captured output may hold anything."""
+        if report.longrepr is not None and not isinstance(report.longrepr, tuple):
+            shown = report.longreprtext
+            if (clean := self.redactor.text(shown)) != shown:
+                report.longrepr = clean
+        report.sections = [(name, self.redactor.text(text)) for name, text in report.sections]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(
@@ -214,43 +224,39 @@ class ChecksRun:
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """What was not judged any more is unknown."""
-        self.interrupted = str(excinfo.value) or type(excinfo.value).__name__
+        self.interrupted = self.redactor.text(str(excinfo.value) or type(excinfo.value).__name__)
 
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """A mistake of ours is never a pass."""
-        self.interrupted = f"internal error: {excinfo.value!r}"
+        self.interrupted = self.redactor.text(f"internal error: {excinfo.value!r}")
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
         """Write the outputs and turn the verdict into the exit code."""
         if self.config.option.collectonly or exitstatus == pytest.ExitCode.USAGE_ERROR:
             return
-        summary = self.summary
+        if self.out is not None:
+            self._write_outputs(self.out)
         if exitstatus not in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR}:
-            session.exitstatus = exit_code(summary.verdict)
-        if self.out is None:
-            return
-        summary.write(self.out)
-        junit.write(self.out, summary, self._seconds)
-        if self.config.pluginmanager.hasplugin("allure_listener"):
-            self._write_allure(Path(self.config.option.allure_report_dir))
+            session.exitstatus = exit_code(self.summary.verdict)
 
-    def _write_allure(self, folder: Path) -> None:
-        from allure_commons import plugin_manager
-        from allure_commons.types import AttachmentType
+    def _write_outputs(self, out: Path) -> None:
+        if self.evidence is not None:
+            run = {"system": self.subject.system.name, "environment": self.subject.environment_name, "run": out.name}
+            self.evidence.finish(out / SNAPSHOT_FILE, self.subject.environment, run)
+            self.unwritten = self.unwritten or self.evidence.broken
+        with self._writing():
+            junit.write(out, self.summary, self._seconds)
+        with self._writing():
+            self.summary.write(out)
 
-        values = {"system": self.subject.system.name, "environment": self.subject.environment_name}
-        if self.subject.environment is not None:
-            chosen = self.subject.environment
-            values |= {"prometheus": chosen.prometheus, "alertmanager": chosen.alertmanager, "http": chosen.http}
-        allure.write_environment(folder, values)
-        if self.snapshot is not None and self.out is not None:
-            plugin_manager.hook.global_attach_file(
-                source=str(self.out / "snapshot.json"),
-                name="snapshot.json",
-                attachment_type=AttachmentType.JSON,
-                extension=None,
-            )
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A full disk ends no run: what was judged is shown, and that not all of it could be kept makes it unknown."""
+        try:
+            yield
+        except OSError as error:
+            self.unwritten = self.unwritten or f"{self.out} cannot be written: {error.strerror or error}"
 
     # ---- fixtures
 
@@ -278,6 +284,11 @@ class ChecksRun:
 def _anchor(item: pytest.Item) -> str:
     marker = item.get_closest_marker("runbook")
     return str(marker.args[0]) if marker and marker.args else ""
+
+
+def _without_secrets(snapshot: Snapshot, redactor: Redactor) -> Snapshot:
+    """A file may come from anywhere, also from where nobody redacted it."""
+    return replace(snapshot, readings={name: redactor.reading(reading) for name, reading in snapshot.readings.items()})
 
 
 def _fixtures(item: pytest.Item) -> Iterator[str]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from _pytest._io import TerminalWriter
 
+from muster.errors import EXIT_FAILED
 from muster.pytest_plugin.subject import Subject
 from muster.report.summary import Skip, Summary
 from muster.snapshot import Reading
@@ -38,20 +42,52 @@ class ChecksReporter:
         self._tw = writer  # by this name pytest's config.get_terminal_writer() finds it
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_sessionfinish(self, exitstatus: int | pytest.ExitCode) -> Generator[None, None, None]:
-        """The table, once everything is judged and written."""
+    def pytest_sessionfinish(
+        self, session: pytest.Session, exitstatus: int | pytest.ExitCode
+    ) -> Generator[None, None, None]:
+        """The table, once everything is judged and written. What nobody can read was not said: never exit code 0."""
         yield
+        try:
+            self._finish(exitstatus)
+        except OSError as error:
+            print(f"muster: standard output cannot be written: {error.strerror}", file=sys.stderr)
+            session.exitstatus = session.exitstatus or EXIT_FAILED
+
+    def _finish(self, exitstatus: int | pytest.ExitCode) -> None:
         if exitstatus == pytest.ExitCode.USAGE_ERROR:
             return
         if self._run.config.getoption("findings") == "json":
-            self._tw.write(self._run.summary.to_json())
+            say(self._tw, self._run.summary.to_json())
         else:
-            show(self._tw, self._run)
+            text = io.StringIO()
+            memory = TerminalWriter(text)
+            memory.hasmarkup = self._tw.hasmarkup
+            show(memory, self._run)
+            say(self._tw, text.getvalue())
 
     def pytest_internalerror(self, excrepr: Any) -> bool:
         """A mistake of ours, in full."""
         self._tw.line(str(excrepr), red=True)
         return True
+
+
+def say(writer: Any, text: str) -> None:
+    """Write all of it at once, past Python's buffers.
+
+    Whoever reads may have gone (``| head``): then nobody is told, and the verdict and its exit code stand. What stays
+    in a buffer would be tried again when the process ends, and turn the exit code into one of its own.
+    """
+    file = writer._file  # noqa: SLF001 - where pytest itself writes
+    try:
+        file.flush()
+        descriptor = file.fileno()
+    except (OSError, ValueError, AttributeError):  # no real file: pytest captures, or a program embeds us
+        file.write(text)
+        return
+    body = text.encode("utf-8", errors="replace")
+    with suppress(BrokenPipeError):
+        while body:
+            body = body[os.write(descriptor, body) :]
 
 
 def show(out: Any, run: Run) -> None:
@@ -123,6 +159,8 @@ def _rank(entry: Finding | Skip) -> int:
 def _remarks(summary: Summary) -> Iterator[str]:
     if summary.interrupted:
         yield f"interrupted: {summary.interrupted}"
+    if summary.unwritten:
+        yield f"not all outputs were kept: {summary.unwritten}"
     if not summary.findings and not summary.interrupted:
         left_out = f" ({summary.deselected} left out by -k or -m)" if summary.deselected else ""
         yield f"no check was judged{left_out}: nothing is known"
@@ -137,21 +175,22 @@ def _shown(run: Run) -> str:
 
 
 @contextmanager
-def progress(config: pytest.Config, total: int) -> Iterator[Callable[[Reading], None] | None]:
+def progress(config: pytest.Config, total: int) -> Iterator[Callable[[Reading], None]]:
     """While readings are taken, on a terminal: how many are in."""
-    if not sys.stderr.isatty() or config.getoption("findings") == "json":
-        yield None
+    terminal = sys.__stderr__
+    if terminal is None or not terminal.isatty() or config.getoption("findings") == "json":
+        yield lambda _reading: None
         return
     done = 0
 
     def on_reading(reading: Reading) -> None:
         nonlocal done
         done += 1
-        sys.__stderr__.write(f"\r\033[Kreading {done}/{max(total, done)}: {reading.name}")  # type: ignore[union-attr]
-        sys.__stderr__.flush()  # type: ignore[union-attr]
+        terminal.write(f"\r\033[Kreading {done}/{max(total, done)}: {reading.name}")
+        terminal.flush()
 
     try:
         yield on_reading
     finally:
-        sys.__stderr__.write("\r\033[K")  # type: ignore[union-attr]
-        sys.__stderr__.flush()  # type: ignore[union-attr]
+        terminal.write("\r\033[K")
+        terminal.flush()

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from muster.snapshot import Failure, Reading
 from muster.system.environment import Environment
 
 REDACTED = "[redacted]"
@@ -74,6 +76,11 @@ class Redactor:
         if isinstance(value, str):
             return REDACTED if value and _TELLING.search(key) else self.text(value)
         return value
+
+    def reading(self, reading: Reading) -> Reading:
+        """The same reading without its secrets."""
+        failure = reading.failure and Failure(reading.failure.kind, self.text(reading.failure.message))
+        return replace(reading, source=self.text(reading.source), value=self.json(reading.value), failure=failure)
 
     def _items(self, values: list[Any], key: str) -> Iterator[Any]:
         """The items of a list; a key that is spread over the lines of a log is one secret."""

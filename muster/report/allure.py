@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
+from muster.report.sections import section_title
 from muster.system.model import System
 
 FOLDER = "allure-results"
 _SEVERITY = {"critical": "critical", "warning": "normal", "info": "minor"}
+PAGES = "runbooks"  # folder of the HTML report that holds the runbooks as pages
+COVERAGE_PAGE = "coverage.html"
 CATEGORIES = [
     {"name": "Does not hold: a claim of the runbook is false", "matchedStatuses": ["failed"]},
     {"name": "Unknown: no data is never a pass", "matchedStatuses": ["broken"]},
+    {"name": "Flaky: its verdict changes from run to run", "flaky": True},
 ]
+# (variable that tells the CI system, its name, variables of the job's name, number and address)
+_EXECUTORS = (
+    ("GITHUB_ACTIONS", "github", "GITHUB_WORKFLOW", "GITHUB_RUN_NUMBER", ""),
+    ("GITLAB_CI", "gitlab", "CI_JOB_NAME", "CI_PIPELINE_IID", "CI_JOB_URL"),
+    ("JENKINS_URL", "jenkins", "JOB_NAME", "BUILD_NUMBER", "BUILD_URL"),
+    ("BUILDKITE", "buildkite", "BUILDKITE_PIPELINE_SLUG", "BUILDKITE_BUILD_NUMBER", "BUILDKITE_BUILD_URL"),
+)
 
 
 def labels(system: System, anchor: str, section: str) -> list[tuple[str, str]]:
@@ -23,6 +36,20 @@ def labels(system: System, anchor: str, section: str) -> list[tuple[str, str]]:
     alerts = [name for name, alert in system.alerts.items() if anchor and alert.runbook == anchor]
     found = [("epic", system.name), ("feature", section), *(("story", name) for name in alerts)]
     return [*found, ("severity", severity(system, alerts))]
+
+
+def links(system: System, anchor: str) -> list[tuple[str, str]]:
+    """(address, name) links: the runbook's section, and its row in the coverage.
+
+    A runbook that the facts give as a file is a page of the report itself; one that has an address is opened there.
+    """
+    runbook, _, section = anchor.partition("#")
+    if runbook not in system.runbooks:
+        return []
+    url = system.runbook_url(anchor)
+    if "://" not in url:
+        url = f"{PAGES}/{runbook}.html#{section}"
+    return [(url, f"Runbook: {section_title(anchor)}"), (f"{COVERAGE_PAGE}#{section}", "Coverage of this section")]
 
 
 def severity(system: System, alerts: list[str]) -> str:
@@ -41,3 +68,19 @@ def write_environment(folder: Path, values: dict[str, str]) -> None:
     lines = "".join(f"{key}={value}\n" for key, value in values.items() if value)
     (folder / "environment.properties").write_text(lines, encoding="utf-8")
     (folder / "categories.json").write_text(json.dumps(CATEGORIES, indent=1) + "\n", encoding="utf-8")
+
+
+def write_executor(folder: Path, build: str, environ: Mapping[str, str] = os.environ) -> None:
+    """``executor.json``: who ran it. A CI system tells itself by its variables; without one it is this machine."""
+    found: dict[str, str | int] = {"name": "muster", "type": "muster", "buildName": build}
+    for tells, kind, name, number, url in _EXECUTORS:
+        if environ.get(tells):
+            found |= {"type": kind, "name": environ.get(name, kind)}
+            found |= {"buildOrder": int(environ[number])} if environ.get(number, "").isdecimal() else {}
+            found |= {"buildUrl": environ[url]} if environ.get(url) else {}
+            break
+    if environ.get("GITHUB_ACTIONS"):
+        found["buildUrl"] = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}".format_map(
+            {key: environ.get(key, "") for key in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")}
+        )
+    (folder / "executor.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

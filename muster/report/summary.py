@@ -27,7 +27,10 @@ class Skip:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """One run. ``started`` is seconds since the epoch; ``interrupted`` says why it ended early, if it did."""
+    """One run. ``started`` is seconds since the epoch; ``interrupted`` says why it ended early, if it did.
+
+    ``unwritten`` says why not all of its outputs could be kept, if they could not.
+    """
 
     command: str
     system: str
@@ -37,13 +40,14 @@ class Summary:
     findings: Sequence[Finding]
     skipped: Sequence[Skip] = ()
     interrupted: str = ""
+    unwritten: str = ""
     deselected: int = 0
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of the findings; a run that judged nothing, or was cut short, is at best UNKNOWN."""
+        """The worst of the findings; a run that judged nothing, or was cut short or not kept, is at best UNKNOWN."""
         found = [finding.verdict for finding in self.findings]
-        return worst([*found, Verdict.UNKNOWN] if self.interrupted else found)
+        return worst([*found, Verdict.UNKNOWN] if self.interrupted or self.unwritten else found)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -67,6 +71,8 @@ class Summary:
         }
         if self.interrupted:
             body["interrupted"] = self.interrupted
+        if self.unwritten:
+            body["unwritten"] = self.unwritten
         return json.dumps(body, indent=1, ensure_ascii=False) + "\n"
 
     def write(self, folder: Path) -> Path:

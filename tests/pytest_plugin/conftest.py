@@ -126,9 +126,10 @@ def write_snapshot(pytester):
 
 @pytest.fixture
 def project(pytester):
-    """A folder as a user has one: checks/, systems/ and an ini file, and nothing else."""
+    """A folder as a user has one: checks/, systems/, the runbook and an ini file, and nothing else."""
     shutil.copytree(CHECKOUT / "checks", pytester.path / "checks", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(CHECKOUT / "systems", pytester.path / "systems")
+    shutil.copytree(CHECKOUT / "docs" / "runbooks", pytester.path / "docs" / "runbooks")
     (pytester.path / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\n")
     return pytester.path
 

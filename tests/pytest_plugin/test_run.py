@@ -64,10 +64,14 @@ def test_allure_labels_come_from_the_facts(checks, write_snapshot, readings, pro
     assert wanted | {("story", "X0TTA6BL4ErrorRatioRollback")} <= labels
     assert result["name"] == "few requests fail"
     assert result["links"][0]["url"].endswith("#high-error-rate")
-    evidence = json.loads((folder / result["attachments"][0]["source"]).read_text())
-    assert evidence["error_ratio"]["value"]["value"] == 0.0
+    assert result["links"][0]["url"] == "runbooks/x0tta6bl4.html#high-error-rate"
+    evidence = {entry["name"]: (folder / entry["source"]).read_text() for entry in result["attachments"]}
+    assert json.loads(evidence["reading: error_ratio"])["value"]["value"] == 0.0
+    assert "1. See which endpoints and replicas fail" in evidence["runbook: High error rate"]
+    assert json.loads((folder / "executor.json").read_text())["buildName"] == "out"
     assert (folder / "environment.properties").read_text().startswith("system=x0tta6bl4\n")
-    assert len(json.loads((folder / "categories.json").read_text())) == 2
+    names = " ".join(entry["name"] for entry in json.loads((folder / "categories.json").read_text()))
+    assert [word for word in ("Does not hold", "Unknown", "Flaky") if word not in names] == []
 
 
 def test_a_folder_that_is_used_again_holds_the_last_run_only(checks, write_snapshot, readings, project):
