@@ -6,6 +6,7 @@ or value that is not understood stops the replica at start: a drill whose fault 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import math
@@ -33,6 +34,7 @@ class Faults:
     latency: Mapping[str, Quantiles] = field(default_factory=dict)  # added to requests by endpoint; "": all other /api
     never_ready: bool = False
     crash_after_s: float = 0.0
+    hang_after_s: float = 0.0  # from then on nothing is answered, and SIGTERM is not heard
     memory_leak_mb_s: float = 0.0
     cpu_burn: float = 0.0  # cores
     pqc_fallback: Fallback = ""  # the mesh speaks classical x25519 only; "denied": and says that it does not
@@ -123,6 +125,7 @@ TABLE: dict[str, tuple[str, Callable[[str], Any]]] = {
     "FAULT_LATENCY_MS": ("latency", _latencies),
     "FAULT_NEVER_READY": ("never_ready", _flag),
     "FAULT_CRASH_AFTER_S": ("crash_after_s", _amount),
+    "FAULT_HANG_AFTER_S": ("hang_after_s", _amount),
     "FAULT_MEMORY_LEAK_MB_S": ("memory_leak_mb_s", _amount),
     "FAULT_CPU_BURN": ("cpu_burn", _amount),
     "FAULT_PQC_FALLBACK": ("pqc_fallback", _fallback),
@@ -153,7 +156,9 @@ def load(environ: Mapping[str, str] = os.environ) -> Faults:
 
 
 def start(faults: Faults) -> None:
-    """Begin the faults that run by themselves (crash, leak, burn), each in a daemon thread."""
+    """Begin the faults that run by themselves: crash, leak and burn in threads, the hang in the running event loop."""
+    if faults.hang_after_s:
+        asyncio.get_running_loop().call_later(faults.hang_after_s, _hang)
     if faults.crash_after_s:
         _thread("crash", _crash, faults.crash_after_s)
     if faults.memory_leak_mb_s:
@@ -170,6 +175,12 @@ def _crash(after_s: float) -> None:
     time.sleep(after_s)
     log.critical("ERROR fatal: invariant violated, aborting after %.1f s", after_s)
     os._exit(1)
+
+
+def _hang() -> None:
+    """Hold the event loop, as a deadlock would: connections are accepted by the kernel, and nobody answers."""
+    log.critical("ERROR fatal: waiting for a lock that nobody will release")
+    threading.Event().wait()
 
 
 def _leak(mb_per_s: float) -> None:

@@ -126,8 +126,8 @@ def heal(kube: Kube, env: Environment, entry: Entry) -> str:
     return f"deployment {name} runs its good release again"
 
 
-def confirm(kube: Kube, env: Environment, entry: Entry, *, timeout_s: float = 60.0) -> float:
-    """Wait until every ready pod runs the bad release; returns when that was seen, in seconds since the epoch.
+def confirm(kube: Kube, env: Environment, entry: Entry, *, first: bool = False, timeout_s: float = 60.0) -> float:
+    """Wait until every ready pod (with ``first``: any) runs the bad release; returns when, in seconds since the epoch.
 
     Raises :class:`~muster.wait.TimedOut` with what was seen instead. A release that never becomes ready cannot be
     confirmed so: see :func:`confirm_stalled`.
@@ -137,6 +137,8 @@ def confirm(kube: Kube, env: Environment, entry: Entry, *, timeout_s: float = 60
 
     def _in_force(seen: Workload) -> bool:
         ready = seen.serving()
+        if first:
+            return _hash(seen, bad) in {hash_of(pod) for pod in ready}
         return bool(ready) and len(ready) >= seen.wanted and {hash_of(pod) for pod in ready} == {_hash(seen, bad)}
 
     def _show(seen: Workload) -> str:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import math
 import time
+from typing import Literal, get_args
 
 from muster.chaos import story
 from muster.chaos.actions.common import CONFIRM_WITHIN, tell_injected
 from muster.chaos.context import Configuration, Field, field
+from muster.errors import UsageError
 from muster.faults import Entry, bad_release
 from muster.system.units import parse_duration
 from muster.timeline import Kind
 from muster.wait import wait_until
 from muster.workload import hash_of
 
+Until = Literal["all", "first", "stalled"]
+
 
 def release(
     *,
     environment: dict[str, str] | None = None,
     image: str | None = None,
-    stalls: bool = False,
+    until: Until = "all",
     takes_hold: str = "0s",
     progress_deadline: str = "",
     confirm_within: str = CONFIRM_WITHIN,
@@ -30,7 +34,8 @@ def release(
     Args:
         environment: Variables of the container, literal values.
         image: Another image.
-        stalls: The release cannot become ready: it is in force when its first pod is in trouble, not when it serves.
+        until: When it is in force: "all" ready pods run it; its "first" pod is ready; or it is "stalled": it cannot
+            become ready, and its first pod is in trouble.
         takes_hold: How long after its last pod began to serve the release shows what is wrong with it.
         progress_deadline: The Deployment's progress deadline meanwhile, at true scale; empty keeps it as it is.
         confirm_within: How long to wait for all that.
@@ -39,6 +44,8 @@ def release(
     Returns:
         The id of the ledger's entry.
     """
+    if until not in get_args(Until):
+        raise UsageError(f"release: until: {until!r} is none of {', '.join(get_args(Until))}")
     with field(configuration) as on:
         deadline = parse_duration(progress_deadline) if progress_deadline else None
         entry = bad_release.inject(
@@ -54,18 +61,19 @@ def release(
         parts += [f"image {image}"] if image else []
         tell_injected(entry, f"released {entry.target} with {', '.join(parts)}")
         _confirm(
-            on, entry, stalls=stalls, takes_hold_s=parse_duration(takes_hold), within_s=parse_duration(confirm_within)
+            on, entry, until=until, takes_hold_s=parse_duration(takes_hold), within_s=parse_duration(confirm_within)
         )
         return entry.id
 
 
-def _confirm(on: Field, entry: Entry, *, stalls: bool, takes_hold_s: float, within_s: float) -> None:
-    if stalls:
+def _confirm(on: Field, entry: Entry, *, until: Until, takes_hold_s: float, within_s: float) -> None:
+    if until == "stalled":
         at, state = bad_release.confirm_stalled(on.kube, on.env, entry, timeout_s=within_s)
         message = f"the rollout stands: a pod of the bad release is {state}"
     else:
-        at = bad_release.confirm(on.kube, on.env, entry, timeout_s=within_s) + takes_hold_s
-        message = "every ready pod runs the bad release"
+        first = until == "first"
+        at = bad_release.confirm(on.kube, on.env, entry, first=first, timeout_s=within_s) + takes_hold_s
+        message = "the first pod of the bad release serves" if first else "every ready pod runs the bad release"
     pods = bad_release.pods_of(on.kube, entry)
     wait_until(time.time, lambda now: now >= at, what="the release to show itself", timeout_s=takes_hold_s + 1.0)
     story.tell(
