@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from muster.errors import UsageError
 from muster.read import alertmanager, grafana, metrics, prometheus, rates, reach, replicas, series
 from muster.read.catalogue_kubernetes import KUBERNETES, WORKLOAD, workload
-from muster.read.session import READING_DEADLINE_S, Reader, Session
+from muster.read.session import READING_DEADLINE_S, Reader
 from muster.system.model import Environment, Slo, System
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import ssl
 import zlib
 from collections.abc import Mapping
@@ -16,6 +18,7 @@ from muster.read.failures import ReadError
 from muster.snapshot import FailureKind
 
 LIMIT_BYTES = 16 * 1024 * 1024
+_ODD = re.compile(rb"\\u[dD][89a-fA-F]|[0-9][eE]\+?[0-9]{3}")  # half a character (perhaps), a very large number
 
 
 @dataclass(frozen=True)
@@ -149,9 +152,10 @@ async def _body(response: httpx.Response, url: str) -> bytes:
 
 
 def parse_json(body: bytes, where: str) -> Any:
-    """The JSON in a body. Raises ReadError with the line where it stops being JSON."""
+    """The JSON in a body, as a snapshot can hold it. Raises ReadError with the line where it stops being JSON."""
     try:
-        return json.loads(body, parse_constant=_no_json)
+        value = json.loads(body, parse_constant=_no_json)
+        return _plain(value) if _ODD.search(body) else value
     except json.JSONDecodeError as error:
         raise ReadError(FailureKind.UNPARSEABLE, f"{where}: not JSON at line {error.lineno}: {error.msg}") from None
     except UnicodeDecodeError as error:
@@ -164,6 +168,19 @@ def parse_json(body: bytes, where: str) -> Any:
 
 def _no_json(word: str) -> None:
     raise ValueError(f"{word} is no number")
+
+
+def _plain(value: Any) -> Any:
+    """What a snapshot can hold: half characters replaced. Raises ValueError for a number beyond all."""
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number beyond all that can be counted")
+    return value
 
 
 def _excerpt(body: bytes) -> str:

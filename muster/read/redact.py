@@ -128,6 +128,8 @@ def _secret_files(value: Any) -> Iterator[str]:
         for key, item in value.items():
             if isinstance(item, str) and item and str(key).endswith(("secret_file", "token_file", "password_file")):
                 yield item
+            elif key == "token_files":
+                yield from item.values()
             else:
                 yield from _secret_files(item)
 
@@ -138,7 +140,3 @@ _BY_SHAPE = Redactor()
 def redacted(value: Any, key: str = "") -> Any:
     """The same JSON without secrets that tell themselves by key or shape."""
     return _BY_SHAPE.json(value, key)
-
-
-def _text(value: str) -> str:
-    return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")

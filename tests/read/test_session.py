@@ -71,7 +71,7 @@ def test_the_run_has_a_deadline_of_its_own(system, environment, serve):
 
 def test_a_reading_that_nobody_knows_is_a_mistake_of_the_caller(system, environment):
     """Unknown names are refused, with the known ones."""
-    with pytest.raises(UsageError, match="there is no reading 'helth'; there are alertmanagers"):
+    with pytest.raises(UsageError, match="there is no reading 'helth'; there are alertmanager_ready, alertmanagers"):
         take(system, environment(), ["helth"])
 
 
