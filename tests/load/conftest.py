@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from muster.system.environment import Environment, Guard
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "loadtests"))  # as Locust does it for its locustfile
 
 
 @pytest.fixture
