@@ -26,8 +26,12 @@ smoke: setup ## Judge the runbooks' health claims, once, now (boots the lab when
 	@$(bin)/muster smoke --system $(SYSTEM) --env $(ENV)
 
 .PHONY: drill
-drill: setup ## Break it on purpose: detection, page, rollback and proof, with timestamps (EXPERIMENTS="..." selects)
+drill: setup ## Break it on purpose: detection, page, rollback and proof (EXPERIMENTS="NAME GLOB TAG all" selects)
 	@$(bin)/muster drill --system $(SYSTEM) --env $(ENV) $(EXPERIMENTS)
+
+.PHONY: drill-quick
+drill-quick: setup ## The same with one experiment of each kind, in a minute
+	@$(bin)/muster drill --system $(SYSTEM) --env $(ENV) quick
 
 .PHONY: heal
 heal: .venv/.ready ## Undo every fault that an interrupted drill left behind
@@ -46,8 +50,9 @@ bench-lab: setup ## Measure the lab for docs/benchmarks.md (wants an idle machin
 	@$(bin)/python benchmarks/bench_lab.py
 
 .PHONY: rules
-rules: .venv/.ready ## Write deploy/rules/ from the facts: Prometheus rules, routes, promtool cases
+rules: .venv/.ready ## Write deploy/rules/ and deploy/dashboards/ from the facts: rules, routes, promtool cases, panels
 	@$(bin)/muster rules $(SYSTEM) --env staging --out deploy/rules
+	@$(bin)/muster rules $(SYSTEM) --env staging --out deploy/dashboards --format grafana
 
 .PHONY: report
 report: .venv/.ready node_modules/.ready ## Build the HTML report of the runs so far (reports/html)
@@ -70,6 +75,7 @@ lint: .venv/.ready ## Format, lint, types, layers, rules in step with the facts
 	@$(bin)/mypy
 	@$(bin)/lint-imports
 	@$(bin)/muster rules $(SYSTEM) --env staging --out deploy/rules --check
+	@$(bin)/muster rules $(SYSTEM) --env staging --out deploy/dashboards --format grafana --check
 
 .PHONY: lock
 lock: ## Resolve the dependencies again and write requirements.lock (needs uv)

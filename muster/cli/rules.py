@@ -15,17 +15,17 @@ from muster.errors import MusterError, UsageError
 @click.option(
     "--format",
     "kinds",
-    type=click.Choice(["prometheus", "prometheusrule", "alertmanager", "cases"]),
+    type=click.Choice(["prometheus", "prometheusrule", "alertmanager", "cases", "grafana"]),
     multiple=True,
-    help="What to render; may be repeated. Default: prometheus on the terminal, all of it with --out.",
+    help="What to render; may be repeated. Default: prometheus on the terminal, all but grafana with --out.",
 )
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Write files below this folder.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when the files in --out are not as rendered now.")
 def command(system: str, environment: str, kinds: tuple[str, ...], out: Path | None, check: bool) -> None:
-    """Render Prometheus rules and Alertmanager routes from systems/SYSTEM.yaml.
+    """Render Prometheus rules, Alertmanager routes and Grafana dashboards from systems/SYSTEM.yaml.
 
-    Alert conditions, durations, receivers and promtool cases all follow from the facts. An environment's time
-    scale divides durations and nothing else.
+    Alert conditions, durations, receivers, promtool cases and panels all follow from the facts. An environment's
+    time scale divides durations and nothing else.
     """
     from muster.rules import differing, render, write
     from muster.system import load_environment, load_system
@@ -35,6 +35,7 @@ def command(system: str, environment: str, kinds: tuple[str, ...], out: Path | N
     facts = load_system(system)
     chosen = load_environment(facts, environment)
     if out is None:
+        # A JSON document is a YAML one too, so several formats are one stream.
         click.echo("---\n".join(render(facts, chosen, kind) for kind in kinds or ("prometheus",)), nl=False)
     elif check:
         if different := differing(facts, chosen, out, kinds):

@@ -50,7 +50,7 @@ def _scaled(environment: Environment, seconds: float) -> str:
 
 def _default(system: System) -> list[str]:
     """Who is told of what no route knows: the first level of escalation."""
-    return [min(system.contacts, key=lambda name: system.contacts[name].level)]
+    return [system.first_level]
 
 
 def _routes(system: System, environment: Environment) -> list[dict[str, Any]]:
@@ -100,7 +100,7 @@ def _bearer(file: str) -> dict[str, Any]:
 
 
 def _pagerduty(channel: Channel) -> dict[str, Any]:
-    common = ("severity", "system", "environment", "slo", "level", "action", "tell")
+    common = ("severity", "sev", "system", "environment", "slo", "level", "action", "tell", "owner")
     return {
         "routing_key_file": channel.secret_file,
         "url": channel.url,
@@ -115,6 +115,7 @@ def _pagerduty(channel: Channel) -> dict[str, Any]:
             **{label: f"{{{{ .CommonLabels.{label} }}}}" for label in common},
             "description": "{{ range .Alerts }}{{ .Annotations.description }}\n{{ end }}",
             "runbook_url": "{{ .CommonAnnotations.runbook_url }}",
+            "escalation": "{{ .CommonAnnotations.escalation }}",
         },
     }
 

@@ -74,14 +74,22 @@ def texts(system: System, environment: Environment, alert: str, value: str | Non
     return Texts(
         labels={
             "severity": entry.severity, **identity(system, environment), "action": entry.action,
-            "slo": entry.slo, "level": entry.level, "tell": ",".join(entry.tell),
+            "slo": entry.slo, "level": entry.level, "tell": ",".join(entry.tell), "owner": system.owner_of(alert),
+            **({"sev": entry.sev} if entry.sev else {}),
         },
         annotations={
             "summary": f"{system.name}/{environment.name}: {entry.title}",
             "description": f"{system.name}/{environment.name} {entry.slo} {condition} ({entry.level}; {source})",
             "runbook_url": system.runbook_url(entry.runbook),
+            **_escalation(system, alert),
         },
     )  # fmt: skip
+
+
+def _escalation(system: System, alert: str) -> dict[str, str]:
+    """Who is next while the alert stays open, for the page itself: calling them is the pager's business."""
+    steps = [f"{step.to} after {duration(step.after_s)}" for step in system.escalation_of(alert)]
+    return {"escalation": ", ".join(steps)} if steps else {}
 
 
 def absent_texts(system: System, environment: Environment, series: str, slos: list[str]) -> Texts:
@@ -91,6 +99,7 @@ def absent_texts(system: System, environment: Environment, series: str, slos: li
         labels={
             "severity": entry.severity, **identity(system, environment), "action": "none",
             "slo": ",".join(slos), "series": series, "level": "warning", "tell": ",".join(entry.tell),
+            "owner": system.owner or system.first_level,
         },
         annotations={
             "summary": f"{system.name}/{environment.name}: {entry.title}",

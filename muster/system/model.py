@@ -6,22 +6,27 @@ float in the base unit (:class:`~muster.system.units.Unit`) here.
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
 from muster.system import inline, references
-from muster.system.environment import Channel, Environment, Guard, KubernetesSource
+from muster.system.environment import Channel, Environment, KubernetesSource
 from muster.system.expectations import Certificates, Dashboard, Load, Logs, Mesh, MetricName, Pods, Pqc, Scrape
 from muster.system.fact import Fact, FactError, Seconds, Source
+from muster.system.guard import Guard
+from muster.system.people import Contact, Document, Escalation, Runbook
 from muster.system.rollback import Rollback, RollbackFailed
-from muster.system.units import Unit, duration, parse_quantity
+from muster.system.units import Unit, duration, parse_quantity, show
 
 __all__ = [
     "LEVELS", "Action", "Alert", "Certificates", "Channel", "Contact", "Dashboard", "Document", "Environment",
-    "Example", "Fact", "Guard", "KubernetesSource", "LevelName", "Limit", "Load", "Logs", "Mesh", "MetricName",
-    "NoData", "Pods", "Pqc", "Rollback", "RollbackFailed", "Runbook", "Scrape", "Seconds", "Severity", "Slo", "System",
+    "Escalation", "Example", "Fact", "Guard", "KubernetesSource", "LevelName", "Limit", "Load", "Logs", "Mesh",
+    "MetricName", "NoData", "Pods", "Pqc", "Rollback", "RollbackFailed", "Runbook", "Scrape", "Seconds", "Severity",
+    "Slo", "System",
 ]  # fmt: skip
 
 Severity = Literal["critical", "warning", "info"]
@@ -29,6 +34,8 @@ Action = Literal["rollback", "restart", "scale", "escalate", "none"]
 Sev = Literal["SEV-1", "SEV-2", "SEV-3"]
 LevelName = Literal["objective", "warning", "critical", "rollback"]
 LEVELS: tuple[LevelName, ...] = ("objective", "warning", "critical", "rollback")
+_SELECTED = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\s*\{")  # a metric's name before its matchers
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 class Limit(Fact):
@@ -76,7 +83,7 @@ class Slo(Fact):
     unit: Unit
     query: str  # PromQL; {selector} (or {pods}) and {window} are filled in per environment
     per_replica: str = ""  # the same by (pod), where one bad replica of many must show
-    window: Seconds = 60.0  # of rates and quantiles
+    window: Seconds = Field(60.0, gt=0)  # of rates and quantiles
     series: list[str] = Field(default_factory=list)  # metric names the query stands on: absent means UNKNOWN, never 0
     reads_absence: bool = False  # no series at all is a value of this indicator, not missing data
     example: Example | None = None
@@ -106,6 +113,27 @@ class Slo(Fact):
             except ValueError as error:
                 raise FactError(str(error), level, given[0]) from None
         return parsed
+
+    @model_validator(mode="after")
+    def _rungs_rise(self) -> Slo:
+        rungs = [(level, limit) for level in LEVELS[1:] if (limit := self.limit(level)) is not None]
+        for (lower, first), (higher, second) in pairwise(rungs):
+            easier = second.bound < first.bound if first.above is not None else second.bound > first.bound
+            if first.operator != second.operator or easier:
+                raise FactError(
+                    f"expected it at {first.operator} {show(first.bound, self.unit)} ({lower}) or beyond", higher
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _absence_would_show(self) -> Slo:
+        if not self.reads_absence:
+            for name in _SELECTED.findall(_QUOTED.sub('""', self.query)):
+                if name not in self.series:
+                    raise FactError(
+                        f"the query reads {name}, whose absence shows only when it is listed here", "series"
+                    )
+        return self
 
     def limit(self, level: LevelName) -> Limit | None:
         """The rung of that level, if the runbook has one."""
@@ -146,45 +174,6 @@ class NoData(Fact):
     tell: list[str] = Field(min_length=1)
     within_s: Seconds = Field(900.0, alias="within")
     runbook: str
-    source: Source
-
-
-class Document(Fact):
-    """One of the documents that the sources name, as it was when the facts were taken from it."""
-
-    title: str
-    version: str
-    date: str
-
-
-class Runbook(Fact):
-    """Where a runbook can be read; sections are anchors in it.
-
-    ``url`` is an address that people open, or a Markdown file beside the facts; where it is an address, ``file`` may
-    name the Markdown all the same: coverage knows the steps from it.
-    """
-
-    title: str
-    url: str
-    file: str = ""
-
-
-class Contact(Fact):
-    """A role that is told; how it is reached differs by environment."""
-
-    title: str
-    level: int = 1  # of escalation, 1 is told first
-    within_s: Seconds = Field(900.0, alias="within")  # response time
-    when: list[str] = Field(default_factory=list)  # what is escalated to this role
-    source: Source = ""
-
-
-class Escalation(Fact):
-    """Whom the pager calls next while an alert stays open. Its time is people's: no environment scales it."""
-
-    of: str  # a severity, a SEV, or the name of an alert
-    after_s: Seconds = Field(alias="after")
-    to: str
     source: Source
 
 

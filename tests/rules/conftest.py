@@ -1,5 +1,6 @@
 """The facts of x0tta6bl4, its two environments, and the real promtool and amtool."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -33,7 +34,7 @@ def lab_of(system):
     """The lab's environment with these addresses; the rest points where nothing listens."""
 
     def make(**addresses):
-        names = ("kubeconfig", "ingress", "prometheus", "alertmanager", "sink", "responder", "token_file", "pager_keys")
+        names = re.findall(r"\$\{([a-z_]+)\}", str(system.environments["lab"]))
         given = {**dict.fromkeys(names, LOCAL), "time_scale": "60", **addresses}
         return load_environment(system, "lab", ROOT, endpoints=given)
 

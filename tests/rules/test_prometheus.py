@@ -1,8 +1,11 @@
 """Rules that Prometheus accepts: every alert, every indicator, durations scaled and thresholds not."""
 
+import re
+
 import pytest
 import yaml
 
+from muster.rules import render
 from muster.rules.prometheus import groups, prometheus_rule
 
 
@@ -27,8 +30,20 @@ def test_every_alert_and_every_indicator_is_there(system, staging):
 def test_alerts_carry_what_routing_and_people_need(system, staging):
     """Labels for the routes, annotations for who is woken."""
     for rule in rules_of(system, staging)[1].values():
-        assert {"severity", "system", "environment", "action", "slo", "level", "tell"} <= set(rule["labels"])
-        assert {"summary", "description", "runbook_url"} == set(rule["annotations"])
+        assert {"severity", "system", "environment", "action", "slo", "level", "tell", "owner"} <= set(rule["labels"])
+        assert {"summary", "description", "runbook_url"} <= set(rule["annotations"])
+        assert rule["labels"]["owner"] in system.contacts
+
+
+def test_pages_say_who_is_next(system, staging):
+    """Times are people's: neither scaled, nor for somebody who is told at once."""
+    said = {name: rule["annotations"].get("escalation") for name, rule in rules_of(system, staging)[1].items()}
+    assert said["X0TTA6BL4HealthCheckFailed"] == (
+        "senior after 15m, team-lead after 30m, engineering-lead after 30m, cto after 1h"
+    )
+    assert said["X0TTA6BL4PQCFallback"] == "senior after 15m"
+    assert said["X0TTA6BL4HighErrorRate"] is None
+    assert rules_of(system, staging)[1]["X0TTA6BL4HealthCheckFailed"]["labels"]["sev"] == "SEV-1"
 
 
 def test_time_scale_divides_durations_and_nothing_else(system, staging, lab):
@@ -43,6 +58,25 @@ def test_time_scale_divides_durations_and_nothing_else(system, staging, lab):
     windows = [rule["expr"] for rule in quick_group["rules"] if rule.get("record", "").endswith("rate1m")]
     assert windows
     assert all("[1s]" in expression and "[1m]" not in expression for expression in windows)
+
+
+def test_the_scale_changes_no_other_word(system, staging):
+    """Every duration is its 60th part, or discovery's own; with durations blotted out the texts are one."""
+    quick = render(system, staging.model_copy(update={"time_scale": 60.0}), "prometheus")
+    true = render(system, staging, "prometheus")
+    written = re.compile(
+        r"(?<=\[)\w+(?=\])|(?<=for: )\w+|(?<=interval: )\w+|(?<= over )\d\w+(?= for)|(?<= for )\d\w+(?= \()"
+    )
+    assert written.sub("*", " ".join(true.split())) == written.sub("*", " ".join(quick.split()))
+    pairs = list(zip(*(written.findall(" ".join(text.split())) for text in (true, quick)), strict=True))
+    assert len(pairs) > 50
+    for slow, fast in pairs:
+        assert in_seconds(fast) in {in_seconds(slow) / 60, staging.discovery_s}, (slow, fast)
+
+
+def in_seconds(text):
+    sizes = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+    return sum(int(number) * sizes[unit] for number, unit in re.findall(r"(\d+)(ms|s|m|h|d)", text))
 
 
 def test_what_reads_absence_outlasts_discovery(system, staging, lab):
@@ -69,3 +103,22 @@ def test_the_operator_gets_the_same_groups(system, staging, rendered):
     assert (crd["kind"], crd["metadata"]["name"]) == ("PrometheusRule", "x0tta6bl4-staging")
     assert crd["spec"] == yaml.safe_load((rendered["staging"] / "rules/x0tta6bl4.yml").read_text())
     assert crd == prometheus_rule(system, staging)
+
+
+def test_the_operators_own_rules_are_kept(system, staging, lab):
+    """What its CRD and its admission demand: durations of its pattern, an expression, alert or record, plain labels."""
+    duration = re.compile(r"0|((\d+)y)?((\d+)w)?((\d+)d)?((\d+)h)?((\d+)m)?((\d+)s)?((\d+)ms)?")
+    for environment in (staging, lab):
+        body = prometheus_rule(system, environment)
+        assert re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", body["metadata"]["name"])
+        names = [group["name"] for group in body["spec"]["groups"]]
+        assert len(names) == len(set(names))
+        for group in body["spec"]["groups"]:
+            assert set(group) == {"name", "interval", "rules"}
+            assert duration.fullmatch(group["interval"])
+            for rule in group["rules"]:
+                assert set(rule) <= {"alert", "record", "expr", "for", "labels", "annotations"}
+                assert ("alert" in rule) != ("record" in rule)
+                assert duration.fullmatch(rule.get("for", "0"))
+                texts = {**rule.get("labels", {}), **rule.get("annotations", {})}
+                assert all(isinstance(value, str) for value in texts.values())

@@ -16,7 +16,7 @@ slo:
   errors:
     title: Errors
     unit: ratio
-    query: sum(rate(e{{selector}}[{window}]))
+    query: sum(rate(e[{window}]))
     runbook: guide#errors
     critical: {above: 5%, source: guide}
 alerts:
