@@ -33,6 +33,10 @@ drill: setup ## Break it on purpose: detection, page, rollback and proof (EXPERI
 drill-quick: setup ## The same with one experiment of each kind, in a minute
 	@$(bin)/muster drill --system $(SYSTEM) --env $(ENV) quick
 
+.PHONY: drill-quick
+drill-quick: setup ## The same with one experiment of each kind, in a minute
+	@$(bin)/muster drill --system $(SYSTEM) --env $(ENV) quick
+
 .PHONY: heal
 heal: .venv/.ready ## Undo every fault that an interrupted drill left behind
 	@$(bin)/muster heal --system $(SYSTEM) --env $(ENV)
