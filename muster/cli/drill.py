@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from muster.verdict import Finding
 
 FOLDER = "experiments"
+QUARTERLY = "quarterly"
 _CHECKOUT = Path(__file__).resolve().parents[2]
 # An installed plugin that is not needed costs start-up time; Locust's would be fatal.
 _PLUGINS = ("--disable-plugin-autoload", "-p", "allure_pytest", "-p", "no:cacheprovider", "-p", "no:terminal")
@@ -36,7 +37,10 @@ _PLUGINS = ("--disable-plugin-autoload", "-p", "allure_pytest", "-p", "no:cachep
 @click.option("--env", "env_name", envvar="MUSTER_ENV", default="lab", show_default=True)
 @click.option("--run-dir", type=click.Path(path_type=Path, file_okay=False), help="Write the outputs here.")
 def command(experiments: tuple[str, ...], system_name: str, env_name: str, run_dir: Path | None) -> int:
-    """Run EXPERIMENTS (names or files; default: all of experiments/) and show the story while it happens.
+    """Run EXPERIMENTS and show the story while it happens.
+
+    An experiment is named by its name, a glob (pqc-*), a tag (quick, release), all, or a file; the default is the
+    quarterly set.
 
     Exit code 0: every objective was met; 1: one was not; 6: nothing failed, but something is unknown; 130 and 143: it
     was interrupted, and everything was healed and stopped.
@@ -76,18 +80,14 @@ def _drill(experiments: tuple[str, ...], system_name: str, env_name: str, run_di
     return code
 
 
-def _files(names: tuple[str, ...]) -> list[Path]:
-    """The experiments of these names or paths; all of the folder when none is named."""
+def _files(words: tuple[str, ...]) -> list[Path]:
+    """The experiments that these words mean, in the folder of the working directory, else of the checkout."""
+    from muster.drill.selection import select
+
     folder = next((base / FOLDER for base in (Path.cwd(), _CHECKOUT) if (base / FOLDER).is_dir()), None)
     if folder is None:
         raise UsageError(f"there is no folder {FOLDER}/ here: run this where your experiments are")
-    known = {file.stem: file for file in sorted(folder.glob("*.yaml"))}
-    if not names:
-        return list(known.values())
-    unknown = [name for name in names if name not in known and not Path(name).is_file()]
-    if unknown:
-        raise UsageError(f"there is no experiment {unknown[0]!r}: {FOLDER}/ has {', '.join(known)}")
-    return [known.get(name, Path(name)) for name in names]
+    return select(folder, words or (QUARTERLY,))
 
 
 @contextmanager
