@@ -34,7 +34,7 @@ class Connection:
             WireError: There is no sound answer, for the reason that its class names. The connection is closed by then.
         """
         stream = self._stream
-        stream.complain()
+        stream.settle()
         try:
             kept = stream.is_open
             if not kept:

@@ -84,8 +84,8 @@ class Stream:
         """The next bytes. Raises :class:`Closed` at the end, :class:`TimeUp` after the deadline."""
         return self._receive_raw()
 
-    def complain(self) -> None:
-        """Raise :class:`~errors.Desync`, once, if the server sent bytes while no request was under way."""
+    def settle(self) -> None:
+        """Before a request: raise :class:`~errors.Desync`, once, if the server sent bytes while none was under way."""
         if self._out_of_turn is not None:
             error, self._out_of_turn = self._out_of_turn, None
             raise error

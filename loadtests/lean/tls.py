@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from typing import Any
 
@@ -19,10 +20,11 @@ class TlsStream(Stream):
         super().__init__(endpoint)
         self._incoming = self._outgoing = ssl.MemoryBIO()
         self._session: Any = None
+        self._ended = False  # nothing more will come, though the server may wait for our closing first
 
     def _secure(self) -> None:
         endpoint = self._endpoint
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._incoming, self._outgoing, self._ended = ssl.MemoryBIO(), ssl.MemoryBIO(), False
         assert endpoint.tls is not None  # noqa: S101 - whoever chose this class saw it
         self._session = endpoint.tls.wrap_bio(self._incoming, self._outgoing, server_hostname=endpoint.host)
         while True:
@@ -46,6 +48,12 @@ class TlsStream(Stream):
         data = self._outgoing.read()
         return not data or self._send_raw(data)
 
+    def settle(self) -> None:
+        """As without TLS; a session that the server has ended is closed."""
+        super().settle()
+        if self._ended and self.is_open:
+            self.close()
+
     def send(self, data: bytes) -> bool:
         """As without TLS: False if the server answered first, or hung up."""
         try:
@@ -57,7 +65,9 @@ class TlsStream(Stream):
     def receive(self) -> bytes:
         """As without TLS. An end without TLS's own closing is an error: somebody else may have cut the answer short."""
         while True:
-            if data := self._decrypted():
+            data = self._decrypted()
+            self._flush()  # a key update wants an answer
+            if data:
                 return data
             try:
                 self._incoming.write(self._receive_raw())
@@ -70,19 +80,16 @@ class TlsStream(Stream):
         """What can be read without waiting; nothing if more records are needed. Raises :class:`Closed`."""
         pieces = []
         try:
-            while True:
-                if not (piece := self._session.read(_PIECE)):
-                    break
+            while piece := self._session.read(_PIECE):
                 pieces.append(piece)
         except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLZeroReturnError as error:  # closed in order, by TLS's own close_notify
-            if not pieces:
-                raise Closed from error
+            return b"".join(pieces)
         except ssl.SSLError as error:
             if not pieces:
                 raise Closed(error) from error
-        self._flush()  # a key update is answered
+        if not pieces:  # TLS's own closing was read
+            raise Closed
+        self._ended = True
         return b"".join(pieces)
 
     def _may_pass(self, data: bytes) -> bool:
@@ -93,3 +100,12 @@ class TlsStream(Stream):
         except Closed:
             self.close()
             return True
+
+    def close(self) -> None:
+        """Close the session, as far as that takes no waiting, and the connection."""
+        if self.is_open:
+            with contextlib.suppress(ssl.SSLError, OSError):
+                self._session.unwrap()  # leaves TLS's own closing to be sent, and does not wait for the server's
+            with contextlib.suppress(OSError):
+                self._socket.send(self._outgoing.read())
+        super().close()
