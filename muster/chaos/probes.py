@@ -115,6 +115,25 @@ def found(within: str = "20s", configuration: Configuration = None) -> bool:
     return True
 
 
+def unknowable(within: str = "10s", configuration: Configuration = None) -> bool:
+    """Look at all checks until each that the experiment's ``unknown`` names says that it does not know.
+
+    Every look counts for the judge: a check that passed meanwhile, though it could not know, has lied.
+    """
+    where, wanted = place(configuration), set(_expected("unknown", ()))
+    try:
+        wait_until(
+            lambda: _look(where),
+            lambda seen: seen.judged > 0 and wanted <= set(seen.unknown),
+            what="not every check said that it does not know",
+            timeout_s=parse_duration(within),
+            show=lambda seen: ", ".join(sorted(wanted - set(seen.unknown))),
+        )
+    except TimedOut:
+        return False
+    return True
+
+
 def outlasted(within: str = "60s", configuration: Configuration = None) -> bool:
     """Wait until the fault was there so long that the alert that the experiment's ``outlast`` names would have told."""
     told, env = _story(), place(configuration).env

@@ -233,7 +233,9 @@ def _routing(timeline: Timeline, objectives: Objectives) -> str:
     receivers = said.data.get("receivers", {}).get(objectives.alert)
     if receivers is not None:
         parts.append(f"Alertmanager routes it to {', '.join(receivers) or 'nobody'}")
-    failed = {name: int(count) for name, count in said.data.get("failed", {}).items() if count}
+    failed = {name: int(count) for name, count in said.data.get("failed", {}).items() if count > 0}
+    if said.data.get("failures"):
+        parts.append(f"Alertmanager itself did not answer for up to {said.data.get('longest_gap_s', 0.0):.1f} s")
     if failed:
         parts.append("it counts failed notifications: " + ", ".join(f"{n} {name}" for name, n in failed.items()))
     return f"; {'; '.join(parts)}" if parts else ""

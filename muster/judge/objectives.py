@@ -38,6 +38,8 @@ class Objectives(Fact):
     page: str = ""  # the contact who must be told
     also_page: tuple[str, ...] = ()  # and who else
     finds: dict[str, str] = Field({})  # checks that must fail while the fault is in force -> words of their sentence
+    unknown: tuple[str, ...] = ()  # checks that must not know while the fault is in force: a pass would be a lie
+    breaks: dict[str, str] = Field({})  # the link that must be found broken -> words of the sentence that says why
     killed: str = ""  # why a container must end, in the kubelet's word: OOMKilled
     action: Literal["rollback", "by-hand", "none"] = "none"
     must_not: tuple[Forbidden, ...] = ()
@@ -53,6 +55,7 @@ class Objectives(Fact):
     recovered_within_s: Seconds | None = Field(None, alias="recovered_within")
     finds_within_s: Seconds | None = Field(None, alias="finds_within")
     user_errors_below: Ratio | None = None  # share of users' requests that fail, fault to end
+    user_p95_above_s: Seconds | None = Field(None, alias="user_p95_above")  # what users must have felt of it at worst
     load: LoadOrder | None = None
 
     @model_validator(mode="after")
@@ -73,7 +76,11 @@ class Objectives(Fact):
             raise ValueError("outlast: says how long silence is listened to, and must_not asks for none")
         if self.finds_within_s is not None and not self.finds:
             raise ValueError("finds_within: no check is named by finds")
-        promised = (self.alert, self.finds, self.killed, self.must_not, self.blind)
+        if self.user_p95_above_s is not None and self.load is None:
+            raise ValueError("load: user_p95_above needs users, and none are asked for")
+        if self.breaks and (set(self.breaks) - {"alert", "page", "webhook"} or len(self.breaks) != 1):
+            raise ValueError("breaks: expected one of alert, page, webhook with words of the reason")
+        promised = (self.alert, self.finds, self.unknown, self.killed, self.must_not, self.blind)
         if not (any(promised) or self.recovered_within_s or self.user_errors_below):
             raise ValueError("nothing is promised, so nothing would be proven")
         return self

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from muster.judge.blackout import broken_as_expected, not_known
 from muster.judge.chain import broken, chain
-from muster.judge.link import Link, since_injection, source
+from muster.judge.link import Link, since_injection
 from muster.judge.measure import Measured, measure
 from muster.judge.objectives import Objectives
 from muster.judge.outcome import Outcome
 from muster.judge.silence import forbidden, unseen
+from muster.judge.users import felt
 from muster.timeline import Kind, Timeline
 from muster.verdict import Verdict, worst
 
@@ -54,11 +56,13 @@ def judge(
     measured = measure(timeline, objectives, links, window_s=window_s, predicted_s=predicted_s)
     outcomes = (
         *_links_hold(links, objectives, timeline),
+        *broken_as_expected(links, objectives),
+        *not_known(timeline, objectives),
         *_in_time(measured, objectives, links),
         *_as_predicted(measured, objectives),
         *forbidden(timeline, objectives),
         *unseen(timeline, objectives),
-        *_users(timeline, measured, objectives),
+        *felt(timeline, measured, objectives),
         _steady_in_the_end(timeline),
     )
     first = broken(links)
@@ -74,6 +78,8 @@ def _links_hold(links: tuple[Link, ...], objectives: Objectives, timeline: Timel
     """Each link that was promised: seen, or why not, naming the first that broke."""
     first, injected = broken(links), since_injection(timeline)
     for link in links:
+        if link.name in objectives.breaks:
+            continue  # it must be missing: see broken_as_expected
         if link.event is not None:
             kind, _, who = link.name.partition(" ")
             claim = _CLAIM[kind].format(o=objectives, who=who or objectives.page, m=link.event.message)
@@ -180,28 +186,3 @@ def _steady_in_the_end(timeline: Timeline) -> Outcome:
         return Outcome(objective=name, verdict=Verdict.UNKNOWN, message=message)
     verdict = Verdict(looks[-1].data.get("verdict", "UNKNOWN"))
     return Outcome(objective=name, verdict=verdict, message=f"in the end: {looks[-1].message}")
-
-
-def _users(timeline: Timeline, measured: Measured, objectives: Objectives) -> Iterable[Outcome]:
-    limit = objectives.user_errors_below
-    if limit is None:
-        return
-    name, load = "user_errors_below", source(timeline, "load")
-    if not load.readable:
-        message = f"what users saw is not known: the load generator failed ({load.error})"
-        yield Outcome(objective=name, verdict=Verdict.UNKNOWN, message=message, limit=limit)
-    elif measured.user_error_ratio is None:
-        message = "what users saw is not known: no request was made after the fault"
-        yield Outcome(objective=name, verdict=Verdict.UNKNOWN, message=message, limit=limit)
-    else:
-        ratio = measured.user_error_ratio
-        held = ratio < limit
-        message = f"users: {measured.user_errors} of {measured.user_requests} requests failed, {ratio:.2%} "
-        message += f"{'<' if held else '>='} {limit:.2%}"
-        yield Outcome(
-            objective=name,
-            verdict=Verdict.PASS if held else Verdict.FAIL,
-            message=message,
-            measured=ratio,
-            limit=limit,
-        )

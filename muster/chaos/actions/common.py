@@ -12,10 +12,13 @@ from muster.timeline import Kind
 CONFIRM_WITHIN = "60s"
 
 
-def heal(configuration: Configuration = None) -> list[str]:
-    """Undo every fault that is left here, if any. Raises :class:`MusterError` when one cannot be undone."""
+def heal(kind: str = "", configuration: Configuration = None) -> list[str]:
+    """Undo every fault (of one kind) that is left here, if any; newest first.
+
+    Raises :class:`MusterError` when one cannot be undone.
+    """
     with field(configuration) as on:
-        results = heal_faults(on.ledger, on.kube, on.env, system=on.system.name)
+        results = heal_faults(on.ledger, on.kube, on.env, system=on.system.name, kind=kind or None)
     for result in results:
         if result.ok:
             story.tell(Kind.HEALED, source="muster", message=result.message, fault=result.id)
@@ -27,9 +30,9 @@ def heal(configuration: Configuration = None) -> list[str]:
     return [result.message for result in results]
 
 
-def undo(configuration: Configuration = None) -> list[str]:
+def undo(kind: str = "", configuration: Configuration = None) -> list[str]:
     """Undo the fault as a person with the runbook would, where the runbook asks for a person: ``action: by-hand``."""
-    return heal(configuration)
+    return heal(kind, configuration)
 
 
 def tell_injected(entry: Entry, message: str) -> None:

@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from muster import faults
 from muster.chaos import story
 from muster.chaos.actions.common import CONFIRM_WITHIN, tell_injected
 from muster.chaos.context import Configuration, field
-from muster.faults import pod_kill
 from muster.system.units import parse_duration
 from muster.timeline import Kind
 
+EXPIRES = "5m"
 
-def kill_pods(
-    how_many: str = "one",
-    grace_s: int | None = None,
+
+def inject(
+    kind: str,
+    expires: str = EXPIRES,
     confirm_within: str = CONFIRM_WITHIN,
     configuration: Configuration = None,
+    **how: Any,
 ) -> str:
-    """Delete ready pods ("one", "all", "2", "50%") and wait until they are gone or going. Returns the ledger's id."""
+    """Inject any fault of ``muster.faults`` and wait until it is in force.
+
+    Args:
+        kind: The fault, such as ``network_delay``.
+        expires: When it ends by itself if nobody has undone it.
+        confirm_within: How long to wait until it is seen in force.
+        configuration: The experiment's.
+        how: The fault's own arguments, see the ``intend`` of its module.
+
+    Returns:
+        The id of the ledger's entry.
+    """
     with field(configuration) as on:
-        entry = pod_kill.inject(
-            on.ledger, on.kube, on.env, system=on.system.name, how_many=str(how_many), grace_s=grace_s
-        )
-        tell_injected(entry, f"killed {entry.target}")
-        at = pod_kill.confirm(on.kube, on.env, entry, timeout_s=parse_duration(confirm_within))
-        story.tell(
-            Kind.FAULT_CONFIRMED,
-            source="kubernetes",
-            at=at,
-            message="the killed pods take no more traffic",
-            fault=entry.id,
-        )
+        system, expires_s = on.system.name, parse_duration(expires)
+        entry = faults.inject(kind, on.ledger, on.kube, on.env, system=system, expires_s=expires_s, **how)
+        tell_injected(entry, f"{kind.replace('_', ' ')}: {entry.target}" + (f"; {entry.note}" if entry.note else ""))
+        fault = faults.faults()[kind]
+        at = fault.confirm(on.kube, on.env, entry, timeout_s=parse_duration(confirm_within))
+        message = f"{kind.replace('_', ' ')} is in force"
+        story.tell(Kind.FAULT_CONFIRMED, source="kubernetes", at=at, message=message, fault=entry.id)
         return entry.id
+
+
+def kill_pods(how_many: str = "one", grace_s: int | None = None, configuration: Configuration = None) -> str:
+    """Delete ready pods ("one", "2", "50%") and wait until they are gone or going: the fault ``pod_kill``."""
+    return inject("pod_kill", configuration=configuration, how_many=str(how_many), grace_s=grace_s)
