@@ -116,8 +116,9 @@ def system():
                 "error_ratio": {
                     "title": "errors",
                     "unit": "ratio",
-                    "query": "sum(rate(bad_total{{selector}}[{window}])) / sum(rate(all_total{{selector}}[{window}]))",
-                    "per_replica": "sum by (pod) (rate(bad_total{{selector}}[{window}]))"
+                    "query": "sum(rate(all_total{code='bad',{selector}}[{window}]))"
+                    " / sum(rate(all_total{{selector}}[{window}]))",
+                    "per_replica": "sum by (pod) (rate(all_total{code='bad',{selector}}[{window}]))"
                     " / sum by (pod) (rate(all_total{{selector}}[{window}]))",
                     "window": "1m",
                     "series": ["all_total"],

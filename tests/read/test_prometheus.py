@@ -26,7 +26,8 @@ class Exposed:
         if self.down:
             return 500, b"down"
         self.all += self.step
-        return 200, f"bad_total {self.bad}\nall_total {self.all}\n".encode(), ("Content-Type", "text/plain")
+        page = f'all_total{{code="bad"}} {self.bad}\nall_total{{code="good"}} {self.all}\n'
+        return 200, page.encode(), ("Content-Type", "text/plain")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def prometheus(tmp_path_factory, serve_module, replica):
 def exposed(replica, prometheus):
     """The replica, up and with traffic in the whole window."""
     replica.step, replica.down = 10, False
-    _until(lambda: _value(prometheus, "min_over_time(up[1s])") == 1 and _value(prometheus, "rate(all_total[1s])") > 0)
+    _until(lambda: _value(prometheus, "min_over_time(up[1s])") == 1 and _value(prometheus, "sum(rate(all_total[1s]))") > 0)
     return replica
 
 
@@ -114,7 +115,7 @@ def test_another_environments_targets_do_not_count(read, environment, prometheus
 def test_no_traffic_is_unknown_not_zero(read, here, prometheus, exposed):
     """0/0 is no share of anything."""
     exposed.step = 0
-    _until(lambda: _value(prometheus, "rate(all_total[1s])") == 0)
+    _until(lambda: _value(prometheus, "sum(rate(all_total[1s]))") == 0)
     found = read(here, "error_ratio").failure
     assert found.kind is FailureKind.EMPTY
     assert found.message.startswith("no traffic in 1s")
