@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from muster.judge.objectives import Objectives
+from muster.judge.stopping import Stop
 from muster.judge.timeline import Judgement
 from muster.timeline import Event, Kind, Timeline
 from muster.verdict import Verdict, worst
@@ -32,11 +33,18 @@ def run_folder(system: str, environment: str) -> Path:
 
 
 def document(
-    timeline: Timeline, objectives: Objectives, judgement: Judgement, *, title: str, interrupted: str = ""
+    timeline: Timeline,
+    objectives: Objectives,
+    judgement: Judgement,
+    *,
+    title: str,
+    interrupted: str = "",
+    stop: Stop | None = None,
 ) -> dict[str, Any]:
     """The JSON of one experiment."""
     # What did not happen because we stopped waiting for it is no failure of the system.
     verdict = Verdict.UNKNOWN if interrupted else judgement.verdict
+    verdict = stop.verdict if stop else verdict
     return {
         "schema": SCHEMA,
         "experiment": timeline.experiment,

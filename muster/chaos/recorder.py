@@ -18,6 +18,7 @@ from chaoslib.exceptions import InterruptExecution, InvalidActivity
 from muster.chaos import story
 from muster.chaos.context import Configuration
 from muster.chaos.recording import Recording
+from muster.judge.stopping import Stop
 from muster.judge.timeline import Judgement
 from muster.verdict import Verdict
 
@@ -29,6 +30,7 @@ class _State:
 
     recording: Recording | None = None
     interrupted: str = ""
+    stopped: Stop | None = None
     handlers: dict[int, Any] = {}  # noqa: RUF012 - chaoslib's controls are modules; so is their state
 
 
@@ -42,13 +44,13 @@ def before_experiment_control(
     context: dict[str, Any], name: str = "", configuration: Configuration = None, **_: Any
 ) -> None:
     """Bring users in and watch, before the hypothesis is looked at."""
-    _State.recording, _State.interrupted = None, ""
+    _State.recording, _State.interrupted, _State.stopped = None, "", None
     if context.get("dry"):
         return
     if threading.current_thread() is threading.main_thread():
         _handle(signal.SIGTERM, _interrupt)
     try:
-        _State.recording = Recording(name, context, configuration)
+        _State.recording = Recording(name, context, configuration, end=_end)
         _State.recording.start()
     except Exception as error:  # whatever it is: Chaos Toolkit would swallow it and break things unrecorded
         _State.interrupted = f"the experiment could not begin: {error or type(error).__name__}"
@@ -58,6 +60,7 @@ def before_experiment_control(
 def before_rollback_control(**_: Any) -> None:
     """From here on everything is bounded and must not be cut short: healing, the last look, the verdict."""
     if _State.recording is not None:
+        _State.recording.disarm()
         for number in (signal.SIGINT, signal.SIGTERM):
             _handle(number, _patience)
 
@@ -71,7 +74,7 @@ def after_experiment_control(state: dict[str, Any], **_: Any) -> None:
         return
     interrupted = _State.interrupted or ("interrupted" if state["status"] == "interrupted" else "")
     try:
-        judgement = recording.finish(interrupted=interrupted)
+        judgement = recording.finish(interrupted=interrupted, stop=_State.stopped)
     except Exception as error:  # a judge that crashes has proven nothing, and Chaos Toolkit would not even say so
         logger.exception("the recording could not be judged")
         state["status"] = "failed"
@@ -87,8 +90,11 @@ def after_experiment_control(state: dict[str, Any], **_: Any) -> None:
 
 def _in_short(recording: Recording, judgement: Judgement, interrupted: str) -> dict[str, Any]:
     verdict = Verdict.UNKNOWN if interrupted else judgement.verdict
+    if _State.stopped is not None:
+        verdict = _State.stopped.verdict
     return {
         "verdict": verdict.value,
+        "stopped": _State.stopped is not None,
         "message": interrupted or judgement.sentence,
         "folder": str(recording.folder),
         "broken": judgement.broken,
@@ -118,8 +124,16 @@ def _handle(number: int, handler: Callable[[int, Any], None]) -> None:
     _State.handlers.setdefault(number, before)
 
 
+def _end(stop: Stop) -> None:
+    """A stop condition holds: end the method as a SIGTERM would, so that one path heals. Called from a watcher."""
+    _State.stopped, _State.interrupted = stop, f"stopped: {stop.reason}"
+    logger.error(_State.interrupted)
+    if signal.getsignal(signal.SIGTERM) is _interrupt:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+
 def _interrupt(number: int, _frame: Any) -> None:
-    _State.interrupted = f"interrupted by {signal.Signals(number).name}"
+    _State.interrupted = _State.interrupted or f"interrupted by {signal.Signals(number).name}"
     raise KeyboardInterrupt
 
 

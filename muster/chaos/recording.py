@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ from muster.chaos.context import Configuration, Place, open_kube, place
 from muster.chaos.cooldown import wait_until_ready
 from muster.chaos.exclusive import Exclusive
 from muster.chaos.sources import watchers
+from muster.chaos.stops import Stops, switched_off
 from muster.chaos.story import Story
 from muster.chaos.watch import Watcher
+from muster.errors import MusterError
 from muster.judge.objectives import LoadOrder, Objectives, parse_objectives, window_s
+from muster.judge.stopping import Stop
 from muster.judge.timeline import Judgement, judge
 from muster.load import Load
 from muster.rules import predict
@@ -30,7 +33,14 @@ SURE_S = 1.0  # over the latest that windows allow, before silence is taken for 
 class Recording:
     """Begins with :meth:`start`; :meth:`finish` judges and writes; :meth:`stop` may be called any number of times."""
 
-    def __init__(self, name: str, experiment: Mapping[str, Any], configuration: Configuration) -> None:
+    def __init__(
+        self,
+        name: str,
+        experiment: Mapping[str, Any],
+        configuration: Configuration,
+        *,
+        end: Callable[[Stop], None] = lambda _: None,
+    ) -> None:
         self.name, self._title = name, str(experiment["title"])
         self._where: Place = place(configuration)
         extension = get_extension(experiment, "muster")
@@ -41,12 +51,17 @@ class Recording:
         self._own_load: Load | None = None  # outside a session: nobody else stops it
         self._watchers: list[Watcher] = []
         self._story: Story | None = None
+        self._stops: Stops | None = None
+        self._end = end  # called from another thread when a stop condition holds
         self._alone = ExitStack()
 
     def start(self) -> None:
         """Bring users in, then watch. Raises :class:`~muster.errors.MusterError` when that cannot be done."""
         system, env = self._where.system, self._where.env
         self._alone.enter_context(Exclusive(system.name, env.name))
+        with nullcontext() if env.kubernetes is None else open_kube(env) as kube:
+            if told_off := switched_off(env, kube):
+                raise MusterError(told_off)
         self.folder.mkdir(parents=True, exist_ok=True)
         told = Story(self.name, system.name, env.name, self.folder / "events.jsonl")
         self._story = told
@@ -66,8 +81,10 @@ class Recording:
         if order is not None:
             self._load = self._users(order)
             told.tell(Kind.NOTE, source="muster", message=f"{order.users} users send {order.rate} requests a second")
-        kube = open_kube(env) if env.kubernetes is not None else None
+        kube, another = (open_kube(env) if env.kubernetes is not None else None for _ in range(2))
         self._watchers = watchers(told, env, since=since, load=self._load, kube=kube)
+        self._stops = Stops(told, env, self.objectives, load=self._load, kube=another, end=self._end)
+        self._watchers.append(self._stops)
         for watcher in self._watchers:
             watcher.start()
 
@@ -80,6 +97,11 @@ class Recording:
         )
         self._own_load.wait_flowing()
         return self._own_load
+
+    def disarm(self) -> None:
+        """Look for no more reasons to stop: everything is being healed."""
+        if self._stops is not None:
+            self._stops.disarm()
 
     @property
     def begun(self) -> bool:
@@ -98,7 +120,7 @@ class Recording:
         self._load = self._own_load = None
         self._alone.close()
 
-    def finish(self, *, interrupted: str = "") -> Judgement:
+    def finish(self, *, interrupted: str = "", stop: Stop | None = None) -> Judgement:
         """Take the last look at every source, judge, and write timeline.json."""
         assert self._story is not None  # noqa: S101 - started
         self._story.tell(Kind.DRILL_ENDED, source="muster", message=interrupted)
@@ -111,7 +133,12 @@ class Recording:
             predicted_s=self._predicted(),
         )
         body = outputs.document(
-            self._story.timeline(), self.objectives, judgement, title=self._title, interrupted=interrupted
+            self._story.timeline(),
+            self.objectives,
+            judgement,
+            title=self._title,
+            interrupted=interrupted,
+            stop=stop,
         )
         outputs.write(self.run, body)
         return judgement

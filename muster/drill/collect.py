@@ -43,7 +43,9 @@ class Experiment(pytest.Item):
             "message": f"it ended {journal['status']} without being judged",
         }
         evidence.attach(self.config, self.result)
-        if journal["status"] == "interrupted" and "could not begin" not in self.result["message"]:
+        if self.result.get("stopped"):
+            self.session.shouldstop = self.result["message"]  # what was agreed for one holds for those after it
+        elif journal["status"] == "interrupted" and "could not begin" not in self.result["message"]:
             raise KeyboardInterrupt(self.result["message"])
         verdict = Verdict(self.result["verdict"])
         if verdict is Verdict.FAIL:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from muster.errors import UsageError
+from muster.judge.stopping import StopConditions
 from muster.system.fact import Fact, Seconds
 from muster.system.model import System
 from muster.system.units import Unit, parse_quantity
@@ -57,6 +58,7 @@ class Objectives(Fact):
     user_errors_below: Ratio | None = None  # share of users' requests that fail, fault to end
     user_p95_above_s: Seconds | None = Field(None, alias="user_p95_above")  # what users must have felt of it at worst
     load: LoadOrder | None = None
+    stop: StopConditions = StopConditions()  # when the experiment is ended before its time
 
     @model_validator(mode="after")
     def _make_sense(self) -> Objectives:
