@@ -33,10 +33,6 @@ drill: setup ## Break it on purpose: detection, page, rollback and proof (EXPERI
 drill-quick: setup ## The same with one experiment of each kind, in a minute
 	@$(bin)/muster drill --system $(SYSTEM) --env $(ENV) quick
 
-.PHONY: drill-quick
-drill-quick: setup ## The same with one experiment of each kind, in a minute
-	@$(bin)/muster drill --system $(SYSTEM) --env $(ENV) quick
-
 .PHONY: heal
 heal: .venv/.ready ## Undo every fault that an interrupted drill left behind
 	@$(bin)/muster heal --system $(SYSTEM) --env $(ENV)
@@ -57,6 +53,10 @@ bench-lab: setup ## Measure the lab for docs/benchmarks.md (wants an idle machin
 rules: .venv/.ready ## Write deploy/rules/ and deploy/dashboards/ from the facts: rules, routes, promtool cases, panels
 	@$(bin)/muster rules $(SYSTEM) --env staging --out deploy/rules
 	@$(bin)/muster rules $(SYSTEM) --env staging --out deploy/dashboards --format grafana
+
+.PHONY: schema
+schema: .venv/.ready ## Write docs/system.schema.json, by which editors know what may stand in systems/*.yaml
+	@$(bin)/muster schema --out docs/system.schema.json
 
 .PHONY: report
 report: .venv/.ready node_modules/.ready ## Build the HTML report of the runs so far (reports/html)
@@ -80,6 +80,7 @@ lint: .venv/.ready ## Format, lint, types, layers, rules in step with the facts
 	@$(bin)/lint-imports
 	@$(bin)/muster rules $(SYSTEM) --env staging --out deploy/rules --check
 	@$(bin)/muster rules $(SYSTEM) --env staging --out deploy/dashboards --format grafana --check
+	@$(bin)/muster schema --out docs/system.schema.json --check
 
 .PHONY: lock
 lock: ## Resolve the dependencies again and write requirements.lock (needs uv)

@@ -10,6 +10,7 @@ import click
 from muster.errors import MusterError
 
 COMMANDS = {
+    "coverage": "Hold the runbooks' alerts and steps against what proves them.",
     "drill": "Break it on purpose; prove detection, page and rollback.",
     "faults": "List the faults that the ledger still holds.",
     "heal": "Undo every fault that is left.",
@@ -17,6 +18,7 @@ COMMANDS = {
     "report": "Build the HTML report of the runs so far.",
     "respond": "Serve Alertmanager's webhook; roll back what deserves it.",
     "rules": "Render Prometheus rules and Alertmanager routes.",
+    "schema": "Print the JSON Schema of systems/*.yaml, for editors.",
     "smoke": "Judge the runbooks' health claims, once, now.",
 }
 

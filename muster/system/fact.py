@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from muster.system.units import parse_duration
+from muster.system.units import DURATION, Unit, parse_duration, parse_quantity, pattern_of
 
-Seconds = Annotated[float, BeforeValidator(parse_duration)]
+Seconds = Annotated[
+    float, BeforeValidator(parse_duration, json_schema_input_type=Annotated[str, Field(pattern=DURATION)])
+]
+Ratio = Annotated[
+    float,
+    BeforeValidator(
+        lambda text: parse_quantity(text, Unit.RATIO),
+        json_schema_input_type=Annotated[str, Field(pattern=pattern_of(Unit.RATIO))],
+    ),
+]
 Source = str | list[str]  # "<document> / <section>", or several of them
 
 

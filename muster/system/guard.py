@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pydantic import Field, model_validator
 
-from pydantic import BeforeValidator, Field, model_validator
-
-from muster.system.fact import Fact, FactError
-from muster.system.units import Unit, parse_quantity
-
-Ratio = Annotated[float, BeforeValidator(lambda text: parse_quantity(text, Unit.RATIO))]
+from muster.system.fact import Fact, FactError, Ratio
 
 
 class Guard(Fact):
@@ -26,7 +21,8 @@ class Outage(Fact):
     """How a component beside the system (Prometheus, Alertmanager) is taken away for a drill, and brought back.
 
     Either two commands (``stop``, ``start``; ``muster`` means this very Muster, no shell is involved) or a ``workload``
-    whose replicas are set to 0, ``<namespace>/<deployment or statefulset>/<name>``, in a namespace that the guard allows.
+    whose replicas are set to 0, ``<namespace>/<deployment or statefulset>/<name>``, in a namespace that the guard
+    allows.
     """
 
     stop: list[str] = Field(default_factory=list)

@@ -25,10 +25,19 @@ _SCALES: dict[Unit, dict[str, float]] = {
     Unit.PER_SECOND: {"/s": 1.0, "/min": 1 / 60},
     Unit.COUNT: {"": 1.0},
 }  # fmt: skip
-_WRITTEN = re.compile(r"\s*([0-9][0-9,_]*(?:\.[0-9]+)?)\s*([A-Za-z/%]*)\s*")
+_NUMBER = r"[0-9][0-9,_]*(?:\.[0-9]+)?"
+_WRITTEN = re.compile(rf"\s*({_NUMBER})\s*([A-Za-z/%]*)\s*")
 _EXAMPLE = {
     Unit.RATIO: "5%", Unit.SECONDS: "200ms or 5m", Unit.BYTES: "2.4GB", Unit.PER_SECOND: "6,000/s", Unit.COUNT: "3",
 }  # fmt: skip
+
+
+def pattern_of(unit: Unit) -> str:
+    """A regular expression, in JSON Schema's dialect, of what :func:`parse_quantity` takes for this unit."""
+    return rf"^\s*{_NUMBER}\s*({'|'.join(_SCALES[unit])})\s*$"
+
+
+DURATION = pattern_of(Unit.SECONDS)
 
 
 def parse_quantity(text: object, unit: Unit) -> float:
