@@ -12,11 +12,12 @@ from types import MethodType
 from typing import Any
 
 import gevent
-from locust import FastHttpUser, constant_throughput, events, task
+from locust import constant_throughput, events, task
 from locust.env import Environment
 
 sys.path.insert(0, str(Path(__file__).parent))
 from figures import Figures
+from lean.user import LeanUser, check_host
 
 
 @events.init_command_line_parser.add_listener
@@ -28,24 +29,24 @@ def options(parser: Any) -> None:
 
 @events.init.add_listener
 def watch(environment: Environment, **_: Any) -> None:
-    """Write the figures where they were asked for."""
+    """Refuse a host that no request can go to; write the figures where they were asked for."""
+    check_host(environment)
     path = getattr(environment.parsed_options, "figures", "")
     if path:
         Figures(environment, Path(path))
 
 
-class Caller(FastHttpUser):
+class Caller(LeanUser):
     """One user with one connection. Redirects are not followed: load goes to the host it was allowed for, only."""
-
-    connection_timeout = 2.0
-    network_timeout = 5.0
-    max_redirects = 0
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         options = environment.parsed_options
         self._share = options.rate / max(1, options.num_users or 1)
         self.wait_time = MethodType(constant_throughput(self._share), self)
+        self._ping = self.client.prepare("GET", "/api/v1/ping")
+        self._route = self.client.prepare("GET", "/api/v1/route")
+        self._message = self.client.prepare("POST", "/api/v1/messages", json={"to": "all", "text": "hello"})
 
     def on_start(self) -> None:
         """Begin at an instant of one's own: users in step would be one burst, which no real users are."""
@@ -54,14 +55,14 @@ class Caller(FastHttpUser):
     @task(6)
     def ping(self) -> None:
         """The cheapest request, and the most frequent."""
-        self.client.get("/api/v1/ping", allow_redirects=False)
+        self.client.send(self._ping)
 
     @task(3)
     def route(self) -> None:
         """Ask for a way through the mesh."""
-        self.client.get("/api/v1/route", allow_redirects=False)
+        self.client.send(self._route)
 
     @task(1)
     def message(self) -> None:
         """Leave a message."""
-        self.client.post("/api/v1/messages", json={"to": "all", "text": "hello"}, allow_redirects=False)
+        self.client.send(self._message)

@@ -55,6 +55,8 @@ class Endpoint:
         Raises:
             RequestRefused: The address is no such address, or the CA file cannot be read.
         """
+        if not url:
+            raise RequestRefused("there is no host to send requests to: give --host http://...")
         try:
             parts = urlsplit(url)
             port = parts.port

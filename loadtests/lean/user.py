@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -10,15 +11,16 @@ from gevent import Greenlet
 from gevent.pool import Group
 from locust import User
 from locust.env import Environment
-from locust.exception import LocustError
+from locust.exception import StopTest
 
 from .connection import Connection
 from .endpoint import Endpoint
-from .errors import UnexpectedStatus, WireError
+from .errors import RequestRefused, UnexpectedStatus, WireError
 from .reader import Answer
 from .request import Prepared
 
 _clock = time.perf_counter
+EXIT_USAGE = 4  # as everywhere in Muster
 
 
 class Outcome(NamedTuple):
@@ -98,23 +100,37 @@ class LeanUser(User):
         return greenlet
 
     def _endpoint(self) -> Endpoint:
-        """Shared by all users of this class's host in this process. Raises :class:`~errors.RequestRefused`."""
-        host = self.host or self.environment.host
-        if not host:
-            raise LocustError("there is no host to send requests to: give --host")
+        """Shared by all users of this class's host in this process; without a usable one the whole test is stopped."""
+        host = self.host or self.environment.host or ""
         settings = (host, self.connect_timeout_s, self.answer_timeout_s, self.ca_file)
         known = _ENDPOINTS.setdefault(self.environment, {})
         if settings not in known:
-            known[settings] = Endpoint.at(
-                host,
-                connect_timeout_s=self.connect_timeout_s,
-                answer_timeout_s=self.answer_timeout_s,
-                ca_file=self.ca_file,
-            )
+            try:
+                known[settings] = Endpoint.at(
+                    host,
+                    connect_timeout_s=self.connect_timeout_s,
+                    answer_timeout_s=self.answer_timeout_s,
+                    ca_file=self.ca_file,
+                )
+            except RequestRefused as error:
+                self.environment.process_exit_code = EXIT_USAGE
+                raise StopTest(str(error)) from None
         return known[settings]
 
 
 _ENDPOINTS: WeakKeyDictionary[Environment, dict[tuple[str, float, float, str], Endpoint]] = WeakKeyDictionary()
+
+
+def check_host(environment: Environment) -> None:
+    """From ``events.init``: end a run that starts by itself with one sentence if it has no usable host."""
+    options = environment.parsed_options
+    if not options or not (options.headless or options.autostart):
+        return  # the web UI, or the master, may still name one
+    try:
+        Endpoint.at(environment.host or options.host or "")
+    except RequestRefused as error:
+        print(f"locust: {error}", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
 
 
 def endpoints(environment: Environment) -> list[Endpoint]:
