@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from html import escape
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import click
 
-from muster.report import html
+from muster.errors import MusterError
+from muster.report import allure, html
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -24,10 +26,31 @@ class _Quiet(SimpleHTTPRequestHandler):
 def command(run: str | None, reports: Path, serve: bool, port: int) -> None:
     """Build the HTML report of one run, with the history of the runs before it."""
     chosen = html.choose(reports, run)
-    index = html.build(reports, chosen)
+    index = html.build(reports, chosen, _pages(reports, chosen), [allure.COVERAGE_PAGE])
     click.echo(f"report of {chosen.name}: {index}")
     if serve:
         _serve(index.parent, port)
+
+
+def _pages(reports: Path, run: Path) -> dict[str, str]:
+    """The runbooks of the run's system and their coverage, as pages of the report."""
+    from muster.cli.coverage import base
+    from muster.coverage import cover, render
+    from muster.report import page
+    from muster.system import load_system
+
+    system = load_system(html.system_of(run))
+    try:
+        coverage = render(cover(system, base(), reports))
+    except MusterError as error:  # the run can be shown all the same
+        coverage = page.page("Coverage", f"<h1>Coverage</h1><p class='bad'>{escape(str(error))}</p>")
+    pages = {allure.COVERAGE_PAGE: coverage}
+    for name, runbook in system.runbooks.items():
+        file = system.runbook_file(name)
+        if file is not None and file.is_file():
+            text = page.runbook(runbook.title, file.read_text(encoding="utf-8"))
+            pages[f"{allure.PAGES}/{name}.html"] = text
+    return pages
 
 
 def _serve(folder: Path, port: int) -> None:

@@ -1,12 +1,13 @@
 """What a run of checks hands to Allure: labels and links from the facts, readings as evidence, nothing secret.
 
 Allure's own listener follows the checks; what it would write goes through :class:`Writer` instead of Allure's, which
-redacts, writes equal attachments once, and neither ends the run nor is silent when the disk is full.
+redacts, and neither ends the run nor is silent when the disk is full.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import uuid
 from collections.abc import Iterable
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from allure_commons.model2 import Globals, TestResult
 
 LISTENER = "allure_listener"  # the name that allure_pytest gives it
+LONGEST = 262_144  # characters of a reading that is attached to every check that judges it
+_OURS = re.compile(r"^(?:AssertionError|(?:muster\.[\w.]+\.)(?:Breach|Unknown)): ")  # whose words need no class's name
 _HOOKS = ("report_result", "report_attached_data", "report_attached_file", "report_globals")
 
 
@@ -82,7 +85,9 @@ class Evidence:
             plugin_manager.hook.add_label(label_type="tag", labels=("WARN",))
         for name in sorted(names):
             if snapshot is not None and name in snapshot.readings:
-                body = self._texts.setdefault(name, snapshot.reading_json(name))
+                if name not in self._texts:
+                    self._texts[name] = _shortened(name, snapshot.reading_json(name))
+                body = self._texts[name]
                 plugin_manager.hook.attach_data(
                     body=body, name=f"reading: {name}", attachment_type=AttachmentType.JSON, extension=None
                 )
@@ -99,7 +104,7 @@ class Evidence:
         from allure_commons import plugin_manager
         from allure_commons.types import AttachmentType
 
-        values = dict(run)
+        values = {key: run[key] for key in ("system", "environment")}
         if environment is not None:
             values |= {
                 "prometheus": environment.prometheus,
@@ -125,8 +130,6 @@ class Writer:
         self.redactor = redactor
         self.broken = ""
         self._folder = folder
-        self._same: dict[bytes, str] = {}  # content -> the file that holds it
-        self._instead: dict[str, str] = {}  # a file that was not written -> the one that holds the same
 
     def note(self, error: OSError) -> None:
         """Remember the first thing that could not be written."""
@@ -135,18 +138,14 @@ class Writer:
     def report_result(self, result: TestResult) -> None:
         """One check. What it says is redacted once more: an exception's traceback may hold anything."""
         body = self.redactor.json(_plain(result))
-        for attachment in body.get("attachments", ()):
-            attachment["source"] = self._instead.get(attachment["source"], attachment["source"])
+        if "message" in body.get("statusDetails", {}):
+            body["statusDetails"]["message"] = _OURS.sub("", body["statusDetails"]["message"])
         self._write(result.file_pattern.format(prefix=result.uuid), json.dumps(body, ensure_ascii=False).encode())
 
     def report_attached_data(self, body: str | bytes, file_name: str) -> None:
-        """Evidence; the same reading of many checks is one file."""
-        content = body.encode() if isinstance(body, str) else body
-        held = self._same.setdefault(content, file_name)
-        if held == file_name:
-            self._write(file_name, self.redactor.text(content.decode(errors="replace")).encode())
-        else:
-            self._instead[file_name] = held
+        """Evidence of one check. Each has a file of its own: Allure's page gives a shared one to the first only."""
+        text = body.decode(errors="replace") if isinstance(body, bytes) else body
+        self._write(file_name, self.redactor.text(text).encode())
 
     def report_attached_file(self, source: str, file_name: str) -> None:
         """A file of the run, which was redacted when it was written."""
@@ -165,6 +164,13 @@ class Writer:
             (self._folder / name).write_bytes(content)
         except OSError as error:
             self.note(error)
+
+
+def _shortened(name: str, text: str) -> str:
+    """A reading as evidence of each check that judges it. One of a thousand pods stands whole in the snapshot only."""
+    if len(text) <= LONGEST:
+        return text
+    return json.dumps({"reading": name, "characters": len(text), "whole": f"snapshot.json, readings.{name}"}) + "\n"
 
 
 def _plain(item: Any) -> dict[str, Any]:

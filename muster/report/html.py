@@ -6,6 +6,9 @@ import json
 import os
 import shutil
 import subprocess
+import time
+import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -38,27 +41,55 @@ def choose(reports: Path, name: str | None) -> Path:
     raise UsageError(f"there is no run {name!r} in {reports}; the newest is {known[-1].name}")
 
 
-def build(reports: Path, run: Path) -> Path:
-    """Build ``reports/html`` from ``run`` and return its index page. The old one stays until the new is whole."""
+def system_of(run: Path) -> str:
+    """The system that a run was about, as its summary says. Raises :class:`MusterError` when it says nothing."""
+    try:
+        return str(json.loads((run / "summary.json").read_text(encoding="utf-8"))["system"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise MusterError(f"{run} holds no summary.json that names its system: run it again") from None
+
+
+def build(reports: Path, run: Path, pages: Mapping[str, str] | None = None, attached: Sequence[str] = ()) -> Path:
+    """Build ``reports/html`` from ``run`` and return its index page. The old one stays until the new is whole.
+
+    ``pages`` are further pages of the report (path in it -> HTML); those ``attached`` are also shown among the
+    report's global attachments, where a reader of Allure's own page finds them.
+    """
     allure = CHECKOUT / "node_modules" / ".bin" / "allure"
     if not allure.exists() or shutil.which("node") is None:
         raise MusterError("the report builder is not installed: run 'make report' (it needs Node 20 or newer with npm)")
     history = _history(reports, run, allure)
     fresh, final = reports / ".html-new", reports / "html"
     shutil.rmtree(fresh, ignore_errors=True)
-    _allure(
-        [str(allure), "generate", str((run / "allure-results").resolve())],
-        {
-            "MUSTER_REPORT_NAME": f"Muster: {run.name}",
-            "MUSTER_REPORT_OUTPUT": str(fresh.resolve()),
-            "MUSTER_REPORT_HISTORY": str(history.resolve()),
-        },
-    )
+    with TemporaryDirectory() as extra:
+        _attach(Path(extra), {name: (pages or {})[name] for name in attached})
+        _allure(
+            [str(allure), "generate", str((run / "allure-results").resolve()), extra],
+            {
+                "MUSTER_REPORT_NAME": f"Muster: {run.name}",
+                "MUSTER_REPORT_OUTPUT": str(fresh.resolve()),
+                "MUSTER_REPORT_HISTORY": str(history.resolve()),
+            },
+        )
     if not (fresh / "index.html").is_file():
         raise MusterError(f"Allure made no report from {run}")
+    for name, text in (pages or {}).items():
+        (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+        (fresh / name).write_text(text, encoding="utf-8")
     shutil.rmtree(final, ignore_errors=True)
     fresh.rename(final)
     return final / "index.html"
+
+
+def _attach(folder: Path, pages: Mapping[str, str]) -> None:
+    """Allure results that hold nothing but these pages, as attachments of the whole run."""
+    attachments = []
+    for name, text in pages.items():
+        source = f"{uuid.uuid4()}-attachment.html"
+        (folder / source).write_text(text, encoding="utf-8")
+        attachments.append({"name": name, "source": source, "type": "text/html", "timestamp": int(time.time() * 1000)})
+    body = json.dumps({"attachments": attachments})
+    (folder / f"{uuid.uuid4()}-globals.json").write_text(body, encoding="utf-8")
 
 
 def _history(reports: Path, run: Path, allure: Path) -> Path:
