@@ -67,6 +67,9 @@ def _tidy(node: Any) -> None:
         return
     if isinstance(node.get("title"), str):
         del node["title"]
+    for word in ("gt", "ge", "lt", "le"):  # of a number that is written as text: pydantic's words, not JSON Schema's
+        if isinstance(node.get(word), int | float):
+            del node[word]
     if node.get("pattern") == DURATION and isinstance(node.get("default"), float):
         node["default"] = duration(node["default"])
     elif node.get("pattern") == pattern_of(Unit.RATIO) and isinstance(node.get("default"), float):
