@@ -14,6 +14,8 @@ from muster.system.model import Pods as PodFacts
 from muster.system.units import duration
 from muster.verdict import SLOWarning
 
+REMEMBERED_WINDOWS = 4  # of restarts: for so long an end for want of memory is worth a warning
+
 
 @dataclass(frozen=True, kw_only=True)
 class Exit:
@@ -33,10 +35,29 @@ class Container:
     image_id: str
     ready: bool
     restarts: int
+    running: bool = True
     waiting: str
     waiting_message: str
     last_exit: Exit | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """What a container of a pod's spec asks for. ``main`` is the one that the environment names; quantities as written.
+
+    ``init``: it runs, and ends, before the others.
+    """
+
+    name: str
+    image: str
+    main: bool
+    init: bool
+    requests: Mapping[str, str]
     limits: Mapping[str, str]
+
+    def of(self, section: str) -> Mapping[str, str]:
+        """``requests`` or ``limits``."""
+        return {"requests": self.requests, "limits": self.limits}[section]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +74,7 @@ class Pod:
     node: str
     conditions: Mapping[str, str]
     containers: tuple[Container, ...]
+    asks: tuple[Ask, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -62,7 +84,12 @@ class Pod:
 
 def pods(raw: list[Mapping[str, Any]]) -> tuple[Pod, ...]:
     """The typed view of the reading ``pods``, by name."""
-    return tuple(Pod(**{**entry, "containers": tuple(map(_container, entry["containers"]))}) for entry in raw)
+    return tuple(map(_pod, raw))
+
+
+def _pod(raw: Mapping[str, Any]) -> Pod:
+    containers, asks = tuple(map(_container, raw["containers"])), tuple(Ask(**entry) for entry in raw["asks"])
+    return Pod(**{**raw, "containers": containers, "asks": asks})
 
 
 def _container(raw: Mapping[str, Any]) -> Container:
@@ -118,29 +145,23 @@ def assert_few_restarts(pods: tuple[Pod, ...], facts: PodFacts | None, *, now: f
     _nothing_is([_nothing_of(pod) for pod in staying(pods) if not pod.containers])
 
 
-def assert_memory_limit_above(pods: tuple[Pod, ...], threshold_bytes: float) -> None:
-    """The limit that kills a pod lies above the threshold that warns of it: else nobody is told before it dies."""
-    from muster.system.units import Unit, show
+def assert_nothing_was_killed_for_memory(
+    pods: tuple[Pod, ...], facts: PodFacts | None, *, now: float, time_scale: float
+) -> None:
+    """No container ended over its memory limit within the window of restarts; a little earlier warns.
 
+    Kubernetes keeps only the last end of a container, so an earlier one may hide behind it.
+    """
+    window_s = declared(facts, "how far back an end matters").restart_window_s / time_scale
     for pod in staying(pods):
         for container in pod.containers:
-            text = container.limits.get("memory")
-            if text is None:
-                continue  # nothing kills it before the node does
-            fits = memory_bytes(text) > threshold_bytes
-            limit = f"memory limit {text} of {pod.name}/{container.name}"
-            claim(fits, f"{limit} kills it before the alert at {show(threshold_bytes, Unit.BYTES)} fires")
+            last = container.last_exit
+            if last is None or last.reason != "OOMKilled" or now - last.at > REMEMBERED_WINDOWS * window_s:
+                continue
+            message = f"{pod.name}: container {container.name} was killed for its memory within"
+            claim(now - last.at > window_s, f"{message} {duration(window_s)}")
+            warnings.warn(f"{message} {duration(REMEMBERED_WINDOWS * window_s)}", SLOWarning, stacklevel=2)
     _nothing_is([_nothing_of(pod) for pod in staying(pods) if not pod.containers])
-
-
-def memory_bytes(text: str) -> float:
-    """Bytes of a Kubernetes quantity such as ``3Gi`` or ``500M``. Raises Unknown when it is none."""
-    suffixes = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "m": 1e-3}
-    suffix = next((suffix for suffix in suffixes if text.endswith(suffix)), "")
-    try:
-        return float(text.removesuffix(suffix)) * suffixes.get(suffix, 1)
-    except ValueError:
-        raise Unknown(f"{text!r} is not a Kubernetes quantity") from None
 
 
 def staying(pods: tuple[Pod, ...]) -> Iterator[Pod]:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from muster.errors import Unknown
 from muster.judge.claim import claim
-from muster.judge.undeclared import declared
+from muster.judge.pods import Pod, staying
+from muster.judge.undeclared import Undeclared, declared
 from muster.system.model import Pods as PodFacts
+from muster.verdict import SLOWarning
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """The workload's Deployment; counts are pods, ``conditions`` maps type to (status, reason, message)."""
+    """The workload's Deployment; counts are pods, ``conditions`` maps type to (status, reason, message).
+
+    ``containers`` maps the name of each container to the image that is asked for; ``strategy`` is as written.
+    """
 
     name: str
     namespace: str
@@ -28,6 +35,9 @@ class Deployment:
     ready: int
     available: int
     conditions: Mapping[str, tuple[str, str, str]]
+    labels: Mapping[str, str]
+    containers: Mapping[str, str]
+    strategy: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +48,7 @@ class ReplicaSet:
     revision: int
     template_hash: str
     images: tuple[str, ...]
+    build: str  # tells pod specs apart; annotations, such as a restart's, are none of it
     wanted: int
     ready: int
     created: float
@@ -55,20 +66,34 @@ def replicasets(raw: list[Mapping[str, Any]]) -> tuple[ReplicaSet, ...]:
     return tuple(ReplicaSet(**{**entry, "images": tuple(entry["images"])}) for entry in raw)
 
 
+def assert_not_paused(deployment: Deployment) -> None:
+    """The rollout is not paused: a paused one neither rolls out nor back."""
+    message = f"{deployment.name} is paused at revision {deployment.revision}: nothing rolls out, and no rollback helps"
+    claim(not deployment.paused, message)
+
+
+def assert_in_time(deployment: Deployment) -> None:
+    """The rollout has not run out of time. Raises Unknown while the controller says nothing of its progress."""
+    status, reason, message = deployment.conditions.get("Progressing", ("", "", ""))
+    claim(status != "False", f"{_where(deployment)} is stuck: {reason}: {message}")
+    if not status and not deployment.paused:
+        raise Unknown(f"{_where(deployment)}: the controller says nothing of its progress")
+
+
 def assert_complete(deployment: Deployment) -> None:
     """The controller has seen the newest spec and finished it: every replica is of the newest revision.
 
     ``Available`` is not asked: it stays true while a bad rollout is stuck behind the old replicas.
     """
     seen = deployment.observed_generation >= deployment.generation
-    where = f"rollout of {deployment.name}, revision {deployment.revision}"
-    claim(seen, f"{where}: the controller has not seen its newest spec")
-    status, reason, message = deployment.conditions.get("Progressing", ("", "", ""))
-    claim(status != "False", f"{where} is stuck: {reason}: {message}")
-    claim(not deployment.paused, f"{where} is paused")
+    claim(seen, f"{_where(deployment)}: the controller has not seen its newest spec")
     finished = deployment.updated == deployment.replicas == deployment.wanted
     counts = f"{deployment.updated} of {deployment.wanted} replicas are of it, {deployment.replicas} run in all"
-    claim(finished, f"{where} is not complete: {counts}")
+    claim(finished, f"{_where(deployment)} is not complete: {counts}")
+
+
+def _where(deployment: Deployment) -> str:
+    return f"rollout of {deployment.name}, revision {deployment.revision}"
 
 
 def assert_ready(deployment: Deployment, facts: PodFacts | None) -> None:
@@ -86,3 +111,36 @@ def assert_an_earlier_revision_is_kept(deployment: Deployment, replicasets: tupl
         return
     gone = f"{deployment.name} is at revision {deployment.revision}, but no earlier ReplicaSet is left to roll back to"
     claim(bool(others), gone)
+
+
+def assert_going_back_changes_something(deployment: Deployment, replicasets: tuple[ReplicaSet, ...]) -> None:
+    """An undo leads to another build. One that only takes back a restart warns, and says which revision differs.
+
+    Kubernetes' undo goes to the newest of the other revisions. Where nothing is kept, nothing is claimed here.
+    """
+    others = [entry for entry in replicasets if entry.revision != deployment.revision]
+    if not others:
+        if deployment.revision > 1:
+            raise Unknown(f"{deployment.name} keeps no earlier revision to compare with")
+        raise Undeclared(f"{deployment.name} is at its first revision: there is nothing to go back to")
+    current = next((entry for entry in replicasets if entry.revision == deployment.revision), None)
+    if current is None:
+        raise Unknown(f"the ReplicaSet of revision {deployment.revision} of {deployment.name} is not there yet")
+    previous = others[-1]
+    if previous.build != current.build:
+        return
+    different = [entry.revision for entry in others if entry.build != current.build]
+    instead = f"; revision {different[-1]} differs (--to-revision={different[-1]})" if different else ""
+    message = f"an undo of {deployment.name} goes to revision {previous.revision}, which is the same build"
+    warnings.warn(f"{message}: it would roll back nothing{instead}", SLOWarning, stacklevel=2)
+
+
+def assert_pods_run_what_is_asked_for(deployment: Deployment, pods: tuple[Pod, ...]) -> None:
+    """Every container of every pod has the image that the Deployment asks for now."""
+    for pod in staying(pods):
+        have = {ask.name: ask.image for ask in pod.asks if not ask.init}
+        for name, image in deployment.containers.items():
+            if name not in have:
+                raise Unknown(f"{pod.name} has no container {name}, which {deployment.name} asks for")
+            wrong = f"{pod.name}: container {name} is of {have[name]}; {deployment.name} asks for {image}"
+            claim(have[name] == image, wrong)

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from muster.errors import Unknown
-from muster.judge import alerting, mesh, pods, pqc, replicas, rollout, routing, ruleset, targets
+from muster.judge import (
+    alerting,
+    autoscaling,
+    dashboards,
+    disruption,
+    events,
+    exposition,
+    inside,
+    logs,
+    mesh,
+    nodes,
+    pods,
+    pqc,
+    quota,
+    reach,
+    replicas,
+    rollout,
+    routing,
+    ruleset,
+    services,
+    targets,
+)
 from muster.judge.indicator import Indicator
 from muster.judge.undeclared import Undeclared
 from muster.snapshot import FailureKind, Snapshot
@@ -22,12 +43,28 @@ _VIEWS: dict[str, Callable[[Any], Any]] = {
     "deployment": rollout.deployment,
     "replicasets": rollout.replicasets,
     "pods": pods.pods,
+    "events": events.events,
+    "nodes": nodes.nodes,
+    "quotas": quota.quotas,
+    "autoscalers": autoscaling.autoscalers,
+    "budgets": disruption.budgets,
+    "services": services.services,
+    "ingresses": services.ways,
+    "logs": logs.logs,
+    "modules": _per_replica("modules", lambda _, raw: inside.modules(raw)),
+    "certificates": _per_replica("certificates", lambda _, raw: inside.folder(raw)),
     "health": _per_replica("health", lambda replica, raw: replicas.answer(f"/health of {replica}", raw)),
     "ingress_health": lambda raw: replicas.answer("/health through the ingress", raw),
     "pqc_status": _per_replica("pqc_status", pqc.pqc_status),
     "mesh_status": _per_replica("mesh_status", mesh.mesh_status),
     "mesh_peers": _per_replica("mesh_peers", mesh.mesh_view),
-    "mesh_tls": _per_replica("mesh_tls", lambda _, raw: pqc.Tls(raw["group"], raw["version"])),
+    "mesh_tls": _per_replica("mesh_tls", lambda _, raw: pqc.tls(raw)),
+    "mesh_downgrade": _per_replica("mesh_downgrade", lambda _, raw: pqc.downgrade(raw)),
+    "metrics": _per_replica("metrics", lambda _, raw: exposition.exposed(raw)),
+    "prometheus_ready": reach.ready,
+    "series": dict,
+    "rule_series": dict,
+    "buckets": dict,
     "targets": targets.targets,
     "rules": ruleset.rules,
     "expected_rules": ruleset.expected_rules,
@@ -36,6 +73,12 @@ _VIEWS: dict[str, Callable[[Any], Any]] = {
     "routes": routing.routes,
     "silences": alerting.silences,
     "notified": tuple,
+    "alertmanager_ready": reach.ready,
+    "pagers": _per_replica("pagers", lambda _, raw: reach.reached(raw)),
+    "responder": reach.ready,
+    "grafana_health": dashboards.grafana,
+    "dashboards": dashboards.dashboards,
+    "panels": dashboards.panels,
 }
 
 
@@ -76,6 +119,13 @@ def _indicator(snapshot: Snapshot, name: str, system: System) -> Indicator:
         slo=slo,
         value=raw["value"],
         per_replica=dict(sorted(raw["per_replica"].items())),
-        over=duration(raw["window_s"]) if raw["window_s"] is not None else "",
+        over=_over(raw),
         gaps=tuple(raw["gaps"]),
     )
+
+
+def _over(raw: Mapping[str, Any]) -> str:
+    """The window; where the value was not made by Prometheus, also how it was made."""
+    window = duration(raw["window_s"]) if raw["window_s"] is not None else ""
+    method = raw.get("method", "")
+    return f"{window} ({method})" if window and method else window

@@ -83,7 +83,6 @@ async def read_pods(session: Session) -> list[dict[str, Any]]:
 
 def _pod(item: dict[str, Any], main: str) -> dict[str, Any]:
     status = item.get("status", {})
-    limits = {c["name"]: c.get("resources", {}).get("limits", {}) for c in item["spec"]["containers"]}
     return {
         "name": item["metadata"]["name"],
         "created": epoch(item["metadata"].get("creationTimestamp")),
@@ -94,7 +93,7 @@ def _pod(item: dict[str, Any], main: str) -> dict[str, Any]:
         "ip": status.get("podIP", ""),
         "node": item["spec"].get("nodeName", ""),
         "conditions": {c["type"]: c["status"] for c in status.get("conditions") or []},
-        "containers": [_container(entry, limits) for entry in status.get("containerStatuses") or []],
+        "containers": [_container(entry) for entry in status.get("containerStatuses") or []],
         "asks": [
             *_asks(item["spec"]["containers"], main),
             *_asks(item["spec"].get("initContainers") or [], main, True),
@@ -102,7 +101,7 @@ def _pod(item: dict[str, Any], main: str) -> dict[str, Any]:
     }
 
 
-def _container(status: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any]:
+def _container(status: dict[str, Any]) -> dict[str, Any]:
     waiting = (status.get("state") or {}).get("waiting") or {}
     ended = (status.get("lastState") or {}).get("terminated") or (status.get("state") or {}).get("terminated") or {}
     return {
@@ -121,7 +120,6 @@ def _container(status: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any]
         }
         if ended
         else None,
-        "limits": limits.get(status["name"], {}),
     }
 
 

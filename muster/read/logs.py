@@ -35,23 +35,23 @@ async def read_logs(session: Session, pods: list[Json]) -> Json:
     facts = session.system.logs
     if facts is None:
         raise ReadError(FailureKind.UNDECLARED, "the system's facts do not say what is looked for in logs")
-    container = source_of(session).container
+    container, window_s = source_of(session).container, session.environment.scaled(facts.window_s)
     running = {pod["name"]: pod for pod in pods if not pod["terminating"] and _has_spoken(pod, container)}
     chosen = sorted(running.values(), key=lambda pod: (-_trouble(pod, container), pod["name"]))[:MOST_REPLICAS]
 
     async def one(pod: Json) -> Json:
-        since = time.time() - facts.window_s
+        since = time.time() - window_s
         own = next(entry for entry in pod["containers"] if entry["name"] == container)
         crashed = own["restarts"] > 0 and (own["last_exit"] or {}).get("at", 0.0) > since
-        pieces = [await _log(session, pod["name"], container, facts.window_s)]
+        pieces = [await _log(session, pod["name"], container, window_s)]
         if crashed:
-            pieces.append(await _log(session, pod["name"], container, facts.window_s, previous="true"))
+            pieces.append(await _log(session, pod["name"], container, window_s, previous="true"))
         return summary(pieces, facts.bursts)
 
     if not chosen:
         raise ReadError(FailureKind.EMPTY, f"no pod has started its container {container}, so none has a log")
     replicas = await each({pod["name"]: pod for pod in chosen}, one, session.deadline_s)
-    return {"window_s": facts.window_s, "running": len(running), "replicas": replicas}
+    return {"window_s": window_s, "running": len(running), "replicas": replicas}
 
 
 def summary(pieces: Sequence[bytes], bursts: Iterable[Burst]) -> Json:

@@ -44,6 +44,7 @@ class Mesh(Fact):
     """What the runbooks expect of the mesh."""
 
     least_peers: int = Field(ge=0)
+    seen_within_s: Seconds | None = Field(None, alias="seen_within", gt=0)  # "alive" means answered within it; unscaled
     source: Source
 
 
@@ -88,7 +89,7 @@ class Burst(Fact):
 class Logs(Fact):
     """What is looked for in the pods' logs."""
 
-    window_s: Seconds = Field(alias="window", gt=0)  # of wall time: logs are not scaled
+    window_s: Seconds = Field(alias="window", gt=0)  # divided by the environment's time scale, as every window is
     bursts: list[Burst] = Field(min_length=1)
 
 

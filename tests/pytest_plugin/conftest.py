@@ -31,17 +31,55 @@ def each(make):
 def pod(name):
     container = {
         "name": "x0tta6bl4", "image": "i:1", "image_id": "i@sha256:aa", "ready": True, "restarts": 0, "waiting": "",
-        "waiting_message": "", "last_exit": None, "limits": {"memory": "3Gi"},
+        "waiting_message": "", "last_exit": None, "running": True,
+    }  # fmt: skip
+    ask = {
+        "name": "x0tta6bl4", "image": "i:1", "main": True, "init": False,
+        "requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "3Gi"},
     }  # fmt: skip
     return {
         "name": name, "created": 1.0, "terminating": False, "template_hash": "h", "phase": "Running", "reason": "",
-        "ip": "127.0.0.1", "node": "n", "conditions": {"Ready": "True"}, "containers": [container],
+        "ip": "127.0.0.1", "node": "m" if name == "c" else "n", "conditions": {"Ready": "True"}, "containers": [container],
+        "asks": [ask],
     }  # fmt: skip
 
 
 def health(name):
     dependencies = {name: {"status": "ok"} for name in ("mesh", "pqc", "control-plane")}
     return {"status_code": 200, "body": {"status": "ok", "version": "3.4.0", "dependencies": dependencies}}
+
+
+def surroundings():
+    """What the Kubernetes API says around the workload, and what its pods show from inside."""
+    service = {"name": "s", "ports": [{"name": "http", "port": 80}], "ready": list(REPLICAS)}
+    way = {
+        "name": "i", "class": "nginx", "host": "", "path": "/", "service": "s", "port": "http", "addresses": ["1.2.3.4"],
+    }  # fmt: skip
+    budget = {"name": "b", "seen": True, "allowed": 1, "expected": 3, "healthy": 3, "needed": 2}
+    scaler = {
+        "name": "h", "least": 3, "most": 10, "current": 3, "desired": 3,
+        "conditions": {"ScalingActive": ["True", "ValidMetricFound", ""]},
+    }  # fmt: skip
+    nodes = [
+        {"name": name, "exists": True, "cordoned": False, "conditions": {"Ready": ["True", ""]}} for name in ("n", "m")
+    ]
+    log = {"lines": 0, "bytes": 0, "cut": False, "bursts": {}}
+    for burst in load_system("x0tta6bl4", CHECKOUT).logs.bursts:
+        log["bursts"][burst.name] = {"count": 0, "samples": []}
+    certificate = {"file": "tls.crt", "subject": "CN=a", "from": 0.0, "until": 90 * 86400.0}
+    folder = {"folder": "/c", "missing": "", "files": ["tls.crt"], "certificates": [certificate], "broken": []}
+    return {
+        "events": [],
+        "nodes": {"total": 2, "nodes": nodes},
+        "quotas": [],
+        "autoscalers": [scaler],
+        "budgets": [budget],
+        "services": [service],
+        "ingresses": [way],
+        "logs": {"window_s": 5.0, "running": 3, "replicas": each(lambda _: log)},
+        "modules": {"a": {"modules": {"oqs": "", "liboqs": ""}, "algorithms": {"ML-KEM-768": ""}}},
+        "certificates": each(lambda _: folder),
+    }
 
 
 def alerting():
@@ -63,13 +101,28 @@ def alerting():
 
 def healthy():
     deployment = {
-        "name": "app", "namespace": "ns", "generation": 1, "observed_generation": 1, "revision": 1, "paused": False,
-        "images": ["i:1"], "wanted": 3, "replicas": 3, "updated": 3, "ready": 3, "available": 3, "conditions": [],
+        "name": "app", "namespace": "ns", "generation": 1, "observed_generation": 1, "revision": 2, "paused": False,
+        "images": ["i:1"], "wanted": 3, "replicas": 3, "updated": 3, "ready": 3, "available": 3,
+        "conditions": [{"type": "Progressing", "status": "True", "reason": "", "message": ""}],
+        "labels": {"app": "a"}, "containers": {"x0tta6bl4": "i:1"},
+        "strategy": {"type": "RollingUpdate", "max_surge": "25%", "max_unavailable": "25%"},
     }  # fmt: skip
     peers = {name: [{"name": p, "alive": True, "last_seen_s": 0.1} for p in REPLICAS if p != name] for name in REPLICAS}
     return {
         "deployment": deployment,
-        "replicasets": [],
+        "replicasets": [
+            {
+                "name": f"r{number}",
+                "revision": number,
+                "template_hash": f"h{number}",
+                "images": ["i:1"],
+                "build": f"b{number}",
+                "wanted": wanted,
+                "ready": wanted,
+                "created": 1.0,
+            }
+            for number, wanted in ((1, 0), (2, 3))
+        ],
         "pods": [pod(name) for name in REPLICAS],
         "health": each(health),
         "ingress_health": health("a"),
@@ -87,6 +140,7 @@ def healthy():
         "alertmanagers": ["http://alertmanager"],
         "silences": [],
         "notified": [],
+        **surroundings(),
         **alerting(),
         **{
             name: {"value": value, "per_replica": each(lambda _, v=value: v), "window_s": 5.0, "gaps": []}
