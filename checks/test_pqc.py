@@ -29,3 +29,30 @@ def test_the_status_says_what_the_wire_does(pqc_status, mesh_tls):
 @runbook("x0tta6bl4#pqc-handshake-failure", step=1)
 def test_no_handshake_fails(pqc_handshake_failures):
     assert_holds(pqc_handshake_failures)
+
+
+@runbook("x0tta6bl4#pqc-fallback", step=2)
+def test_every_replica_refuses_classical_clients(mesh_downgrade, facts):
+    """Asked by a client that offers classical groups and nothing else."""
+    judge.assert_downgrade_is_refused(mesh_downgrade, facts.pqc)
+
+
+@runbook("x0tta6bl4#pqc-handshake-failure", step=3)
+def test_no_replica_hides_a_fallback(pqc_status, mesh_downgrade):
+    judge.assert_no_fallback_is_hidden(pqc_status, mesh_downgrade)
+
+
+@runbook("x0tta6bl4#pqc-fallback", step=2)
+def test_every_replica_names_an_allowed_algorithm(pqc_status, facts):
+    judge.assert_algorithm_is_allowed(pqc_status, facts.pqc)
+
+
+@runbook("x0tta6bl4#pqc-handshake-failure", step=4)
+def test_no_certificate_on_the_wire_ends_soon(mesh_tls, facts, snapshot):
+    """The one that is shown, whatever lies in the folder."""
+    judge.assert_certificates_last(mesh_tls, facts.certificates, now=snapshot.taken_at)
+
+
+@runbook("x0tta6bl4#pqc-handshake-slow", step=1)
+def test_handshakes_are_fast(pqc_handshake_latency):
+    assert_holds(pqc_handshake_latency)

@@ -37,9 +37,18 @@ class Look:
 
 
 def look(
-    system: str, environment: str, select: str = "", *, folder: Path | None = None, allure: Path | None = None
+    system: str,
+    environment: str,
+    select: str = "",
+    *,
+    chain: bool = False,
+    folder: Path | None = None,
+    allure: Path | None = None,
 ) -> Look:
     """Take a snapshot and judge it by the checks that ``select`` (pytest's ``-k``) names; empty means all.
+
+    The checks of the chain from alert to people and rollback (marked ``chain``) only with ``chain``: a drill proves
+    that chain, and must find it broken by itself.
 
     Outputs go to ``folder`` (default: nowhere that lasts), Allure results to ``allure`` (default: none).
     A run that ends without a verdict is UNKNOWN with pytest's last line, never a pass.
@@ -50,6 +59,7 @@ def look(
         argv = [sys.executable, "-m", "pytest", *PLUGINS, "--rootdir", str(checks.parent), str(checks)]
         argv += ["--system", system, "--env", environment, "--run-dir", str(run)]
         argv += ["-k", select] if select else []
+        argv += [] if chain else ["-m", "not chain"]
         argv += ["-p", "allure_pytest", "--alluredir", str(allure)] if allure else []
         at = time.time()
         code, said = _run(argv, {**os.environ, "MUSTER_RUN": str(run)})

@@ -1,16 +1,20 @@
-"""The mesh as its replicas see it: enough peers, all alive, and everybody sees everybody."""
+"""The mesh as its replicas see it: enough peers, all alive, in one part, and everybody sees everybody."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from muster.errors import Unknown
 from muster.judge.claim import claim
+from muster.judge.graph import Graph
 from muster.judge.replicas import Body, Replicas
 from muster.judge.undeclared import declared
 from muster.system.model import Mesh
+from muster.system.units import duration
+from muster.verdict import SLOWarning
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,46 @@ def assert_enough_peers(mesh_peers: Replicas[MeshView], facts: Mesh | None) -> N
         dead = ", ".join(sorted(peer.name for peer in view.peers if not peer.alive))
         silent = f"; silent: {dead}" if dead else ""
         claim(enough, f"{replica} has {len(view.alive)} live mesh peers of at least {least}{silent}")
+
+
+def assert_every_peer_is_alive(mesh_peers: Replicas[MeshView], facts: Mesh | None) -> None:
+    """Nobody lists a peer that is silent, and "alive" means that it answered within the time of the facts."""
+    within_s = declared(facts, "how many mesh peers a replica needs").seen_within_s
+    for replica, view in mesh_peers.items():
+        for peer in view.peers:
+            last = "never answered" if peer.last_seen_s is None else f"last answered {_ago(peer.last_seen_s)}"
+            claim(peer.alive, f"{replica} lists {peer.name}, which is not alive: it {last}")
+            claim(peer.last_seen_s is not None, f"{replica} says that {peer.name} is alive, and that it never answered")
+            fresh = within_s is None or peer.last_seen_s is None or peer.last_seen_s <= within_s
+            limit = "" if within_s is None else f" (limit {duration(within_s)})"
+            claim(fresh, f"{replica} says that {peer.name} is alive, and that it {last}{limit}")
+
+
+def assert_no_partition(mesh_peers: Replicas[MeshView]) -> None:
+    """The graph of who sees whom, over every replica's own view, is in one part; links of one direction are named.
+
+    A replica whose view could not be read may still hold the parts together: then what is split stays UNKNOWN.
+    """
+    views, unread = {}, {}
+    for replica in mesh_peers:
+        try:
+            views[replica] = mesh_peers[replica].alive
+        except Unknown as reason:
+            unread[replica] = reason
+    graph = Graph(views, frozenset(unread))
+    one_way = ", ".join(f"{one} sees {other}, which does not see it" for one, other in graph.one_way[:3])
+    named = f"; one way only: {one_way}" if one_way else ""
+    parts = graph.parts
+    shown = " | ".join(", ".join(part[:5]) + (f" and {len(part) - 5} more" if len(part) > 5 else "") for part in parts)
+    claim(len(parts) < 2, f"the mesh is partitioned into {len(parts)} parts: {shown}{named}")
+    if unread:
+        raise next(iter(unread.values()))
+    if one_way:
+        warnings.warn(f"the mesh is whole, but {one_way}", SLOWarning, stacklevel=2)
+
+
+def _ago(seconds: float) -> str:
+    return f"{duration(round(seconds, 1))} ago"
 
 
 def assert_views_agree(mesh_peers: Replicas[MeshView]) -> None:

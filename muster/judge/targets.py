@@ -9,6 +9,10 @@ from typing import Any
 from muster.errors import Unknown
 from muster.judge.claim import claim
 from muster.judge.pods import Pod, staying
+from muster.system.units import duration
+
+MISSED_SCRAPES = 4  # so many may be missed, and
+SLACK_S = 1.0  # this much more, for a busy machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +25,8 @@ class Target:
     health: str
     last_error: str
     last_scrape: str
+    age_s: float | None = None  # of the last scrape, None before the first
+    interval_s: float | None = None  # between scrapes
 
 
 def targets(raw: list[Mapping[str, Any]]) -> tuple[Target, ...]:
@@ -36,6 +42,25 @@ def assert_all_up(targets: tuple[Target, ...]) -> None:
     for target in targets:
         if target.health != "up":
             raise Unknown(f"Prometheus has not scraped {target.pod or target.instance} yet")
+
+
+def assert_scrapes_are_fresh(targets: tuple[Target, ...]) -> None:
+    """Prometheus scrapes as often as it was told to: the last scrape is a few intervals old at most."""
+    for target in targets:
+        name = target.pod or target.instance
+        if target.age_s is None or target.interval_s is None:
+            raise Unknown(f"it is not known how old the last scrape of {name} is")
+        limit = MISSED_SCRAPES * target.interval_s + SLACK_S
+        late = f"Prometheus last scraped {name} {duration(round(target.age_s, 1))} ago"
+        claim(target.age_s <= limit, f"{late}, though its interval is {duration(target.interval_s)}")
+
+
+def assert_every_metric_is_present(series: Mapping[str, int]) -> None:
+    """Prometheus holds every metric that the SLOs stand on, with this environment's labels."""
+    if not series:
+        raise Unknown("the facts name no series, so there is nothing to look for")
+    missing = [name for name, number in series.items() if not number]
+    claim(not missing, f"Prometheus has no series {', '.join(missing)} here: every alert on it is silent")
 
 
 def assert_every_pod_is_scraped(targets: tuple[Target, ...], pods: tuple[Pod, ...]) -> None:

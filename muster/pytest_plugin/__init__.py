@@ -47,6 +47,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "runbook(anchor, step=0): the runbook section, <runbook>#<section>, that the check encodes"
     )
+    config.addinivalue_line(
+        "markers",
+        "chain: about the way from alert to people and rollback; a drill proves it, so its baseline leaves it out",
+    )
     run = config.pluginmanager.getplugin("muster-run")
     if run is not None:
         run.take_over_terminal()

@@ -10,6 +10,7 @@ from types import FrameType
 import pytest
 
 from muster.errors import MusterError, UsageError
+from muster.pytest_plugin.alerts import EachAlert
 from muster.pytest_plugin.run import ChecksRun
 from muster.pytest_plugin.subject import Subject, choose
 from muster.report import run_folder
@@ -27,6 +28,7 @@ def activate(config: pytest.Config, folder: Path) -> None:
         raise pytest.UsageError(str(error)) from None
     config.option.continue_on_collection_errors = True  # what cannot be loaded is UNKNOWN; the others are judged
     run = ChecksRun(config, folder, subject, out)
+    config.pluginmanager.register(EachAlert(subject.system), "muster-alerts")
     config.pluginmanager.register(run, "muster-run")
     if out is not None and config.pluginmanager.hasplugin("allure_pytest"):
         given = config.option.allure_report_dir
