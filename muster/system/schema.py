@@ -65,6 +65,13 @@ def _tidy(node: Any) -> None:
             _tidy(item)
     if not isinstance(node, dict):
         return
+    kinds = [kind for kind in node.get("anyOf", []) if kind != {"type": "null"}]
+    if len(kinds) < len(node.get("anyOf", [])):  # what is optional is left out, not written as null
+        node.pop("default", None)
+        node |= {"anyOf": kinds}
+    if len(kinds) == 1:
+        del node["anyOf"]
+        node |= kinds[0]
     if isinstance(node.get("title"), str):
         del node["title"]
     for word in ("gt", "ge", "lt", "le"):  # of a number that is written as text: pydantic's words, not JSON Schema's
@@ -74,13 +81,6 @@ def _tidy(node: Any) -> None:
         node["default"] = duration(node["default"])
     elif node.get("pattern") == pattern_of(Unit.RATIO) and isinstance(node.get("default"), float):
         node["default"] = f"{node['default'] * 100:g}%"
-    kinds = [kind for kind in node.get("anyOf", []) if kind != {"type": "null"}]
-    if len(kinds) < len(node.get("anyOf", [])):  # what is optional is left out, not written as null
-        node.pop("default", None)
-        node |= {"anyOf": kinds}
-    if len(kinds) == 1:
-        del node["anyOf"]
-        node |= kinds[0]
     for item in node.values():
         _tidy(item)
 
