@@ -33,6 +33,7 @@ def command(
     from aiohttp import web
 
     from muster.kube import Kube, load_access
+    from muster.release import Monitor
     from muster.responder.audit import Audit
     from muster.responder.engine import Responder
     from muster.responder.server import Server
@@ -48,6 +49,7 @@ def command(
     with (
         _listening(host, port) as listener,
         Kube(load_access(env.kubernetes.kubeconfig, env.kubernetes.context)) as kube,
+        Monitor(env) as monitor,
     ):
         address = "{}:{}".format(*listener.getsockname()[:2])
         logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
@@ -56,7 +58,9 @@ def command(
         try:
             # Nobody else can listen there, so whoever held a lock under this name is an earlier run of this one.
             me = f"{socket.gethostname()}/{address}"
-            responder = Responder(system=system, env=env, source=env.kubernetes, kube=kube, audit=audit, me=me)
+            responder = Responder(
+                system=system, env=env, source=env.kubernetes, kube=kube, monitor=monitor, audit=audit, me=me
+            )
             print(f"{system.name}/{env_name}: listening on http://{address}, acting at {kube.server}", flush=True)
             web.run_app(Server(responder, token).app(), sock=listener, print=None, access_log=None, shutdown_timeout=2)
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from muster.errors import MusterError, Unknown
 from muster.kube import Kube
@@ -19,6 +19,8 @@ from muster.workload import (
     is_terminating,
     read_workload,
     revision,
+    same_release,
+    template_of,
 )
 
 
@@ -72,20 +74,34 @@ def current(kube: Kube, env: Environment) -> Release:
 
 
 def previous(kube: Kube, env: Environment) -> Release | None:
-    """The release before the current one, as ``kubectl rollout undo`` would choose it; None when there is none."""
+    """The release before the current one; None when there is none.
+
+    As ``kubectl rollout undo`` would choose it, but past revisions that a restart made: they are the current release.
+    """
     return previous_of(look(kube, env), source_of(env).container)
 
 
 def current_of(seen: Workload, container: str) -> Release:
     """See :func:`current`."""
-    return release_of(seen, _current(seen), container)
+    now = release_of(seen, _current(seen), container)
+    births = [now.created, *(release_of(seen, rs, container).created for rs in _before(seen)[0])]
+    return replace(now, created=min(births))  # a restart does not make it younger; 0, not known, stays 0
 
 
 def previous_of(seen: Workload, container: str) -> Release | None:
     """See :func:`previous`; revisions are counted from the release asked for, not from the newest ReplicaSet."""
+    _, older = _before(seen)
+    return release_of(seen, older[-1], container) if older else None
+
+
+def _before(seen: Workload) -> tuple[list[Json], list[Json]]:
+    """Older revisions, oldest first: those that the current one is only a restart of, and those before them."""
     now = _current(seen)
     older = [rs for rs in seen.replicasets if 0 < revision(rs) < revision(now)]
-    return release_of(seen, older[-1], container) if older else None
+    restarts: list[Json] = []
+    while older and same_release(template_of(older[-1]), template_of(now)):
+        restarts.insert(0, older.pop())
+    return restarts, older
 
 
 def _current(seen: Workload) -> Json:

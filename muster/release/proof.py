@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from muster.errors import Unknown
 from muster.kube import Kube, KubeError
@@ -39,6 +39,7 @@ class Stage:
     digests: frozenset[str] = frozenset()
     replicas: int = 0
     if_never: Verdict = Verdict.FAIL
+    unchanged: bool = False  # the Deployment still asks for the bad release
 
 
 def judge(
@@ -61,9 +62,8 @@ def judge(
 
     now = seen.current
     if now is not None and hash_of(now) == bad.template_hash:
-        return _stage(
-            Verdict.FAIL, f"the rollback changed nothing: deployment {seen.name} still asks for revision {bad.revision}"
-        )
+        message = f"the rollback changed nothing: deployment {seen.name} still asks for revision {bad.revision}"
+        return replace(_stage(Verdict.FAIL, message), unchanged=True)
     if now is not None and hash_of(now) != target.template_hash:
         return _stage(
             Verdict.FAIL,
@@ -79,7 +79,7 @@ def judge(
     digests = [digest_of(pod, container) for pod in seen.serving()]
     if not all(digests):
         return _stage(None, f"a ready pod reports no image id for container {container}", if_never=Verdict.UNKNOWN)
-    verdict, message = _judge_digests(frozenset(digests), bad=bad, target=target, recorded=recorded)
+    verdict, message = judge_digests(frozenset(digests), bad=bad, target=target, recorded=recorded)
     return Stage(
         verdict=verdict,
         message=message,
@@ -102,10 +102,10 @@ def _lacks(seen: Workload, target: Release) -> str:
     return "" if ready == seen.wanted else f"{ready} of {seen.wanted} pods ready"
 
 
-def _judge_digests(
+def judge_digests(
     digests: frozenset[str], *, bad: Release, target: Release, recorded: frozenset[str]
 ) -> tuple[Verdict, str]:
-    """Every ready pod has the target's template; is it also the target's build?
+    """Every ready pod has the target's template; is it also the target's build? With what it is, in words.
 
     One image on both sides (a release that differs in configuration alone) has one digest on most clusters, so equal
     digests speak against the rollback only where the images differ or the record says otherwise.
@@ -137,23 +137,52 @@ def prove(
     timeout_s: float,
     tick: Callable[[Stage], None] | None = None,
     every_s: float = 0.1,
+    effect_within_s: float = 0.0,
 ) -> Proof:
     """Look until the rollback is proven or refuted, at most ``timeout_s`` seconds.
 
     ``tick`` is told every stage that could be read; what it raises ends the proof. Nothing is raised for what is seen:
-    not finished in time is FAIL with the last state, and what cannot be read is UNKNOWN.
+    not finished in time is FAIL with the last state, and what cannot be read is UNKNOWN. A rollback that was asked of
+    somebody else may take ``effect_within_s`` until the Deployment asks for another release.
     """
     started = time.monotonic()
     source = source_of(env)
     recorded: list[frozenset[str]] = []  # read once, as soon as it can be
-    stages: list[Stage] = []
 
     def _look() -> Stage:
-        stages.clear()
         if not recorded:
             known = read_known(kube, source.namespace, source.deployment)
             recorded.append(known[target.template_hash].digests if target.template_hash in known else frozenset())
         stage = judge(look(kube, env), bad=bad, target=target, container=source.container, recorded=recorded[0])
+        if stage.unchanged and time.monotonic() - started < effect_within_s:
+            return replace(stage, verdict=None)
+        return stage
+
+    def _praise(stage: Stage, took_s: float) -> str:
+        return (
+            f"revision {stage.revision} (was {target.revision}) serves on all {stage.replicas} replicas after "
+            f"{took_s:.1f}s, build {stage.message}"
+        )
+
+    return until_judged(_look, timeout_s=timeout_s, tick=tick, praise=_praise, target=target, every_s=every_s)
+
+
+def until_judged(
+    look_once: Callable[[], Stage],
+    *,
+    timeout_s: float,
+    tick: Callable[[Stage], None] | None,
+    praise: Callable[[Stage, float], str],
+    target: Release,
+    every_s: float = 0.1,
+) -> Proof:
+    """Look until a stage has a verdict, at most ``timeout_s`` seconds; ``praise`` makes the sentence of a PASS."""
+    started = time.monotonic()
+    stages: list[Stage] = []
+
+    def _look() -> Stage:
+        stages.clear()
+        stage = look_once()
         if tick is not None:
             tick(stage)
         stages.append(stage)
@@ -176,15 +205,9 @@ def prove(
         return Proof(verdict=verdict, message=message, revision=target.revision, digests=(), took_s=took_s)
     took_s = time.monotonic() - started
     assert stage.verdict is not None  # noqa: S101 - that is what was waited for
-    message = stage.message
-    if stage.verdict is Verdict.PASS:
-        message = (
-            f"revision {stage.revision} (was {target.revision}) serves on all {stage.replicas} replicas after "
-            f"{took_s:.1f}s, build {message}"
-        )
     return Proof(
         verdict=stage.verdict,
-        message=message,
+        message=praise(stage, took_s) if stage.verdict is Verdict.PASS else stage.message,
         revision=stage.revision or target.revision,
         digests=tuple(sorted(stage.digests)),
         took_s=took_s,

@@ -27,6 +27,7 @@ class Audit:
         self.path = path
         self._lock = threading.Lock()
         self._records: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self.ailment = ""  # why the last record could not be put on disk
         self.unreadable = 0  # lines of an earlier run that cannot be read (cut off by a crash)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +63,9 @@ class Audit:
                 self._file.flush()
                 os.fsync(self._file.fileno())
             except (OSError, ValueError) as error:
-                raise AuditError(f"the audit file {self.path} cannot be written: {error}") from error
+                self.ailment = f"the audit file {self.path} cannot be written: {error}"
+                raise AuditError(self.ailment) from error
+            self.ailment = ""
             self._records.append(record)
             return record
 

@@ -1,7 +1,6 @@
 """Whether to roll back: a table of reasons to refuse, each a pure function of the situation.
 
-A new reason (a freeze, so many a day, a baseline that suffers as much) is a field of :class:`Situation`, a function and
-a line in ``REASONS``.
+A new reason is a field of :class:`Situation`, a function and a line in ``REASONS``.
 """
 
 from __future__ import annotations
@@ -10,10 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from muster.release import Known, Release
+from muster.responder.compare import Comparison
 from muster.responder.lock import Last
 from muster.responder.webhook import Alert
 from muster.system import Environment, System
+from muster.system.units import duration
 
+DAY_S = 86400.0  # at true scale
 _CLOCK_MARGIN_S = 1.0  # timestamps of pods are whole seconds
 
 
@@ -31,6 +33,13 @@ class Situation:
     cool_down_s: float  # at this environment's time scale
     fault_began: float | None  # when the alert's condition began to hold; None when the alert is not one of the facts
     known: dict[str, Known]  # what is remembered of releases, by template hash
+    begun: tuple[float, ...] = ()  # when rollbacks were begun here
+    most_per_day: int = 1000
+    day_s: float = DAY_S  # at this environment's time scale
+    frozen: str = ""  # why nothing may be changed now, or ""
+    served_since: float = 0.0  # since when the current release serves users; 0: cannot be told
+    release_margin_s: float = float("inf")  # at this environment's time scale
+    comparison: Comparison | None = None  # None: not made yet
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,20 @@ def _cooling_down(now: Situation) -> str:
     )
 
 
+def _too_often(now: Situation) -> str:
+    today = [at for at in now.begun if now.now - at < now.day_s]
+    if len(today) < now.most_per_day:
+        return ""
+    return (
+        f"{len(today)} rollbacks were begun within {duration(round(now.day_s))}, and most_per_day is "
+        f"{now.most_per_day}: rolling back again and again heals nothing"
+    )
+
+
+def _frozen(now: Situation) -> str:
+    return now.frozen
+
+
 def _no_way_back(now: Situation) -> str:
     return now.obstacle
 
@@ -92,6 +115,24 @@ def _older_than_release(now: Situation) -> str:
     return f"the fault began {early_s:.0f}s before revision {now.current.revision} was released, so it is not its fault"
 
 
+def _served_well(now: Situation) -> str:
+    if now.fault_began is None or not now.served_since:
+        return ""
+    well_s = now.fault_began - now.served_since
+    if well_s <= now.release_margin_s:
+        return ""
+    return (
+        f"revision {now.current.revision} had served well for {duration(round(well_s))} when the fault began, and "
+        f"release_margin is {duration(round(now.release_margin_s, 3))} here: the release is not the cause"
+    )
+
+
+def _suffers_as_much(now: Situation) -> str:
+    if now.comparison is None or now.comparison.blames is not False:
+        return ""
+    return f"{now.comparison.message}: it is not this release's fault, and going back would not help"
+
+
 @dataclass(frozen=True)
 class _Reason:
     name: str
@@ -102,9 +143,13 @@ class _Reason:
 REASONS: tuple[_Reason, ...] = (
     _Reason("under way", _under_way, passing=True),
     _Reason("cool-down", _cooling_down, passing=True),
+    _Reason("too often", _too_often, passing=True),
+    _Reason("freeze", _frozen, passing=True),
     _Reason("no way back", _no_way_back),
     _Reason("previous was bad", _back_to_bad),
     _Reason("older than the release", _older_than_release),
+    _Reason("served well", _served_well),
+    _Reason("baseline suffers", _suffers_as_much, passing=True),
 )
 
 

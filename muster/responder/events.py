@@ -10,7 +10,18 @@ from typing import Literal
 from muster.kube import Kube
 from muster.system.model import KubernetesSource
 
-Reason = Literal["RolledBack", "RollbackRefused", "RollbackFailed"]
+Reason = Literal[
+    "RollingBack", "RolledBack", "RollbackRefused", "RollbackFailed", "SymptomGone", "SymptomStayed", "Escalated",
+    "RemedyProposed", "RemedyRefused", "RemedyStarted", "RemedyDone", "RemedyFailed",
+]  # fmt: skip
+_WELL: tuple[Reason, ...] = (
+    "RollingBack",
+    "RolledBack",
+    "SymptomGone",
+    "RemedyProposed",
+    "RemedyStarted",
+    "RemedyDone",
+)
 _LONGEST = 1024  # characters of a message; the API refuses more
 
 
@@ -29,7 +40,7 @@ def post_event(kube: Kube, source: KubernetesSource, reason: Reason, message: st
         },
         "reason": reason,
         "message": message if len(message) <= _LONGEST else message[: _LONGEST - 1] + "…",
-        "type": "Normal" if reason == "RolledBack" else "Warning",
+        "type": "Normal" if reason in _WELL else "Warning",
         "source": {"component": "muster-respond"},
         "firstTimestamp": now,
         "lastTimestamp": now,

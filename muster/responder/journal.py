@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from muster.kube import Kube, KubeError
-from muster.release import Proof, Stage
+from muster.release import Proof, Stage, Symptom
 from muster.responder.audit import Audit, AuditError
 from muster.responder.decide import Refusal
 from muster.responder.events import Reason, post_event
@@ -43,23 +43,27 @@ class Journal:
         )
 
     def refused(self, alert: Alert, no: Refusal, **data: Any) -> None:
-        """A decision not to roll back, with its Event."""
+        """A decision not to do what the alert asks for, with its Event."""
         self.decided(alert, "refuse", no.message, final=not no.passing, refusal=no.name, **data)
-        self._event("RollbackRefused", alert.name, no.message)
+        rollback = alert.action == "rollback"
+        self._event("RollbackRefused" if rollback else "RemedyRefused", alert.name, no.message)
+
+    def proposed(self, alert: Alert, reason: str, **data: Any) -> None:
+        """A remedy that people may carry out, with its Event; an alert that asks for none has no Event."""
+        self.decided(alert, "propose", reason, final=True, **data)
+        if "command" in data:
+            self._event("RemedyProposed", alert.name, reason)
 
     def resumed(self, intent: Intent) -> None:
         """An intent of an earlier run is taken up."""
-        self.note(intent, f"resumed: {intent.bad} goes back to {intent.target}")
+        self.note(intent, f"resumed: {_deed(intent)}")
 
     def started(self, intent: Intent) -> None:
-        """The API has accepted the undo."""
-        self._of(
-            Kind.ROLLBACK_STARTED,
-            intent,
-            f"{intent.bad} -> {intent.target}",
-            from_revision=intent.bad.revision,
-            to_revision=intent.target.revision,
-        )
+        """The rollback is begun: the API has accepted the undo, or the command runs."""
+        message = f"{intent.bad} -> {intent.target}"
+        revisions = {"from_revision": intent.bad.revision, "to_revision": intent.target.revision}
+        self._of(Kind.ROLLBACK_STARTED, intent, message, **revisions)
+        self._event("RollingBack", intent.alert, _deed(intent))
 
     def traffic_off(self, intent: Intent, stage: Stage) -> None:
         """No serving pod of the bad release is left; recorded once."""
@@ -80,14 +84,45 @@ class Journal:
         )
         self._event("RolledBack" if proof.verdict is Verdict.PASS else "RollbackFailed", intent.alert, proof.message)
 
+    def symptom(self, intent: Intent, symptom: Symptom) -> None:
+        """What became of the symptom after the proof, with its Event."""
+        self._of(
+            Kind.SYMPTOM_GONE,
+            intent,
+            symptom.message,
+            verdict=symptom.verdict.value,
+            value=symptom.value,
+            took_s=round(symptom.took_s, 3),
+        )
+        gone = symptom.verdict is Verdict.PASS
+        self._event("SymptomGone" if gone else "SymptomStayed", intent.alert, symptom.message)
+
+    def escalated(self, alert: str, key: str, message: str, **data: Any) -> None:
+        """People were paged (``delivered``), or could not be."""
+        self._note(Kind.ESCALATED, alert, message, key=key, **data)
+        self._event("Escalated", alert, message)
+
+    def remedy_started(self, intent: Intent, command: str) -> None:
+        """The API has accepted a restart or a scaling."""
+        self._of(Kind.REMEDY_STARTED, intent, command, remedy=intent.remedy, command=command)
+        self._event("RemedyStarted", intent.alert, command)
+
+    def remedy_proven(self, intent: Intent, verdict: Verdict, message: str) -> None:
+        """Whether a remedy took effect, with its Event."""
+        self._of(Kind.REMEDY_PROVEN, intent, message, verdict=verdict.value, remedy=intent.remedy)
+        self._event("RemedyDone" if verdict is Verdict.PASS else "RemedyFailed", intent.alert, message)
+
     def note(self, intent: Intent, message: str) -> None:
         """Anything else that whoever reads the audit should know."""
         self._of(Kind.NOTE, intent, message)
 
-    def outcome(self, intent: Intent) -> Verdict | None:
-        """The verdict that an earlier run recorded for this intent, if it had come so far. UNKNOWN is none."""
-        verdicts = [Verdict(record["data"]["verdict"]) for record in self._records(Kind.ROLLBACK_PROVEN, intent)]
-        return next((verdict for verdict in reversed(verdicts) if verdict is not Verdict.UNKNOWN), None)
+    def outcome(self, intent: Intent, kind: Kind) -> tuple[Verdict, str] | None:
+        """The verdict of that kind that an earlier run recorded for this intent, and its sentence. UNKNOWN is none."""
+        for record in reversed(list(self._records(kind, intent))):
+            verdict = Verdict(record["data"]["verdict"])
+            if verdict is not Verdict.UNKNOWN:
+                return verdict, str(record["message"])
+        return None
 
     def _records(self, kind: Kind, intent: Intent) -> Iterator[dict[str, Any]]:
         for record in self.audit.since(intent.decided_at):
@@ -109,3 +144,9 @@ class Journal:
             post_event(self.kube, self.source, reason, f"{alert}: {message}")
         except KubeError as error:
             _LOG.warning("no Kubernetes Event %s: %s", reason, error)
+
+
+def _deed(intent: Intent) -> str:
+    if intent.remedy:
+        return f"{intent.remedy} of {intent.bad.deployment}"
+    return f"{intent.bad} goes back to {intent.target}"

@@ -1,7 +1,8 @@
 """The lock of a rollback: a Lease per Deployment that also holds what is being done and what was done last.
 
 What must survive the responder is in the Lease's annotations: the intent (so that a crash between lock and proof is
-resumed by whoever comes next) and the last rollback (so that a restarted responder knows of the cool-down).
+resumed by whoever comes next), the last rollback and remedies (so that a restarted responder knows of their cool-down)
+and when rollbacks were begun (so that it can count those of a day).
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from muster.errors import MusterError
 from muster.kube import Kube, KubeError
@@ -20,6 +21,9 @@ from muster.workload import Json, epoch
 
 INTENT = "muster.dev/intent"
 LAST = "muster.dev/last-rollback"
+BEGUN = "muster.dev/rollbacks"
+REMEDIES = "muster.dev/last-remedies"
+_KEPT = 100  # moments of begun rollbacks
 DURATION_S = 15
 
 
@@ -29,13 +33,17 @@ class LockLostError(MusterError):
 
 @dataclass(frozen=True, kw_only=True)
 class Intent:
-    """A rollback that was decided, written before it is begun."""
+    """A rollback (or another remedy) that was decided, written before it is begun."""
 
     alert: str
     key: str
     bad: Release
     target: Release
     decided_at: float
+    remedy: str = ""  # restart, scale; empty for a rollback
+    replicas: int = 0  # of a scaling
+    begun: bool = False  # written by strategies that must not be begun twice
+    proven: bool = False  # what is left is to watch the symptom
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +65,8 @@ class LockState:
     intent: Intent | None
     last: Last | None
     lease: Json | None
+    begun: tuple[float, ...] = ()  # rollbacks, seconds since the epoch
+    remedied: dict[str, float] = field(default_factory=dict)  # remedy -> when it was last carried out
 
 
 class Lock:
@@ -85,7 +95,14 @@ class Lock:
             raise
         spec, notes = lease.get("spec") or {}, lease["metadata"].get("annotations") or {}
         holder = str(spec.get("holderIdentity") or "") if _expires_at(spec) >= time.time() else ""
-        return LockState(holder=holder, intent=_intent(notes.get(INTENT)), last=_last(notes.get(LAST)), lease=lease)
+        return LockState(
+            holder=holder,
+            intent=_intent(notes.get(INTENT)),
+            last=_last(notes.get(LAST)),
+            lease=lease,
+            begun=_moments(notes),
+            remedied={name: at for name, at in _json(notes.get(REMEDIES), {}).items() if isinstance(at, int | float)},
+        )
 
     def others(self, state: LockState) -> str:
         """Who else holds it; empty when it is free, expired or ours."""
@@ -111,6 +128,13 @@ class Lock:
         }
         self._write({**lease, "metadata": {**lease["metadata"], "annotations": notes}, "spec": spec})
 
+    def mark(self, intent: Intent) -> None:
+        """Write what became of the intent into the lock that is held. Raises LockLostError."""
+        if self._held is None:
+            raise LockLostError(f"the lock {self._name} is not held")
+        notes = {**(self._held["metadata"].get("annotations") or {}), INTENT: json.dumps(_plain(intent))}
+        self._change({"renewTime": _now()}, notes)
+
     def renew(self) -> None:
         """Renew what is held when a third of its time is over. Raises LockLostError when it is not ours any more."""
         if self._held is None:
@@ -118,13 +142,20 @@ class Lock:
         if time.monotonic() - self._renewed_at > DURATION_S / 3:
             self._change({"renewTime": _now()}, self._held["metadata"].get("annotations") or {})
 
-    def release(self, last: Last | None) -> None:
-        """Give the lock up, its intent done; ``last`` is remembered for the cool-down. Does nothing when not held."""
+    def release(self, last: Last | None, *, remedied: tuple[str, float] | None = None) -> None:
+        """Give the lock up, its intent done. Does nothing when not held.
+
+        ``last`` (a rollback) and ``remedied`` (another remedy and when) are remembered for their cool-downs.
+        """
         if self._held is None:
             return
         notes = {key: value for key, value in self._held["metadata"]["annotations"].items() if key != INTENT}
         if last is not None:
+            begun = {*_moments(notes), round(last.at, 3)}
             notes[LAST] = json.dumps(asdict(last))
+            notes[BEGUN] = json.dumps(sorted(begun)[-_KEPT:])
+        if remedied is not None:
+            notes[REMEDIES] = json.dumps({**_json(notes.get(REMEDIES), {}), remedied[0]: remedied[1]})
         self._change({"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _now()}, notes)
         self._held = None
 
@@ -187,6 +218,22 @@ def _intent(text: str | None) -> Intent | None:
             plain[side] = Release(**{**given, "digests": frozenset(given["digests"]), "images": tuple(given["images"])})
         return Intent(**plain)
     return None
+
+
+_Shape = TypeVar("_Shape", list[Any], dict[str, Any])
+
+
+def _json(text: str | None, empty: _Shape) -> _Shape:
+    """The JSON of an annotation when it is of that shape; what somebody else wrote there is nothing."""
+    with contextlib.suppress(ValueError):
+        value = json.loads(text or "")
+        if isinstance(value, type(empty)):
+            return value
+    return empty
+
+
+def _moments(notes: dict[str, str]) -> tuple[float, ...]:
+    return tuple(at for at in _json(notes.get(BEGUN), []) if isinstance(at, int | float))
 
 
 def _last(text: str | None) -> Last | None:

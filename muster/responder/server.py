@@ -16,12 +16,14 @@ from aiohttp import web
 from muster.errors import MusterError
 from muster.responder.audit import AuditError
 from muster.responder.engine import Responder
+from muster.responder.metrics import exposition
 from muster.responder.webhook import Alert, MalformedError, from_record, parse
 from muster.timeline import Kind
 
 _LOG = logging.getLogger("muster.responder")
 BODY_LIMIT = 1024 * 1024  # bytes
 _PENDING_LIMIT = 64  # alerts being decided; beyond it Alertmanager is told to come again
+_PULSE_EVERY_S = 2.0
 _RESUME_EVERY_S = 2.0
 _OBSERVE_EVERY_S = 10.0
 _CATCH_UP_S = 900.0  # alerts received but not decided before a crash are taken up when they are younger
@@ -38,6 +40,7 @@ class Server:
         self._pending: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._work = ThreadPoolExecutor(4, thread_name_prefix="respond")
+        self._nerve = ThreadPoolExecutor(1, thread_name_prefix="pulse")
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="audit")
         self._stopping = asyncio.Event()
 
@@ -45,7 +48,12 @@ class Server:
         """The aiohttp application."""
         app = web.Application(client_max_size=BODY_LIMIT, middlewares=[_errors_in_a_sentence])
         app.add_routes(
-            [web.post("/alerts", self._alerts), web.get("/audit", self._audit), web.get("/healthz", self._healthz)]
+            [
+                web.post("/alerts", self._alerts),
+                web.get("/audit", self._audit),
+                web.get("/healthz", self._healthz),
+                web.get("/metrics", self._metrics),
+            ]
         )
         app.on_startup.append(self._start)
         app.on_shutdown.append(self._shutdown)
@@ -88,8 +96,30 @@ class Server:
         return web.json_response({"schema": "muster/audit/v1", "records": records})
 
     async def _healthz(self, request: web.Request) -> web.Response:
+        """200 when the responder could act now, otherwise 503 with the reason in a sentence."""
         responder = self._responder
-        return web.json_response({"status": "ok", "system": responder.system.name, "environment": responder.env.name})
+        ailment = responder.pulse.ailment() or responder.audit.ailment
+        unheard = len(responder.escalation.pending)
+        if not ailment and unheard:
+            ailment = f"{unheard} failed rollbacks that Alertmanager has not taken: nobody was paged"
+        told = {
+            "status": "failing" if ailment else "ok",
+            "reason": ailment,
+            "system": responder.system.name,
+            "environment": responder.env.name,
+            "lock": responder.pulse.lock(),
+        }
+        return web.json_response(told, status=503 if ailment else 200)
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        responder = self._responder
+        text = exposition(
+            responder.audit.since(0),
+            silent_s=responder.pulse.silent_s,
+            held=bool(responder.pulse.lock()["holder"]),
+            undelivered=len(responder.escalation.pending),
+        )
+        return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     def _authorize(self, request: web.Request) -> None:
         given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
@@ -134,6 +164,7 @@ class Server:
         for alert in self._undecided():
             self._pending.add(alert.key)
             self._spawn(self._decide(alert))
+        self._spawn(self._feel())
         self._spawn(self._watch())
 
     def _undecided(self) -> list[Alert]:
@@ -154,22 +185,42 @@ class Server:
                     self._final.add(key)
         return [alert for key, alert in open_alerts.items() if key not in self._final]
 
+    async def _feel(self) -> None:
+        """Feel the API's pulse, whatever is under way, and deliver what could not be delivered."""
+        responder = self._responder
+
+        async def _once() -> None:
+            await self._in(self._nerve, responder.pulse.take)
+            await self._in(self._nerve, responder.escalation.retry)
+
+        await self._every(_PULSE_EVERY_S, _once)
+
     async def _watch(self) -> None:
-        """Take up what crashed responders left, and remember which builds serve, until told to stop."""
+        """Take up what crashed responders left, and remember which builds serve."""
         loop = asyncio.get_running_loop()
-        trouble, observe_at = "", loop.time()
+        observe_at = loop.time()
+
+        async def _once() -> None:
+            nonlocal observe_at
+            await self._in(self._work, self._responder.resume)
+            if loop.time() >= observe_at and await self._in(self._work, self._responder.observe):
+                observe_at = loop.time() + _OBSERVE_EVERY_S
+
+        await self._every(_RESUME_EVERY_S, _once)
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Do it again and again until told to stop; a new trouble is logged once."""
+        trouble = ""
         while not self._stopping.is_set():
             try:
-                await self._in(self._work, self._responder.resume)
-                if loop.time() >= observe_at and await self._in(self._work, self._responder.observe):
-                    observe_at = loop.time() + _OBSERVE_EVERY_S
+                await work()
                 trouble = ""
             except MusterError as error:
                 if str(error) != trouble:
                     trouble = str(error)
-                    _LOG.warning("%s; trying again every %gs", trouble, _RESUME_EVERY_S)
+                    _LOG.warning("%s; trying again every %gs", trouble, seconds)
             try:
-                await asyncio.wait_for(self._stopping.wait(), _RESUME_EVERY_S)
+                await asyncio.wait_for(self._stopping.wait(), seconds)
             except TimeoutError:
                 continue
 
@@ -179,6 +230,7 @@ class Server:
         self._stopping.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._work.shutdown()
+        self._nerve.shutdown()
         self._disk.shutdown()
 
 

@@ -1,12 +1,15 @@
 """A real API stand-in with its controllers as processes; the tests play the kubelet. One per worker."""
 
 import hashlib
+import http.server
 import json
 import os
 import socket
 import subprocess
 import sys
 import threading
+import time
+import urllib.parse
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,6 +76,60 @@ def kube(api):
     """A session with that API."""
     with Kube(load_access(api)) as kube:
         yield kube
+
+
+class Monitoring:
+    """Prometheus' instant queries and Alertmanager's intake: what the test says they hold, and what was posted.
+
+    ``tells(query, at)`` gives the one value of a query, None for no samples. An unknown route is a 404.
+    """
+
+    def __init__(self):
+        self.tells = lambda _query, _at: 0.0  # nobody suffers
+        self.asked, self.posted, self.takes = [], [], True
+        monitoring = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                url = urllib.parse.urlsplit(self.path)
+                given = {key: values[0] for key, values in urllib.parse.parse_qs(url.query).items()}
+                if url.path != "/api/v1/query":
+                    return self._say(404, {})
+                at = float(given["time"]) if "time" in given else None
+                monitoring.asked.append((given["query"], at))
+                value = monitoring.tells(given["query"], at)
+                result = [] if value is None else [{"metric": {}, "value": [time.time(), str(value)]}]
+                return self._say(200, {"status": "success", "data": {"resultType": "vector", "result": result}})
+
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if self.path != "/api/v2/alerts" or not monitoring.takes:
+                    return self._say(503 if self.path == "/api/v2/alerts" else 404, {})
+                monitoring.posted += body
+                return self._say(200, {})
+
+            def _say(self, status, body):
+                text = json.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *words):
+                """Quiet."""
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+
+    def end(self):
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)
 
 
 class Kubelet(threading.Thread):
@@ -150,6 +207,7 @@ def _open_shop(api, kube, folder):
     kubelet = Kubelet(api, namespace)
     kubelet.start()
     shop = Shop(api, kube, namespace, kubelet, folder)
+    shop.monitoring = Monitoring()
     try:
         shop.write_facts()
         shop.create()
@@ -157,6 +215,7 @@ def _open_shop(api, kube, folder):
     finally:
         kubelet.ended.set()
         kubelet.join(10)
+        shop.monitoring.end()
         kube.delete(shop.path)
 
 
@@ -184,6 +243,9 @@ class Shop:
                 "kubernetes": kubernetes,
                 "rollback": {"timeout": "60s", "cool_down": "20m"},
                 "guard": {"namespaces": [self.namespace], "max_pods": 3},
+                "metric_selector": 'app="web"',
+                "prometheus": self.monitoring.url,
+                "alertmanager": self.monitoring.url,
                 **changes,
             }
         }

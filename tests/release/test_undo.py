@@ -3,6 +3,7 @@
 import pytest
 
 from muster.release import RollbackRefused, current_of, obstacle, patch_for, previous_of
+from muster.workload import epoch
 
 
 def test_patch_is_the_previous_template_without_the_controllers_label(world):
@@ -35,10 +36,29 @@ def test_first_release_has_no_way_back(world):
     assert "no previous revision" in obstacle(world.release("only", 1).see(), None)
 
 
-def test_restart_of_the_same_build_is_no_way_back(world):
-    """A rollout restart makes a revision that differs in an annotation alone: undoing it changes nothing."""
+def test_restart_of_the_first_release_has_no_way_back(world):
+    """A rollout restart makes a revision; going back to the one before it would change nothing."""
     seen = world.release("a", 1).release("b", 2, annotations={"kubectl.kubernetes.io/restartedAt": "now"}).see()
+    assert previous_of(seen, "web") is None
+    assert "no previous revision" in obstacle(seen, None)
+
+
+def test_previous_revision_with_the_same_pods_is_no_way_back(world):
+    """It differs in an annotation alone: undoing it changes nothing."""
+    seen = world.release("a", 1).release("b", 2, annotations={"released-by": "somebody"}).see()
     assert "would change nothing" in obstacle(seen, previous_of(seen, "web"))
+
+
+def test_restart_of_a_bad_release_is_undone_past(world):
+    """The runbook restarts first: that must not take the way back away, nor make the release look younger."""
+    world.release("good", 1).release("bad", 2, "shop/web:2")
+    for revision, moment in ((3, "now"), (4, "later")):
+        notes = {"kubectl.kubernetes.io/restartedAt": moment}
+        world.release(f"bad-{moment}", revision, "shop/web:2", annotations=notes)
+    seen = world.see()
+    assert previous_of(seen, "web").template_hash == "good"
+    assert current_of(seen, "web").revision == 4
+    assert current_of(seen, "web").created == epoch("2026-11-21T05:00:02Z")
 
 
 def test_paused_deployment_cannot_be_undone(world):

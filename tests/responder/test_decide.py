@@ -3,16 +3,22 @@
 import pytest
 
 from muster.release import Known
+from muster.responder.compare import Comparison
 from muster.responder.decide import REASONS, fault_began, misdirected, refusal
 from muster.responder.lock import Last
 
 LAST = Last(at=995.0, alert="A", from_revision=2, to_revision=1, verdict="PASS")
+AS_BAD = Comparison(blames=False, message="error_ratio is 15% with the release and 15% at 2 pods of another release")
 REFUSED = {
     "under way": {"lock_holder": "other/127.0.0.1:9"},
     "cool-down": {"last": LAST},
+    "too often": {"begun": (900.0, 950.0, 990.0), "most_per_day": 3, "day_s": 200.0},
+    "freeze": {"frozen": "changes are frozen until 2026-12-28T08:00:00Z: the weekend"},
     "no way back": {"obstacle": "deployment web has no previous revision to roll back to", "previous": None},
     "previous was bad": {"known": {"good": Known(1, frozenset(), rolled_back_at=5.0)}},
     "older than the release": {"fault_began": 100.0},
+    "served well": {"served_since": 200.0, "release_margin_s": 99.0},
+    "baseline suffers": {"comparison": AS_BAD},
 }
 
 
@@ -72,3 +78,32 @@ def test_alert_of_another_system_or_environment_is_misdirected(system, make_env,
     assert misdirected(alert(), system, env) == ""
     assert "production" in misdirected(alert(environment="production"), system, env)
     assert "bank" in misdirected(alert(system="bank"), system, env)
+
+
+def test_rollbacks_of_another_day_do_not_count(situation):
+    """So many within a day, not so many ever; and none allowed means none."""
+    begun = {"begun": (100.0, 150.0, 990.0), "day_s": 200.0}
+    assert refusal(situation(most_per_day=2, **begun)) is None
+    assert refusal(situation(most_per_day=1, **begun)).name == "too often"
+    assert refusal(situation(most_per_day=0)).name == "too often"
+
+
+def test_release_that_served_well_for_less_than_the_margin_may_be_the_cause(situation):
+    """To the second; a release of which that is not known has no alibi."""
+    assert refusal(situation(served_since=800.0, release_margin_s=100.0)) is None
+    no = refusal(situation(served_since=799.0, release_margin_s=100.0))
+    assert no.name == "served well"
+    assert "1m41s" in no.message
+    assert refusal(situation(served_since=0.0, release_margin_s=1.0)) is None
+
+
+@pytest.mark.parametrize("blames", [True, None])
+def test_comparison_that_blames_the_release_or_nobody_is_no_refusal(situation, blames):
+    """The trigger is explicit: what cannot be compared does not stop it."""
+    assert refusal(situation(comparison=Comparison(blames=blames, message="as it is"))) is None
+
+
+def test_what_may_pass_leaves_the_alert_open(situation):
+    """A freeze ends, a day ends, and a baseline may recover while the release does not."""
+    for name in ("too often", "freeze", "baseline suffers"):
+        assert refusal(situation(**REFUSED[name])).passing

@@ -5,6 +5,7 @@ import socket
 import pytest
 
 from muster.kube import Access, Kube
+from muster.release import Monitor
 from muster.responder import engine
 from muster.responder.audit import Audit
 from muster.responder.engine import Responder
@@ -17,8 +18,10 @@ def responder(system, make_env, tmp_path):
         taken.bind(("127.0.0.1", 0))
         server = f"https://127.0.0.1:{taken.getsockname()[1]}"
         env, audit = make_env(), Audit(tmp_path / "audit.jsonl")
-        with Kube(Access(server, {}, verify=True)) as kube:
-            yield Responder(system=system, env=env, source=env.kubernetes, kube=kube, audit=audit, me="me")
+        with Kube(Access(server, {}, verify=True)) as kube, Monitor(env) as monitor:
+            yield Responder(
+                system=system, env=env, source=env.kubernetes, kube=kube, monitor=monitor, audit=audit, me="me"
+            )
         audit.close()
 
 

@@ -1,0 +1,103 @@
+"""What releases are judged by besides their pods: Prometheus is asked, and Alertmanager told, each within a bound."""
+
+from __future__ import annotations
+
+import math
+import ssl
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from muster.errors import MusterError, Unknown
+from muster.system import Environment
+
+
+class UndeliveredError(MusterError):
+    """Alertmanager did not take an alert."""
+
+
+class Monitor:
+    """One environment's Prometheus and Alertmanager. Safe to use from several threads."""
+
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        self._http = httpx.Client(verify=_trust(env), trust_env=False, follow_redirects=False, timeout=5.0)
+
+    def value(self, query: str, *, at: float | None = None, timeout_s: float) -> float:
+        """The one finite value of an instant query, now or at ``at`` (seconds since the epoch).
+
+        Raises :class:`~muster.errors.Unknown` for anything else: no Prometheus, no answer in time, no samples, 0/0.
+        """
+        if not self._env.prometheus:
+            raise Unknown(f"environment {self._env.name} declares no Prometheus")
+        base = self._env.prometheus.rstrip("/")
+        asked = {"query": query, **({} if at is None else {"time": f"{at:.3f}"})}
+        try:
+            answer = self._http.get(
+                f"{base}/api/v1/query", params=asked, timeout=timeout_s, headers=self._token("prometheus")
+            )
+            body = answer.json()
+            result = body["data"]["result"]
+            values = [float(result[1])] if body["data"]["resultType"] == "scalar" else [_value(one) for one in result]
+        except httpx.HTTPError as error:
+            raise Unknown(f"{base} did not answer: {str(error) or type(error).__name__}") from None
+        except (ValueError, KeyError, TypeError, IndexError):
+            raise Unknown(f"{base} answered {answer.status_code} and no result") from None
+        if len(values) != 1:
+            raise Unknown(f"{base} has no samples of it" if not values else f"{base} gives {len(values)} values of it")
+        if not math.isfinite(values[0]):
+            raise Unknown(f"there was no traffic to tell it from ({base} says {values[0]})")
+        return values[0]
+
+    def raise_alert(self, alert: dict[str, Any], *, timeout_s: float = 2.0) -> None:
+        """Post one alert to Alertmanager's API. Raises :class:`UndeliveredError`."""
+        base = self._env.alertmanager.rstrip("/")
+        if not base:
+            raise UndeliveredError(f"environment {self._env.name} declares no Alertmanager")
+        try:
+            answer = self._http.post(
+                f"{base}/api/v2/alerts", json=[alert], timeout=timeout_s, headers=self._token("alertmanager")
+            )
+        except httpx.HTTPError as error:
+            raise UndeliveredError(f"{base} did not answer: {str(error) or type(error).__name__}") from None
+        if answer.status_code != httpx.codes.OK:
+            raise UndeliveredError(f"{base} answered {answer.status_code}")
+
+    def _token(self, source: str) -> dict[str, str]:
+        """The bearer token of a source, read at each request: one that was renewed is used."""
+        file = dict(self._env.token_files).get(source)  # type: ignore[call-overload]
+        if not file:
+            return {}
+        try:
+            return {"Authorization": f"Bearer {Path(file).read_text(encoding='ascii').strip()}"}
+        except (OSError, ValueError) as error:
+            raise Unknown(f"token file {file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _value(sample: Any) -> float:
+    return float(sample["value"][1])
+
+
+def _trust(env: Environment) -> ssl.SSLContext | bool:
+    """The system's own authorities and the environment's; plain HTTP needs none, and building one takes 20 ms."""
+    if not any(url.startswith("https:") for url in (env.prometheus, env.alertmanager)):
+        return False
+    trust = ssl.create_default_context()
+    if env.ca_file:
+        try:
+            trust.load_verify_locations(env.ca_file)
+        except OSError as error:
+            reason = error.strerror or "it holds no certificate"
+            raise MusterError(f"ca_file {env.ca_file} cannot be used: {reason}") from None
+    return trust

@@ -1,0 +1,197 @@
+"""The course of what was decided: begun, proven, the symptom watched; what fails is escalated. It can be resumed.
+
+Each stage is on record before the next begins. A crash costs the stage it happened in, and that stage can be repeated.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, replace
+
+from muster.errors import Unknown
+from muster.kube import KubeError
+from muster.release import (
+    CommandError,
+    Proof,
+    RollbackRefused,
+    Stage,
+    Symptom,
+    apply_remedy,
+    command_for,
+    prove_remedy,
+    watch,
+)
+from muster.responder.errors import StoppedError
+from muster.responder.escalate import Escalation
+from muster.responder.journal import Journal
+from muster.responder.lock import Intent, Last, Lock, LockLostError
+from muster.responder.strategy import Strategy, World
+from muster.system.rollback import Remedy
+from muster.timeline import Kind
+from muster.verdict import Verdict
+
+_GIVE_UP_S = 900.0  # an intent older than this is not taken up any more: people have long been paged
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """Carries an intent out, holding the lock that it is written in."""
+
+    world: World
+    strategy: Strategy
+    lock: Lock
+    journal: Journal
+    escalation: Escalation
+    stop: threading.Event
+
+    def run(self, intent: Intent) -> None:
+        """To the end, or as far as it can be now: what cannot be finished stays in the Lease for a successor."""
+        try:
+            if intent.remedy:
+                self._remedy(intent)
+            else:
+                self._rollback(intent)
+        except (StoppedError, LockLostError) as error:
+            self.journal.note(intent, f"left to whoever comes next: {error}")
+
+    # -- rollback -------------------------------------------------------------------------------------------------
+
+    def _rollback(self, intent: Intent) -> None:
+        proven = self.journal.outcome(intent, Kind.ROLLBACK_PROVEN)
+        if proven is None and intent.proven:  # by a responder whose audit is another one
+            proven = Verdict.PASS, f"{intent.target} was proven to serve"
+        if proven is None:
+            proof = self._begin_and_prove(intent)
+            if proof.verdict is Verdict.UNKNOWN and time.time() - intent.decided_at > _GIVE_UP_S:
+                proof = _no_proof(intent, Verdict.FAIL, f"given up after {_GIVE_UP_S:g}s: {proof.message}")
+            self.journal.proven(intent, proof)
+            proven = proof.verdict, proof.message
+            if proof.verdict is Verdict.PASS:
+                self._mark(replace(intent, proven=True))
+        verdict, message = proven
+        if verdict is Verdict.PASS:
+            verdict, message = self._symptom(intent)
+        elif verdict is Verdict.UNKNOWN:
+            self.escalation.page(intent.alert, intent.key, f"whether the rollback worked is not known: {message}")
+            return
+        if verdict is not Verdict.PASS:
+            self.escalation.page(intent.alert, intent.key, message)
+        self._finish(intent, verdict)
+
+    def _begin_and_prove(self, intent: Intent) -> Proof:
+        try:
+            return self._begin(intent) or self._prove(intent)
+        except CommandError as error:
+            return _no_proof(intent, Verdict.FAIL, str(error))
+        except (KubeError, Unknown) as error:
+            refused = isinstance(error, KubeError) and 400 <= error.status < 500 and error.status not in (408, 409, 429)
+            return _no_proof(intent, Verdict.FAIL if refused else Verdict.UNKNOWN, str(error))
+
+    def _begin(self, intent: Intent) -> Proof | None:
+        """Begin it, unless an earlier run has; the FAIL when it is refused now, else None."""
+        if self.strategy.once:
+            if intent.begun:
+                return None
+            intent = replace(intent, begun=True)
+            self.lock.mark(intent)
+            self.journal.started(intent)
+        try:
+            self.strategy.roll_back(intent.bad, intent.target, self._alive)
+        except RollbackRefused as error:
+            if self.strategy.look().current.template_hash == intent.target.template_hash:
+                return None  # begun before the crash
+            return _no_proof(intent, Verdict.FAIL, str(error))
+        if not self.strategy.once:
+            self.journal.started(intent)
+        return None
+
+    def _prove(self, intent: Intent) -> Proof:
+        off = False
+
+        def _tick(stage: Stage) -> None:
+            nonlocal off
+            if stage.traffic_off and not off:
+                off = True
+                self.journal.traffic_off(intent, stage)
+            self._alive()
+
+        return self.strategy.prove(intent.bad, intent.target, _tick)
+
+    def _symptom(self, intent: Intent) -> tuple[Verdict, str]:
+        seen = self.journal.outcome(intent, Kind.SYMPTOM_GONE)
+        if seen is not None:
+            return seen
+        world = self.world
+        symptom: Symptom = watch(world.monitor, world.system, world.env, intent.alert, tick=self._alive_somehow)
+        self.journal.symptom(intent, symptom)
+        return symptom.verdict, symptom.message
+
+    def _finish(self, intent: Intent, verdict: Verdict) -> None:
+        """Remember the bad release and give the lock up. When that fails, a successor does it."""
+        last = Last(
+            at=intent.decided_at,
+            alert=intent.alert,
+            from_revision=intent.bad.revision,
+            to_revision=intent.target.revision,
+            verdict=verdict.value,
+        )
+        try:
+            self.strategy.remember(intent.bad, intent.decided_at)
+        except KubeError as error:
+            self.journal.note(intent, f"{intent.bad} is not remembered as rolled back: {error}")
+        self._give_up_lock(intent, last=last)
+
+    # -- restart, scale -------------------------------------------------------------------------------------------
+
+    def _remedy(self, intent: Intent) -> None:
+        world, remedy = self.world, _remedy_of(intent)
+        if self.journal.outcome(intent, Kind.REMEDY_PROVEN) is None:
+            try:
+                apply_remedy(world.kube, world.env, remedy, at=intent.decided_at, replicas=intent.replicas)
+                self.journal.remedy_started(intent, command_for(world.system, world.env, remedy))
+                done = prove_remedy(world.kube, world.env, remedy, replicas=intent.replicas, tick=self._alive_somehow)
+                verdict, message = done.verdict, done.message
+            except KubeError as error:
+                verdict, message = Verdict.FAIL, str(error)
+            self.journal.remedy_proven(intent, verdict, message)
+        self._give_up_lock(intent, remedied=(intent.remedy, intent.decided_at))
+
+    # -- the lock -------------------------------------------------------------------------------------------------
+
+    def _alive(self) -> None:
+        """Still wanted, and still the holder. Raises StoppedError, LockLostError, KubeError."""
+        if self.stop.is_set():
+            raise StoppedError("the responder was stopped")
+        self.lock.renew()
+
+    def _alive_somehow(self) -> None:
+        """As :meth:`_alive`; an API that does not answer for a moment is no reason to stop looking."""
+        try:
+            self._alive()
+        except KubeError as error:
+            if error.status and error.status < 500:
+                raise LockLostError(str(error)) from error
+
+    def _mark(self, intent: Intent) -> None:
+        """Write how far it is come, for a successor; one that cannot read it repeats the stage."""
+        try:
+            self.lock.mark(intent)
+        except KubeError as error:
+            self.journal.note(intent, f"the lock does not say yet that it is proven: {error}")
+
+    def _give_up_lock(
+        self, intent: Intent, *, last: Last | None = None, remedied: tuple[str, float] | None = None
+    ) -> None:
+        try:
+            self.lock.release(last, remedied=remedied)
+        except (KubeError, LockLostError) as error:
+            self.journal.note(intent, f"the lock could not be given up yet: {error}")
+
+
+def _remedy_of(intent: Intent) -> Remedy:
+    return "scale" if intent.remedy == "scale" else "restart"
+
+
+def _no_proof(intent: Intent, verdict: Verdict, message: str) -> Proof:
+    return Proof(verdict=verdict, message=message, revision=intent.bad.revision, digests=(), took_s=0.0)
