@@ -1,4 +1,7 @@
-"""The sink's servers: ``POST /v2/enqueue``, ``/slack/NAME``, ``/webhook/NAME``, ``GET /inbox``, ``/healthz``; SMTP."""
+"""The sink's servers: ``POST /v2/enqueue``, ``/slack/NAME``, ``/webhook/NAME``, ``GET /inbox``, ``/healthz``; SMTP.
+
+And ``/grafana``, which receives nothing: it is here because one process more would cost memory for three pages.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from lab.sink import pagerduty, slack, webhook
+from lab.sink.grafana import Grafana
 from lab.sink.inbox import Inbox
 
 LARGEST_BODY = 512 * 1024  # PagerDuty's own limit
@@ -36,6 +40,7 @@ class Sink:
                 web.post("/webhook/{name}", self.webhook),
                 web.get("/inbox", self.inbox),
                 web.get("/healthz", self.healthz),
+                *Grafana(self._state / "config" / "dashboards").routes("/grafana"),
             ]
         )
         if self._smtp_port is not None:

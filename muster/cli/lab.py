@@ -40,7 +40,7 @@ _state = click.option(
 
 
 def boot(system: str, state: Path, say: Say) -> dict[str, str]:
-    """Bring the lab up with the system's rules, routes and responder; return its endpoints.
+    """Bring the lab up with the system's rules, routes, dashboards and responder; return its endpoints.
 
     Raises :class:`MusterError` in one sentence; then nothing is left running.
     """
@@ -53,7 +53,10 @@ def boot(system: str, state: Path, say: Say) -> dict[str, str]:
         plan = daemon.plan(state)
         if not daemon.is_up(state):
             environment = load_environment(facts, ENVIRONMENT, endpoints=plan)
-            rules.write(facts, environment, Path(plan["state"]) / "config")
+            config = Path(plan["state"]) / "config"
+            rules.write(facts, environment, config)
+            if facts.dashboards:
+                rules.write(facts, environment, config / "dashboards", ("grafana",))
             _audit(plan).unlink(missing_ok=True)  # decisions about an earlier world
         return daemon.up(state, _responder(system, plan), say)
 
