@@ -49,6 +49,10 @@ bench: setup ## Measure smoke, drill and set-up times for docs/benchmarks.md (wa
 bench-lab: setup ## Measure the lab for docs/benchmarks.md (wants an idle machine)
 	@$(bin)/python benchmarks/bench_lab.py
 
+.PHONY: bench-load
+bench-load: setup ## Measure the load generator for docs/benchmarks.md (wants an idle machine)
+	@$(bin)/python benchmarks/bench_clients.py
+
 .PHONY: rules
 rules: .venv/.ready ## Write deploy/rules/ and deploy/dashboards/ from the facts: rules, routes, promtool cases, panels
 	@$(bin)/muster rules $(SYSTEM) --env staging --out deploy/rules

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from locust.env import Environment
 
 sys.path.insert(0, str(Path(__file__).parent))
 from figures import Figures
-from lean.user import LeanUser, check_host
+from lean.user import LeanUser, check_host, endpoints
 
 
 @events.init_command_line_parser.add_listener
@@ -34,6 +35,14 @@ def watch(environment: Environment, **_: Any) -> None:
     path = getattr(environment.parsed_options, "figures", "")
     if path:
         Figures(environment, Path(path))
+
+
+@events.quitting.add_listener
+def tell(environment: Environment, **_: Any) -> None:
+    """What the statistics do not show."""
+    for endpoint in endpoints(environment):
+        if resent := endpoint.counters.resent:
+            logging.warning("%d requests were sent once more: %s closed kept connections", resent, endpoint.where)
 
 
 class Caller(LeanUser):

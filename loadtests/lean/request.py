@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_module
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import RequestRefused
@@ -32,7 +32,7 @@ class Prepared:
     method: str
     path: str
     name: str
-    data: bytes
+    data: bytes = field(repr=False)  # there may be a token in it
     expect: frozenset[int]
     resendable: bool
     bodiless: bool

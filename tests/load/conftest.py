@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +14,10 @@ import pytest
 
 from muster.system.environment import Environment, Guard
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "loadtests"))  # as Locust does it for its locustfile
+sys.path[:0] = [
+    str(Path(__file__).parents[2] / "loadtests"),
+    str(Path(__file__).parent),
+]  # as Locust does it; hostile.py
 
 
 @pytest.fixture
@@ -59,3 +64,20 @@ def env_at():
         return Environment(name="test", description="a test", http=url, guard=Guard(allow_load=allow_load))
 
     return make
+
+
+@pytest.fixture(scope="module")
+def drive():
+    """``drive(url, *requests, **endpoint)`` -> outcomes, connected, resent; see ``lean_driver.py``."""
+    argv = [sys.executable, str(Path(__file__).with_name("lean_driver.py"))]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+        def order(url, *requests, **endpoint):
+            order = {"url": url, "requests": list(requests) or [{}], **endpoint}
+            process.stdin.write(json.dumps(order) + "\n")
+            process.stdin.flush()
+            return json.loads(process.stdout.readline())
+
+        yield order
+        process.stdin.close()
+        assert process.wait(10) == 0
