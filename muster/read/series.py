@@ -10,7 +10,7 @@ import httpx
 
 from muster.read.failures import ReadError, explain
 from muster.read.prometheus import query as ask
-from muster.system.promql import selector_of
+from muster.system.promql import fill, selector_of
 from muster.system.selectors import Selector, selectors
 
 if TYPE_CHECKING:
@@ -84,17 +84,30 @@ async def read_panels(session: Session, dashboards: dict[str, Any]) -> list[dict
         for panel in dashboard["panels"]
         for query in panel["queries"]
     ]
-    return list(await asyncio.gather(*(_panel(session, panel) for panel in panels)))
+    asked = _indicators(session)
+    return list(await asyncio.gather(*(_panel(session, panel, asked) for panel in panels)))
 
 
-async def _panel(session: Session, panel: dict[str, Any]) -> dict[str, Any]:
+async def _panel(session: Session, panel: dict[str, Any], asked: frozenset[str]) -> dict[str, Any]:
+    text = panel["query"]
     try:
-        samples = await ask(session, f"count({panel['query']})")
+        # What an indicator asks anyway is asked once; of anything else only the number of series is fetched.
+        samples = await ask(session, text if text in asked else f"count({text})")
     except (ReadError, httpx.HTTPError, OSError) as error:  # typed, and kept: one query says nothing about the others
         failure = explain(error, session.environment.prometheus, session.deadline_s)
         assert failure is not None  # noqa: S101 - all of these are failures to read
         return {**panel, "failure": {"kind": failure.kind.value, "message": failure.message}}
-    return {**panel, "series": int(samples[0][1]) if samples else 0}
+    return {**panel, "series": len(samples) if text in asked else int(samples[0][1]) if samples else 0}
+
+
+def _indicators(session: Session) -> frozenset[str]:
+    """The queries of the indicators as they are asked here."""
+    return frozenset(
+        fill(text, session.environment, slo.window)
+        for slo in session.system.slo.values()
+        for text in (slo.query, slo.per_replica)
+        if text
+    )
 
 
 async def _count(session: Session, wanted: Sequence[str]) -> dict[str, int]:
