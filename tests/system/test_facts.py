@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
-from muster.system import load_system
+from muster.system import load_environment, load_system
+from muster.system.environment import Environment
 from muster.system.model import LEVELS
 from muster.system.references import walk
 
@@ -98,6 +100,39 @@ def test_decisions_named_as_sources_exist(system):
 
 def as_list(source):
     return [source] if isinstance(source, str) else source
+
+
+OF_THE_LAB = {"embedded", "endpoints_file", "time_scale"}
+OF_THE_LOADER = {"name", "base_dir"}
+
+
+def test_the_example_to_copy_is_valid_and_complete(system, monkeypatch):
+    """Every key that an environment may have stands in it, used or in a comment, and the whole can be loaded."""
+    for name in ("URL", "PROMETHEUS", "ALERTMANAGER", "RESPONDER"):
+        monkeypatch.delenv(f"X0TTA6BL4_{name}", raising=False)
+    staging = load_environment(system, "staging", ROOT)
+    assert set(staging.contacts) == set(system.contacts)
+    assert (staging.time_scale, staging.guard.max_pods, staging.guard.namespaces) == (1, 0, [])
+    text = (ROOT / "systems/x0tta6bl4.yaml").read_text().partition("\n  staging:\n")[2]
+    shown = set(re.findall(r"^    (?:# )?(\w+):", text, flags=re.MULTILINE))
+    known = {field.alias or name for name, field in Environment.model_fields.items()}
+    assert shown | OF_THE_LAB | OF_THE_LOADER == known
+
+
+def test_what_the_example_has_in_comments_is_valid_too(system):
+    """Whoever takes away the comment sign gets a file that loads."""
+    lines = (ROOT / "systems/x0tta6bl4.yaml").read_text().partition("\n  staging:\n")[2].splitlines()
+    whole = "\n".join(re.sub(r"^( +)# (?=( *- \{)|( *\w+:( |$)))", r"\1", line) for line in lines)
+    section = yaml.safe_load(whole)
+    section["rollback"] |= {"canary": None, "command": None}  # alternatives of each other
+    section["kubernetes"]["kubeconfig"] = "~/.kube/config"
+    environment = Environment.model_validate({**section, "name": "staging"})
+    assert environment.freeze
+    assert environment.outages["prometheus"].workload
+    for strategy, other in (("canary", "command"), ("command", "canary")):
+        chosen = {**yaml.safe_load(whole)["rollback"], "strategy": strategy}
+        chosen.pop(other)
+        assert Environment.model_validate({**section, "rollback": chosen}).rollback.strategy == strategy
 
 
 def test_no_secret_stands_in_the_file():

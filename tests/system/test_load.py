@@ -7,7 +7,7 @@ import time
 import pytest
 
 from muster.errors import UsageError
-from muster.system import load_system
+from muster.system import load_environment, load_system
 
 
 def test_an_unknown_system_offers_the_known_ones(small):
@@ -44,11 +44,11 @@ def test_a_name_cannot_leave_the_folder(small):
         ),
         (
             "tell: [on-call]\n    runbook", "tell: [cto]\n    runbook",
-            "systems/small.yaml:21: alerts.TooManyErrors.tell: 'cto' is not one of contacts",
+            "systems/small.yaml:21: alerts.TooManyErrors.tell: 'cto' is not one of contacts; known: on-call",
         ),
         (
             "slo: errors", "slo: error",
-            "systems/small.yaml:18: alerts.TooManyErrors.slo: there is no slo 'error'",
+            "systems/small.yaml:18: alerts.TooManyErrors.slo: there is no slo 'error'; did you mean 'errors'? known: ",
         ),
         (
             "level: critical", "level: rollback",
@@ -86,6 +86,43 @@ def test_a_name_cannot_leave_the_folder(small):
             "name: small", "name: large",
             "systems/small.yaml:2: name: found 'large', expected 'small', as the file is called",
         ),
+        (
+            "    critical: {above: 5%,", "    warning: {above: 6%, source: guide}\n    critical: {above: 5%,",
+            "systems/small.yaml:15: slo.errors.critical: expected it at > 6% (warning) or beyond",
+        ),
+        (
+            "sum(rate(e[{window}]))", "sum(rate(e{{selector}}[{window}]))",
+            "systems/small.yaml:9: slo.errors.series: the query reads e, whose absence shows only when it is listed",
+        ),
+        (
+            "slo:\n", "owner: nobody\nslo:\n",
+            "systems/small.yaml:8: owner: 'nobody' is not one of contacts; known: on-call",
+        ),
+        (
+            "slo:\n", "escalation:\n  - {of: critcal, after: 15m, to: on-call, source: guide}\nslo:\n",
+            "systems/small.yaml:9: escalation.0.of: there is no severity, SEV or alert 'critcal'; did you mean ",
+        ),
+        (
+            "slo:\n", "escalation:\n  - {of: critical, after: 15, to: on-call, source: guide}\nslo:\n",
+            "systems/small.yaml:9: escalation.0.after: 15 is not a quantity in seconds; write it like 200ms or 5m",
+        ),
+        (
+            "slo:\n", "dashboards:\n  - {uid: x, title: X, slo: [eror], source: guide}\nslo:\n",
+            "systems/small.yaml:9: dashboards.0.slo: there is no slo 'eror'; did you mean 'errors'?",
+        ),
+        (
+            "slo:\n",
+            "logs:\n  window: 5m\n  bursts: [{name: x, pattern: (, most: 9, runbook: guide#x, source: guide}]\nslo:\n",
+            "systems/small.yaml:10: logs.bursts.0.pattern: '(' is not a regular expression: ",
+        ),
+        (
+            "slo:\n", "certificates: {folder: /c, warn_before: 1d, fail_before: 2d, source: guide}\nslo:\n",
+            "systems/small.yaml:8: certificates.fail_before: expected a warning earlier than the failure",
+        ),
+        (
+            "slo:\n", "pods: {restart_window: 9m, most_restarts: 3,scale_to: 9, scale_up_to: 7, source: guide}\nslo:\n",
+            "systems/small.yaml:8: pods.scale_to: expected least_replicas <= scale_to <= scale_up_to",
+        ),
         ("slo:\n", "slo: [\n", "systems/small.yaml:"),
         ("title: A small system", "title: &x *y", "systems/small.yaml:3: not YAML: "),
     ],
@@ -109,6 +146,54 @@ def test_sources_must_name_a_declared_document(small):
     )
     with pytest.raises(UsageError, match=r"slo.errors.critical.source: 'gude / errors' does not begin with one of the"):
         load_system("small", root)
+
+
+KEY = "tr0ub4dor-and-3"
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        (f"token: {KEY}", "environments.own.token"),
+        (f"contacts: {{on-call: {{kind: webhook, url: 'http://h', password: {KEY}}}}}", "contacts.on-call.password"),
+        (
+            f"contacts: {{on-call: {{kind: pagerduty, url: 'http://h', routing_key: {KEY}}}}}",
+            "contacts.on-call.routing_key",
+        ),
+        (f"alertmanager: https://muster:{KEY}@alerts.example", "environments.own.alertmanager"),
+        (f"http: 'http://${{X_USER:-me}}:{KEY}@example/'", "environments.own.http"),
+        (f"responder: '-----BEGIN PRIVATE KEY-----{KEY}'", "environments.own.responder"),
+        (
+            f"contacts: {{on-call: {{kind: slack, to: '#x', secret_file: 'https://hooks.slack.com/services/{KEY}'}}}}",
+            "contacts.on-call.secret_file",
+        ),
+    ],
+)
+def test_a_secret_in_the_file_is_refused_and_not_repeated(small, line, place):
+    """Whatever environment is asked for: the file is committed with all of them."""
+    root = small(("    description: Somewhere else\n", f"    description: Somewhere else\n    {line}\n"))
+    with pytest.raises(UsageError) as caught:
+        load_system("small", root)
+    said = str(caught.value)
+    assert said.startswith("systems/small.yaml:")
+    assert place in said
+    assert "must not stand in" in said
+    assert KEY not in said
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "responder_token_file: /run/secrets/token",
+        "alertmanager: https://muster:${ALERTS_PASSWORD:-}@alerts.example",
+        "prometheus: http://[::1]:9090",
+    ],
+)
+def test_files_and_variables_may_be_named(small, line):
+    """What is read from elsewhere when it is needed is no part of the file."""
+    old = "    prometheus: ${SMALL_PROMETHEUS:-http://127.0.0.1:9090}\n"
+    system = load_system("small", small((old, f"    {line}\n")))
+    assert load_environment(system, "own")
 
 
 @pytest.mark.parametrize("content", [b"", b"- a\n", b"\xff\xfe\x00", b"text"])
