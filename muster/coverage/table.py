@@ -18,6 +18,7 @@ from muster.system.model import Environment, System
 from muster.verdict import Verdict, worst
 
 SCHEMA = "muster/coverage/v1"
+EVERY_ALERT = "alert"  # the argument of a check that is asked of every alert
 NEEDED = ("rule", "check", "experiment")  # of an alert
 
 
@@ -116,7 +117,8 @@ class _Table:
         entries = {name: (alert.runbook, alert.slo) for name, alert in self._system.alerts.items()}
         entries[self._system.no_data.alert] = (self._system.no_data.runbook, "")
         for name, (anchor, slo) in entries.items():
-            checks = {check.name for check in self._checks if check.anchor == anchor or slo in check.readings}
+            about = {slo, EVERY_ALERT} - {""}
+            checks = {check.name for check in self._checks if check.anchor == anchor or about & check.readings}
             experiments = {one.name for one in self._experiments if one.alert == name}
             has = {"rule": name in rules, "check": bool(checks), "experiment": bool(experiments)}
             missing = tuple(what for what in NEEDED if not has[what])

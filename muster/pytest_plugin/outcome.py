@@ -31,6 +31,27 @@ def classify(report: pytest.TestReport, call: pytest.CallInfo[Any], warned: str)
     return (Verdict.WARN, warned) if warned else (Verdict.PASS, "")
 
 
+def speak_plainly(item: pytest.Item) -> None:
+    """Where a check says its sentence, the sentence is what is shown, not a traceback through the judges.
+
+    Pytest parses the source of every frame for one, about 20 ms a check: with Prometheus down that is the whole run
+    again. A check that broke in another way keeps its traceback.
+    """
+    as_pytest = item._repr_failure_py  # noqa: SLF001 - failures in set-up go by it, those of the check itself too
+    file, line, _ = item.location
+    where = f"{file}:{(line or 0) + 1}"
+
+    def represent(excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        from muster.errors import MusterError
+
+        if isinstance(excinfo.value, AssertionError | MusterError) and str(excinfo.value):
+            return f"{excinfo.value}\n({where})"
+        return as_pytest(excinfo, style)
+
+    item._repr_failure_py = represent  # type: ignore[method-assign]  # noqa: SLF001
+    item.repr_failure = represent  # type: ignore[method-assign]
+
+
 def finding_of(
     item: pytest.Item, system: System, *, anchor: str, verdict: Verdict, message: str, breach: Breach | None = None
 ) -> Finding:

@@ -15,7 +15,7 @@ import pytest
 from muster.judge import Breach, Undeclared, view
 from muster.pytest_plugin.evidence import Evidence
 from muster.pytest_plugin.expected import EXPECTED_RULES
-from muster.pytest_plugin.outcome import check_name, classify, collection_finding, finding_of
+from muster.pytest_plugin.outcome import check_name, classify, collection_finding, finding_of, speak_plainly
 from muster.pytest_plugin.subject import Subject
 from muster.pytest_plugin.taking import take_for
 from muster.pytest_plugin.terminal import ChecksReporter
@@ -106,9 +106,10 @@ class ChecksRun:
             self._findings[finding.check] = finding
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Give each check its Allure title, labels and links."""
-        if self.evidence is not None:
-            for item in items:
+        """Give each check its words, and its Allure title, labels and links."""
+        for item in items:
+            speak_plainly(item)
+            if self.evidence is not None:
                 self.evidence.label(item, _anchor(item))
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:

@@ -128,6 +128,8 @@ def _secret_files(value: Any) -> Iterator[str]:
         for key, item in value.items():
             if isinstance(item, str) and item and str(key).endswith(("secret_file", "token_file", "password_file")):
                 yield item
+            elif str(key).endswith("token_files") and isinstance(item, dict):
+                yield from map(str, item.values())
             elif key == "token_files":
                 yield from item.values()
             else:

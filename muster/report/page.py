@@ -16,7 +16,8 @@ h1 { font-size: 1.5rem; margin: .4em 0 } h2 { font-size: 1.15rem; margin: 2.2em 
 h2:target { background: linear-gradient(90deg, color-mix(in srgb, var(--link) 18%, transparent), transparent) }
 a { color: var(--link) } .aside { font-size: .8rem; font-weight: 400; margin-left: .6em }
 table { border-collapse: collapse; width: 100% } table.coverage { table-layout: fixed }
-th { text-align: left; color: var(--soft); font-weight: 500; font-size: .85rem } th, td { padding: .45rem .7rem; border-bottom: 1px solid var(--line);
+th { text-align: left; color: var(--soft); font-weight: 500; font-size: .85rem }
+th, td { padding: .45rem .7rem; border-bottom: 1px solid var(--line);
   vertical-align: top; overflow-wrap: anywhere }
 col.what { width: 48% } col.by { width: 21% } col.verdict { width: 10% }
 code { font: .88em ui-monospace, monospace; background: var(--shade); border-radius: 4px; padding: .08em .3em }

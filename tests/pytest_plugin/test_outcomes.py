@@ -178,3 +178,15 @@ def test_without_the_facts_rules_silence_is_unknown(checks, write_snapshot, read
     code, summary, _ = checks("-k", "test_alerting and not tells")
     assert (code, set(verdicts(summary).values())) == (6, {"UNKNOWN"})
     assert len(summary["findings"]) == 4
+
+
+def test_a_sentence_is_shown_as_such_and_what_broke_keeps_its_traceback(checks, write_snapshot, readings, project):
+    """With -v: no traceback through the judges for a claim that is false, all of it for a check that crashed."""
+    readings["error_ratio"]["value"] = 0.15
+    write_snapshot(readings)
+    (project / "checks" / "test_broken.py").write_text("def test_x(health):\n    raise KeyError('oops')\n")
+    _, _, output = checks("-v", "-k", "few_requests_fail or broken")
+    assert "error_ratio 15% > 10%" in output
+    assert "(checks/test_errors.py:" in output
+    assert "def assert_holds" not in output
+    assert "raise KeyError('oops')" in output
