@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, InvalidOperation
+
 from muster.errors import Unknown
 
+# Decimal, because 950m is 0.95 of a core, and not a hair more: it is compared with thresholds.
 _SUFFIXES = {
-    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50, "Ei": 2.0**60,
-    "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
-}  # fmt: skip
+    **{suffix: Decimal(1024**power) for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)},
+    **{suffix: Decimal(10) ** power for suffix, power in (("n", -9), ("u", -6), ("m", -3), ("k", 3))},
+    **{suffix: Decimal(10) ** power for suffix, power in (("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18))},
+}
 
 
 def amount(text: object) -> float:
@@ -15,9 +19,12 @@ def amount(text: object) -> float:
     written = str(text)
     suffix = next((known for known in _SUFFIXES if written.endswith(known)), "")
     try:
-        return float(written.removesuffix(suffix)) * _SUFFIXES.get(suffix, 1.0)
-    except ValueError:
-        raise Unknown(f"{written!r} is not a Kubernetes quantity") from None
+        number = Decimal(written.removesuffix(suffix))
+    except InvalidOperation:
+        number = Decimal("nan")
+    if not number.is_finite():
+        raise Unknown(f"{written!r} is not a Kubernetes quantity")
+    return float(number * _SUFFIXES.get(suffix, Decimal(1)))
 
 
 def show(value: float, resource: str) -> str:
