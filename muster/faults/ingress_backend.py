@@ -81,14 +81,14 @@ def heal(kube: Kube, env: Environment, entry: Entry) -> str:
         if error.status == 404:
             return f"ingress {name} is gone"
         raise
-    _await_answer(env, lambda status: 0 < status < 500, f"ingress {name} did not serve users again", 60.0)
+    _await_answer(env, lambda status: status < 400, f"ingress {name} did not serve users again", 60.0)
     return f"ingress {name} leads to {', '.join(sorted(set(backends.values())))} again"
 
 
 def confirm(kube: Kube, env: Environment, entry: Entry, *, timeout_s: float = 30.0) -> float:
     """Wait until a user is not served any more; returns when that was seen, in seconds since the epoch."""
     guard.same_cluster(entry, env, kube)
-    _await_answer(env, lambda status: status >= 500 or status == 404, f"{entry.target} still served users", timeout_s)
+    _await_answer(env, lambda status: status >= 400, f"{entry.target} still served users", timeout_s)
     return time.time()
 
 

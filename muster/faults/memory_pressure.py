@@ -8,7 +8,7 @@ from muster.faults.chaos_mesh import NEEDS, heal
 from muster.faults.intent import Intent
 from muster.faults.ledger import Entry
 from muster.faults.victims import aim
-from muster.judge.pods import memory_bytes
+from muster.judge.quantity import amount
 from muster.kube import Kube
 from muster.system import Environment
 from muster.workload import Json
@@ -53,5 +53,5 @@ def _limit(pod: Json, container: str) -> float:
     for each in pod["spec"]["containers"]:
         if each["name"] == container:
             text = ((each.get("resources") or {}).get("limits") or {}).get("memory")
-            return memory_bytes(text) if text else 0.0
+            return amount(text) if text else 0.0
     return 0.0

@@ -123,7 +123,7 @@ def test_heal_refuses_another_cluster(shop, ledger):
 def test_killed_pods_are_gone_and_replaced(shop, ledger, how_many, count):
     """Exactly those chosen; heal waits until the Deployment is whole again."""
     names = {pod["metadata"]["name"] for pod in shop.look().serving()}
-    entry = pod_kill.inject(ledger, shop.kube, shop.env, system="x0tta6bl4", how_many=how_many)
+    entry = pod_kill.inject(ledger, shop.kube, shop.env, system="x0tta6bl4", how_many=how_many, last_replica=True)
     pod_kill.confirm(shop.kube, shop.env, entry)
     (result,) = heal(ledger, shop.kube, shop.env)
     assert result.ok, result.message

@@ -5,10 +5,12 @@ import random
 import pytest
 
 from muster.errors import MusterError, UsageError
-from muster.faults import Refused
+from muster.faults import Refused, faults, plan
 from muster.faults.bad_release import with_changes
-from muster.faults.pod_kill import choose
-from muster.faults.registry import faults
+from muster.faults.guard import allow_nodes, allow_share
+from muster.faults.victims import choose
+from muster.system.environment import Environment
+from muster.system.guard import Guard, Outage
 
 READY = [{"metadata": {"name": name}} for name in "abc"]
 TEMPLATE = {
@@ -24,11 +26,47 @@ def test_so_many_pods_are_chosen(how_many, count):
     assert len({pod["metadata"]["name"] for pod in chosen}) == count
 
 
-@pytest.mark.parametrize("how_many", ["3", "100%"])
-def test_last_ready_pod_is_taken_only_by_the_word_all(how_many):
-    """A number that happens to be all of them is refused."""
-    with pytest.raises(Refused, match="say all"):
-        choose(READY, how_many, random.SystemRandom())
+def _env(**guard):
+    return Environment(name="here", description="", guard=Guard(**guard))
+
+
+def test_last_ready_pod_is_taken_only_if_the_experiment_says_so():
+    """However many they are: who serves the users then is its author's answer to give."""
+    with pytest.raises(Refused, match="last_replica: true"):
+        allow_share(_env(), touched=3, ready=3, last_replica=False)
+    with pytest.raises(Refused, match="last_replica: true"):
+        allow_share(_env(), touched=1, ready=1, last_replica=False)
+    allow_share(_env(), touched=3, ready=3, last_replica=True)
+    allow_share(_env(), touched=2, ready=3, last_replica=False)
+
+
+def test_share_of_the_pods_is_the_environments_to_limit():
+    """Whatever the experiment says of the last replica."""
+    with pytest.raises(Refused, match="50% of the ready pods at most, not on 2 of 3"):
+        allow_share(_env(max_share="50%"), touched=2, ready=3, last_replica=True)
+    allow_share(_env(max_share="50%"), touched=1, ready=3, last_replica=False)
+
+
+def test_nodes_are_touched_only_where_the_environment_says_so():
+    """A cordon concerns everybody's pods."""
+    with pytest.raises(Refused, match=r"guard\.nodes"):
+        allow_nodes(_env())
+    allow_nodes(_env(nodes=True))
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "either stop and start, or a workload"),
+        ({"stop": ["a"]}, "both stop and start"),
+        ({"stop": ["a"], "start": ["b"], "workload": "monitoring/deployment/p"}, "either stop and start"),
+        ({"workload": "monitoring/p"}, "pattern"),
+    ],
+)
+def test_outage_has_exactly_one_way(fields, words):
+    """And its undo: what can be stopped must be startable."""
+    with pytest.raises(ValueError, match=words):
+        Outage(**fields)
 
 
 @pytest.mark.parametrize("how_many", ["0", "4", "some", "-1", "0%", "200%"])
@@ -67,5 +105,16 @@ def test_unknown_container_is_a_sentence():
 
 def test_faults_are_found_by_walking_the_package():
     """One file each; its name is its kind."""
-    assert set(faults()) >= {"bad_release", "pod_kill"}
-    assert all(kind == fault.KIND and "kubernetes" in fault.NEEDS for kind, fault in faults().items())
+    assert set(faults()) >= {"bad_release", "pod_kill", "network_delay", "node_drain", "outage"}
+    for kind, fault in faults().items():
+        assert fault.__name__ == f"muster.faults.{kind}"
+        assert "kubernetes" in fault.NEEDS
+        assert all(callable(getattr(fault, name)) for name in ("intend", "confirm", "heal"))
+
+
+def test_unknown_faults_and_arguments_are_refused_before_anything_is_asked():
+    """In a sentence that names what there is."""
+    with pytest.raises(UsageError, match=r"no fault 'earthquake' .known: .*pod_kill"):
+        plan("earthquake", None, _env())
+    with pytest.raises(UsageError, match=r"fault pod_kill: .*'how_much'"):
+        plan("pod_kill", None, _env(), how_much="one")
