@@ -42,7 +42,9 @@ def tell(environment: Environment, **_: Any) -> None:
     """What the statistics do not show."""
     for endpoint in endpoints(environment):
         if resent := endpoint.counters.resent:
-            logging.warning("%d requests were sent once more: %s closed kept connections", resent, endpoint.where)
+            logging.getLogger(__name__).warning(
+                "%d requests were sent once more: %s closed kept connections", resent, endpoint.where
+            )
 
 
 class Caller(LeanUser):

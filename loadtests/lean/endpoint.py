@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import gevent
 from gevent import socket as gevent_socket
+from gevent.lock import Semaphore
 
 from .errors import NameNotResolved, RequestRefused
 from .request import Prepared
@@ -44,7 +45,8 @@ class Endpoint:
     answer_timeout_s: float
     counters: Counters = field(default_factory=Counters)
     _addresses: list[tuple[int, Any]] = field(default_factory=list)
-    _resolved_at: float = -ADDRESSES_KEPT_S
+    _resolved_at: float = 0.0
+    _resolving: Semaphore = field(default_factory=Semaphore)
 
     @classmethod
     def at(
@@ -94,22 +96,29 @@ class Endpoint:
         Raises:
             NameNotResolved: There is none, or DNS does not answer within the time for connecting.
         """
-        if self._addresses and time.monotonic() - self._resolved_at < ADDRESSES_KEPT_S:
+        if self._known():
             return self._addresses
         if literal := _literal(self.host, self.port):
             self._addresses, self._resolved_at = [literal], float("inf")
             return self._addresses
+        patience = gevent.Timeout(self.connect_timeout_s)
         try:
-            with gevent.Timeout(self.connect_timeout_s):
-                found = gevent_socket.getaddrinfo(self.host, self.port, 0, socket.SOCK_STREAM)
+            with patience, self._resolving:  # one asks, the others wait for its answer
+                if not self._known():
+                    found = gevent_socket.getaddrinfo(self.host, self.port, 0, socket.SOCK_STREAM)
+                    self._addresses = [(family, address) for family, _, _, _, address in found]
+                    self._resolved_at = time.monotonic()
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise NameNotResolved(f"the name {self.host} cannot be resolved: {reason}") from error
         except gevent.Timeout as error:
+            if error is not patience:
+                raise
             raise NameNotResolved(f"DNS did not answer for {self.host} within {self.connect_timeout_s:g} s") from error
-        self._addresses = [(family, address) for family, _, _, _, address in found]
-        self._resolved_at = time.monotonic()
         return self._addresses
+
+    def _known(self) -> bool:
+        return bool(self._addresses) and time.monotonic() - self._resolved_at < ADDRESSES_KEPT_S
 
 
 def _literal(host: str, port: int) -> tuple[int, Any] | None:

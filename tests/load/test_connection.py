@@ -193,6 +193,14 @@ def test_a_listener_that_does_not_accept_is_a_connect_timeout(drive):
     assert "within 0.3 s" in result["outcomes"][0]["sentence"]
 
 
+def test_the_next_address_is_tried(drive):
+    """A name may stand for several addresses (``localhost`` often for ::1 first): one that listens is enough."""
+    with Hostile([READ, OK, READ, OK]) as server:
+        result = drive(server.url.replace("127.0.0.1", "localhost"), {}, {})
+    assert errors_of(result) == [None, None]
+    assert b"\r\nHost: localhost:%d\r\n" % server.port in server.requests[0] + b"\r\n"
+
+
 def test_a_name_that_does_not_exist(drive):
     """DNS failures name the host."""
     result = drive("http://no-such-host.invalid:80", connect_timeout_s=5)

@@ -114,7 +114,7 @@ def cut(data, points):
 CUTS = st.lists(st.integers(0, 10_000), max_size=8)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(sent_answers(), CUTS)
 def test_valid_answers_are_read_as_sent_and_as_httpx_reads_them(sent, points):
     """Status and body are the sent ones, for every framing, wherever the network cuts."""
@@ -155,7 +155,7 @@ def broken_answers(draw):
     return Sent(sent.method, bytes(data), 0, b"")
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(broken_answers(), CUTS)
 @example(Sent("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 0, b""), [])
 @example(Sent("GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n", 0, b""), [])

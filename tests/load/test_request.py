@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+
 import h11
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lean.errors import RequestRefused
+from lean.errors import ConnectFailed, ConnectTimeout, GeneratorExhausted, RequestRefused
 from lean.request import Prepared
+from lean.trouble import connecting_failed
 
 
 def prepare(method="GET", path="/", **more):
@@ -78,6 +81,26 @@ def test_what_would_break_a_request_apart_is_refused(arguments, words):
     """One sentence when the request is made; nothing is ever sent."""
     with pytest.raises(RequestRefused, match=words):
         prepare(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "words"),
+    [
+        (
+            errno.EMFILE,
+            GeneratorExhausted,
+            "this machine has no file descriptors (ulimit -n) left to connect to host:1",
+        ),
+        (errno.EADDRNOTAVAIL, GeneratorExhausted, "no local ports left"),
+        (errno.EHOSTUNREACH, ConnectFailed, "no connection to host:1: No route to host"),
+        (errno.ETIMEDOUT, ConnectTimeout, "the network gave up"),
+    ],
+)
+def test_what_the_generator_lacks_is_told_apart(number, kind, words):
+    """A generator without ports proves nothing about the system."""
+    error = connecting_failed(number, "host:1")
+    assert type(error) is kind
+    assert words in str(error)
 
 
 @given(st.text(max_size=20), st.text(max_size=20), st.text(max_size=20))
