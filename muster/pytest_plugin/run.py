@@ -18,7 +18,7 @@ from muster.pytest_plugin.expected import EXPECTED_RULES
 from muster.pytest_plugin.outcome import check_name, classify, collection_finding, finding_of, speak_plainly
 from muster.pytest_plugin.subject import Subject
 from muster.pytest_plugin.taking import take_for
-from muster.pytest_plugin.terminal import ChecksReporter
+from muster.pytest_plugin.terminal import ChecksReporter, VerboseUnknown
 from muster.read import catalogue
 from muster.read.redact import Redactor, known_secrets
 from muster.report import Skip, Summary, junit
@@ -78,6 +78,7 @@ class ChecksRun:
         if standard is None or self.config.option.collectonly:
             return
         if self.config.option.verbose > 0 and self.config.getoption("findings") == "table":
+            plugins.register(VerboseUnknown(), "muster-unknown")
             return
         writer = self.config.get_terminal_writer()
         plugins.unregister(standard)

@@ -174,6 +174,19 @@ def _shown(run: Run) -> str:
         return str(run.out)
 
 
+class VerboseUnknown:
+    """With -v, pytest's own reporter is in use, and shows the reasons of what failed only."""
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """The reasons of what is unknown, as pytest shows those of failures."""
+        reports = terminalreporter.getreports("unknown")
+        if reports:
+            terminalreporter.write_sep("=", "UNKNOWN")
+            for report in reports:
+                terminalreporter.write_sep("_", report.head_line or report.nodeid)
+                terminalreporter.write_line(report.longreprtext)
+
+
 @contextmanager
 def progress(config: pytest.Config, total: int) -> Iterator[Callable[[Reading], None]]:
     """While readings are taken, on a terminal: how many are in."""
