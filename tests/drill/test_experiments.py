@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from muster.chaos import run
+from muster.drill.selection import select
 from muster.errors import UsageError
 from muster.judge.objectives import parse_objectives
 from muster.system import load_system
@@ -24,15 +26,58 @@ def test_every_experiment_is_valid_and_promises_what_the_system_has(file):
     system = load_system("x0tta6bl4")
     (extension,) = [entry for entry in experiment["extensions"] if entry["name"] == "muster"]
     objectives = parse_objectives(extension, where=file.name, system=system)
-    if objectives.page:
-        assert objectives.page in system.alerts[objectives.alert].tell
+    for contact in objectives.pages:
+        assert contact in system.alerts[objectives.alert].tell
     if objectives.action == "rollback":
         assert system.alerts[objectives.alert].action == "rollback"
 
 
-def test_there_are_experiments():
-    """The parametrized test above is not empty."""
-    assert {"bad-release", "pod-kill"} <= {file.stem for file in FILES}
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_check_that_an_experiment_counts_on_exists(file):
+    """A name that no check has would be waited for in vain, or pass for one that knows nothing."""
+    (extension,) = [entry for entry in run.load(file)["extensions"] if entry["name"] == "muster"]
+    named = {*extension.get("finds", {}), *extension.get("unknown", [])}
+    assert named <= CHECKS
+
+
+CHECKS = {
+    f"{file.stem.removeprefix('test_')}.{name}"
+    for file in (FILES[0].parents[1] / "checks").glob("test_*.py")
+    for name in re.findall(r"^def test_(\w+)", file.read_text(), re.MULTILINE)
+}
+
+
+def test_the_quarterly_set_covers_what_must_be_proven_every_quarter():
+    """Each automatic trigger and what must not happen; the quick set has a rollback and a must-not as well."""
+    promised = {}
+    for tag in ("quarterly", "quick"):
+        files = select(FILES[0].parent, [tag])
+        bodies = [yaml.safe_load(file.read_text()) for file in files]
+        promised[tag] = [next(e for e in body["extensions"] if e["name"] == "muster") for body in bodies]
+    triggers = {name for name, alert in load_system("x0tta6bl4").alerts.items() if alert.action == "rollback"}
+    rolled_back = {one["alert"] for one in promised["quarterly"] if one.get("action") == "rollback"}
+    assert rolled_back == triggers
+    for one in promised.values():
+        assert any(one.get("must_not") for one in one)
+        assert any(one.get("action") == "rollback" for one in one)
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["bad-release"], ["bad-release"]),
+        (["pqc-*"], ["pqc-fallback", "pqc-fallback-denied"]),
+        (["pod-kill", "bad-release", "pod-kill"], ["pod-kill", "bad-release"]),
+        (["certificate"], ["expired-certificate"]),
+        (["all"], [file.stem for file in FILES]),
+        ([], [file.stem for file in FILES]),
+        ([str(FILES[0])], [FILES[0].stem]),
+    ],
+)
+def test_experiments_are_selected_by_name_glob_tag_or_file(words, names):
+    """In the words' order, each once; a tag's and a glob's in the order of names."""
+    found = [file.stem for file in select(FILES[0].parent, words)]
+    assert sorted(found) == sorted(names) if len(words) != 3 else found == names
 
 
 @pytest.mark.parametrize(
@@ -73,8 +118,8 @@ def test_pytest_collects_each_file_once_and_leaves_nothing_behind():
 
 
 def test_experiments_never_run_beside_each_other(tmp_path):
-    """Under -n each is UNKNOWN, and nothing is broken."""
-    done = pytest_in(FILES[0].parents[1], "experiments", "-n", "1", "--run-dir", str(tmp_path / "run"))
+    """Under -n one is UNKNOWN, and nothing is broken."""
+    done = pytest_in(FILES[0].parents[1], str(FILES[0]), "-n", "1", "--run-dir", str(tmp_path / "run"))
     assert done.returncode != 0
     assert "never under -n" in done.stdout
 
@@ -82,7 +127,11 @@ def test_experiments_never_run_beside_each_other(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["no-such"], "there is no experiment 'no-such': experiments/ has bad-release, pod-kill"),
+        (
+            ["no-such"],
+            f"there is no experiment 'no-such': experiments/ has {', '.join(f.stem for f in FILES)}; tags are ",
+        ),
+        (["bad-release", "no-*"], "there is no experiment 'no-*'"),
         (["--system", "no-such"], "no-such"),
         (["--env", "no-such"], "no-such"),
     ],

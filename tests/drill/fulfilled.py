@@ -1,0 +1,119 @@
+"""Timelines made from an experiment's own objectives: one in which each is met, and ways to spoil it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from muster.judge.objectives import Objectives
+from muster.timeline import Event, Kind, Timeline
+
+T0 = 1_000_000.0
+SOURCE = {
+    Kind.ALERT_PENDING: "prometheus",
+    Kind.ALERT_FIRING: "prometheus",
+    Kind.PAGE_RECEIVED: "inbox",
+    Kind.WEBHOOK_RECEIVED: "responder",
+    Kind.DECIDED: "responder",
+    Kind.ROLLBACK_STARTED: "responder",
+    Kind.ROLLBACK_PROVEN: "responder",
+    Kind.CONTAINER_ENDED: "kubernetes",
+    Kind.TRAFFIC: "load",
+    Kind.STEADY: "checks",
+    Kind.CHECK_FAILED: "checks",
+    Kind.RECOVERED: "checks",
+}
+WATCHED = ("prometheus", "inbox", "responder", "kubernetes", "load", "alertmanager")
+
+
+@dataclass(frozen=True)
+class Story:
+    """Events at seconds after the fault; every change is a new story."""
+
+    events: tuple[Event, ...] = field(default_factory=tuple)
+
+    def add(self, at: float, kind: Kind, message: str = "", source: str = "", **data) -> Story:
+        event = Event(at=T0 + at, kind=kind, source=source or SOURCE.get(kind, "muster"), message=message, data=data)
+        return Story((*self.events, event))
+
+    def drop(self, *kinds: Kind, **data) -> Story:
+        """Without the events of these kinds that have this data."""
+        return Story(
+            tuple(e for e in self.events if e.kind not in kinds or any(e.data.get(key) != data[key] for key in data))
+        )
+
+    def lose(self, source: str) -> Story:
+        """As if this source had never been read."""
+        return Story(tuple(event for event in self.events if event.source != source))
+
+    def change(self, kind: Kind, change: Callable[[Event], Event]) -> Story:
+        return Story(tuple(change(event) if event.kind is kind else event for event in self.events))
+
+    def delay(self, kind: Kind, seconds: float) -> Story:
+        """This event, and all that came after it, so much later."""
+        first = min(event.at for event in self.events if event.kind is kind and event.at >= T0)
+        return Story(tuple(replace(e, at=e.at + seconds) if e.at >= first else e for e in self.events))
+
+    def timeline(self) -> Timeline:
+        ordered = tuple(sorted(self.events, key=lambda event: event.at))
+        return Timeline(experiment="generated", system="x0tta6bl4", environment="lab", events=ordered)
+
+
+def fulfilled(promised: Objectives, *, window_s: float, predicted_s: tuple[float, float], outlast_s: float) -> Story:
+    """The story in which everything happens that was promised, in time, and nothing else."""
+    told = 1.0 + sum(predicted_s) / 2  # the fault is in force, and to be seen, at second 1
+    story = Story().add(-1.0, Kind.DRILL_STARTED, outlast_s=outlast_s)
+    story = story.add(0.0, Kind.FAULT_INJECTED).add(1.0, Kind.FAULT_CONFIRMED)
+    story = _looks(story, promised)
+    if promised.alert:
+        story = story.add(max(1.1, told - 0.05 - window_s), Kind.ALERT_PENDING, alert=promised.alert)
+        story = story.add(told - 0.05, Kind.ALERT_FIRING, alert=promised.alert)
+    for contact in () if "page" in promised.breaks else promised.pages:
+        story = story.add(told, Kind.PAGE_RECEIVED, alert=promised.alert, contact=contact)
+    if promised.killed:
+        story = story.add(told + 0.2, Kind.CONTAINER_ENDED, f"it ended {promised.killed}", reason=promised.killed)
+    if promised.action == "rollback":
+        story = _rolled_back(story, promised, told)
+    else:
+        story = story.add(told + 0.5, Kind.ALERT_RESOLVED, alert=promised.alert)
+    over = told + 1.0 + outlast_s
+    if promised.action == "by-hand":
+        story = story.add(over, Kind.HEALED, "it runs its good release again")
+    over = over if promised.action == "by-hand" else told + 1.0
+    story = story.add(over + 1.0, Kind.RECOVERED).add(over + 1.2, Kind.STEADY, verdict="PASS", judged=34, unknown=[])
+    return _ended(story, promised, over + 2.0)
+
+
+def _looks(story: Story, promised: Objectives) -> Story:
+    """What the checks see while the fault is in force."""
+    for check, words in promised.finds.items():
+        story = story.add(1.5, Kind.CHECK_FAILED, f"{check}: {words}", check=check)
+    return story.add(1.5, Kind.STEADY, "not steady", verdict="FAIL", judged=34, unknown=list(promised.unknown))
+
+
+def _rolled_back(story: Story, promised: Objectives, told: float) -> Story:
+    story = story.add(told, Kind.WEBHOOK_RECEIVED, alert=promised.alert)
+    story = story.add(told + 0.05, Kind.DECIDED, alert=promised.alert, decision="roll back")
+    story = story.add(told + 0.1, Kind.ROLLBACK_STARTED).add(told + 0.5, Kind.TRAFFIC_OFF)
+    return story.add(told + 0.8, Kind.ROLLBACK_PROVEN, verdict="PASS").add(told + 0.9, Kind.ALERT_RESOLVED)
+
+
+def _ended(story: Story, promised: Objectives, end: float) -> Story:
+    p95_ms = (promised.user_p95_above_s or 0.01) * 1100
+    for second in range(-5, int(end)):
+        story = story.add(second + 0.5, Kind.TRAFFIC, requests=1000, errors=0, p95_ms=p95_ms)
+    for source in WATCHED:
+        story = story.add(end, Kind.NOTE, source=source, **_note(source, promised))
+    return story.add(end, Kind.DRILL_ENDED)
+
+
+def _note(source: str, promised: Objectives) -> dict:
+    note = {"reads": 50, "error": "", "refused": False, "failures": 0}
+    if source == "alertmanager" and "page" in promised.breaks:
+        note |= {"failures": 9, "longest_gap_s": 12.0, "receivers": {}, "failed": {}}
+    return note
+
+
+def names(outcomes: Iterable) -> list[str]:
+    """The objectives that were judged."""
+    return [outcome.objective for outcome in outcomes]

@@ -1,0 +1,185 @@
+"""Every objective of every experiment can fail: the negative control, generated from the experiments themselves.
+
+From an experiment's promises a timeline is made in which all are kept; then one is broken at a time. An experiment that
+is added is covered by itself; an objective of a new kind fails here until it is said how it is broken.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from muster.judge.objectives import parse_objectives, window_s
+from muster.judge.timeline import judge
+from muster.system import load_system
+from muster.timeline import Kind
+from muster.verdict import Verdict
+
+_spec = importlib.util.spec_from_file_location("fulfilled", Path(__file__).with_name("fulfilled.py"))
+stories = importlib.util.module_from_spec(_spec)
+sys.modules["fulfilled"] = stories  # dataclasses look their module up
+_spec.loader.exec_module(stories)
+
+FILES = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
+SYSTEM = load_system("x0tta6bl4")
+OUTLAST_S, LATE_S = 9.0, 1000.0
+
+
+class Case:
+    """One experiment: its promises, a story in which they are kept, and the judge."""
+
+    def __init__(self, file):
+        (extension,) = [e for e in yaml.safe_load(file.read_text())["extensions"] if e["name"] == "muster"]
+        self.promised = parse_objectives(extension, where=file.name, system=SYSTEM)
+        self.window_s = window_s(self.promised, SYSTEM, 60.0)
+        self.predicted_s = (self.window_s, self.window_s + 2.0) if self.promised.alert else None
+        self.kept = stories.fulfilled(
+            self.promised,
+            window_s=self.window_s,
+            predicted_s=self.predicted_s or (2.0, 4.0),
+            outlast_s=OUTLAST_S,
+        )
+
+    def judge(self, story):
+        return judge(story.timeline(), self.promised, window_s=self.window_s, predicted_s=self.predicted_s)
+
+
+CASES = {file.stem: Case(file) for file in FILES}
+OBJECTIVES = [(name, one) for name, case in CASES.items() for one in stories.names(case.judge(case.kept).outcomes)]
+
+
+def outcome_of(judgement, name):
+    (found,) = [outcome for outcome in judgement.outcomes if outcome.objective == name]
+    return found
+
+
+def _unsteady(story):
+    """The last look at the steady state finds it broken."""
+    last = max(event.at for event in story.events if event.kind is Kind.STEADY)
+    return story.change(Kind.STEADY, lambda e: replace(e, data=e.data | {"verdict": "FAIL"}) if e.at == last else e)
+
+
+def _alert(story):
+    """The alert of this story."""
+    return next(event.data["alert"] for event in story.events if event.kind is Kind.ALERT_FIRING)
+
+
+# How each objective is broken, by its first word. The second word is a contact, an alert, a check or a thing forbidden.
+BREAK = {
+    "alert": lambda s, _: s.drop(Kind.ALERT_PENDING, Kind.ALERT_FIRING),
+    "page": lambda s, who: s.drop(Kind.PAGE_RECEIVED, **({"contact": who} if who else {})),
+    "kill": lambda s, _: s.drop(Kind.CONTAINER_ENDED),
+    "finding": lambda s, _: s.drop(Kind.CHECK_FAILED),
+    "webhook": lambda s, _: s.drop(Kind.WEBHOOK_RECEIVED),
+    "decision": lambda s, _: s.drop(Kind.DECIDED),
+    "rollback": lambda s, _: s.drop(Kind.ROLLBACK_STARTED),
+    "proof": lambda s, _: s.change(Kind.ROLLBACK_PROVEN, lambda e: replace(e, data={"verdict": "FAIL"})),
+    "undo": lambda s, _: s.drop(Kind.HEALED),
+    "recovery": lambda s, _: _unsteady(s.drop(Kind.RECOVERED)),
+    "hypothesis": lambda s, _: _unsteady(s),
+    "detect_within": lambda s, _: s.delay(Kind.ALERT_FIRING, LATE_S),
+    "predicted": lambda s, _: s.delay(Kind.ALERT_FIRING, LATE_S),
+    "page_within": lambda s, _: s.delay(Kind.PAGE_RECEIVED, LATE_S),
+    "webhook_within": lambda s, _: s.delay(Kind.WEBHOOK_RECEIVED, LATE_S),
+    "decide_within": lambda s, _: s.delay(Kind.DECIDED, LATE_S),
+    "traffic_off_within": lambda s, _: s.delay(Kind.TRAFFIC_OFF, LATE_S),
+    "rollback_within": lambda s, _: s.delay(Kind.ROLLBACK_PROVEN, LATE_S),
+    "finds_within": lambda s, _: s.delay(Kind.CHECK_FAILED, LATE_S),
+    "recovered_within": lambda s, _: s.delay(Kind.RECOVERED, LATE_S),
+    "must_not": lambda s, what: (
+        s.add(2.0, Kind.PAGE_RECEIVED, alert="Any", contact="on-call")
+        if what == "page"
+        else s.add(2.0, Kind.DECIDED, decision="roll back")
+    ),
+    "blind": lambda s, alert: s.add(2.0, Kind.ALERT_FIRING, alert=alert),
+    "unknown": lambda s, _: s.change(Kind.STEADY, lambda e: replace(e, data=e.data | {"unknown": []})),
+    "breaks": lambda s, _: s.add(2.0, Kind.PAGE_RECEIVED, alert=_alert(s), contact="on-call"),
+    "user_errors_below": lambda s, _: s.change(Kind.TRAFFIC, lambda e: replace(e, data=e.data | {"errors": 1000})),
+    "user_p95_above": lambda s, _: s.change(Kind.TRAFFIC, lambda e: replace(e, data=e.data | {"p95_ms": 1.0})),
+}
+# What rests on which source: with it lost, these are UNKNOWN.
+RESTS = {
+    "prometheus": {"alert", "blind", "must_not"},
+    "inbox": {"page", "must_not page", "breaks"},
+    "responder": {"webhook", "decision", "rollback", "proof", "must_not rollback"},
+    "kubernetes": {"kill"},
+    "load": {"user_errors_below", "user_p95_above"},
+    "checks": {"finding", "unknown", "recovery", "hypothesis"},
+}
+LINKS = {"alert", "page", "kill", "finding", "webhook", "decision", "rollback", "proof", "undo", "recovery"}
+OURS = {"fault", "undo"}  # what the drill itself does is known to it
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_with_every_promise_kept_the_experiment_passes(name):
+    """So that what follows fails for the one thing that it breaks."""
+    judgement = CASES[name].judge(CASES[name].kept)
+    assert judgement.verdict is Verdict.PASS, judgement.sentence
+
+
+@pytest.mark.parametrize(("name", "objective"), OBJECTIVES)
+def test_a_broken_promise_fails_and_is_named(name, objective):
+    """FAIL, with a sentence; a link of the chain is named as the one that broke."""
+    case = CASES[name]
+    word, _, what = objective.partition(" ")
+    if word == "fault":
+        broken = case.judge(case.kept.drop(Kind.FAULT_CONFIRMED))
+        assert broken.verdict is Verdict.UNKNOWN  # nothing was tested: that is no failure of the system, and no pass
+        assert broken.broken == "fault"
+        return
+    judgement = case.judge(BREAK[word](case.kept, what))
+    outcome = outcome_of(judgement, objective)
+    assert (judgement.verdict, outcome.verdict) == (Verdict.FAIL, Verdict.FAIL), outcome.message
+    assert outcome.message
+    if objective in LINKS and not case.promised.breaks:  # where a link must be missing, it is the one that is named
+        assert judgement.broken == objective
+
+
+@pytest.mark.parametrize("source", RESTS)
+@pytest.mark.parametrize("name", CASES)
+def test_what_could_not_be_read_is_unknown_and_never_a_pass(name, source):
+    """With one source lost, all that rests on it is UNKNOWN, and so is the experiment unless something failed."""
+    case = CASES[name]
+    judgement = case.judge(case.kept.lose(source))
+    resting = [
+        outcome
+        for outcome in judgement.outcomes
+        if outcome.objective in RESTS[source] or outcome.objective.partition(" ")[0] in RESTS[source]
+    ]
+    assert all(outcome.verdict is Verdict.UNKNOWN for outcome in resting), resting
+    assert judgement.verdict is (Verdict.UNKNOWN if resting else Verdict.PASS)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_experiment_that_saw_nothing_has_proven_nothing(name):
+    """Only what the drill itself did is known: not one objective passes."""
+    case = CASES[name]
+    blind = case.kept
+    for source in {*RESTS, "alertmanager"}:
+        blind = blind.lose(source)
+    judgement = case.judge(blind)
+    assert {o.objective for o in judgement.outcomes if o.verdict is not Verdict.UNKNOWN} <= OURS
+    assert judgement.verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_without_a_fault_nothing_was_tested(name):
+    """However well everything else looks."""
+    case = CASES[name]
+    judgement = case.judge(case.kept.drop(Kind.FAULT_INJECTED, Kind.FAULT_CONFIRMED))
+    assert {outcome.verdict for outcome in judgement.outcomes} == {Verdict.UNKNOWN}
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.promised.outlast])
+def test_silence_that_did_not_last_proves_nothing(name):
+    """Undone before the alert could have told: whether it would have is UNKNOWN."""
+    case = CASES[name]
+    early = case.kept.change(Kind.HEALED, lambda event: replace(event, at=stories.T0 + 1.6))
+    judgement = case.judge(early)
+    for what in case.promised.must_not:
+        assert outcome_of(judgement, f"must_not {what}").verdict is Verdict.UNKNOWN
