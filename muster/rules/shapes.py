@@ -14,6 +14,7 @@ from muster.system.promql import is_told_of
 from muster.system.units import Unit
 
 _NEAR = 0.01  # "just" over or under: one percent of the threshold
+_FALLING = ("gauge", "rate", "increase", "ratio")
 _REQUESTS = 1000.0  # per second, in examples that need traffic
 _EQUALITIES = re.compile(r'\s*(?:[A-Za-z_]\w*="[^"]*"\s*(?:,\s*|$))*')
 
@@ -49,9 +50,10 @@ def shape_of(system: System, environment: Environment, slo: str, limit: Limit, s
             f"environments.{environment.name}.metric_selector of {system.name}: cases need matchers of the form "
             f'label="value", found {labels!r}'
         )
-    if limit.above is None:
-        raise UsageError(f"slo.{slo} of {system.name}: cases are generated for limits with 'above' only")
-    return _Maker(example, limit.bound, labels, step_s, system.slo[slo].window).shape()
+    if limit.above is None and example.shape not in _FALLING:
+        shapes = ", ".join(_FALLING)
+        raise UsageError(f"slo.{slo} of {system.name}: cases for limits with 'below' are generated for {shapes} only")
+    return _Maker(example, limit, labels, step_s, system.slo[slo].window).shape()
 
 
 def labels_of(query: str, environment: Environment) -> str:
@@ -79,11 +81,16 @@ def measured(value: float, unit: Unit) -> str:
 class _Maker:
     """Builds the series of one example."""
 
-    def __init__(self, example: Example, bound: float, selector: str, step_s: float, window_s: float) -> None:
-        self.example, self.bound, self.selector = example, bound, selector
+    def __init__(self, example: Example, limit: Limit, selector: str, step_s: float, window_s: float) -> None:
+        self.example, self.selector = example, selector
+        self.bound = bound = limit.bound
         self.step_s, self.window_s = step_s, window_s
         over = bound * (1 + _NEAR) if bound else 1.0
         self.values = {Phase.GOOD: bound / 2, Phase.UNDER: bound * (1 - _NEAR), Phase.OVER: over}
+        if limit.below is not None:  # beside it by a part of the way to good: a window has to fill, whatever the limit
+            good = 1.0 if example.shape == "ratio" else 2 * bound
+            near = _NEAR * (good - bound)
+            self.values = {Phase.GOOD: good, Phase.UNDER: bound + near, Phase.OVER: bound - near}
         if example.shape == "events":  # whole events: over the limit is one more than it
             self.bound = bound + 1
             self.values = {Phase.GOOD: 0.0, Phase.UNDER: self.bound * (1 - _NEAR), Phase.OVER: self.bound * (1 + _NEAR)}

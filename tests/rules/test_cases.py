@@ -6,6 +6,7 @@ import yaml
 from muster.errors import UsageError
 from muster.rules import FORMATS, differing, render, write
 from muster.rules.shapes import counter, gauge, measured
+from muster.system.model import Slo
 from muster.system.units import Unit
 
 
@@ -90,6 +91,28 @@ def test_a_missing_example_is_named(system, staging):
     poorer = system.model_copy(update={"slo": {**system.slo, "memory": slo}})
     with pytest.raises(UsageError, match=r"slo\.memory\.example of x0tta6bl4 is missing"):
         render(poorer, staging, "cases")
+
+
+AVAILABILITY = {
+    "title": "Share of requests that are answered", "unit": "ratio", "window": "5m", "series": ["r_total"],
+    "query": 'sum(rate(r_total{ok="1",{selector}}[{window}])) / sum(rate(r_total{{selector}}[{window}]))',
+    "example": {"shape": "ratio", "series": 'r_total{ok="1"}', "rest": 'r_total{ok="0"}'},
+    "runbook": "x0tta6bl4#high-error-rate", "critical": {"below": "99.9%", "for": "5m", "source": "decisions / x"},
+}  # fmt: skip
+QUEUE = {
+    "title": "Workers", "unit": "count", "series": ["workers"], "query": "min(workers{{selector}})",
+    "example": {"shape": "gauge", "series": "workers"},
+    "runbook": "x0tta6bl4#high-error-rate", "critical": {"below": "3", "for": "2m", "source": "decisions / x"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("slo", [AVAILABILITY, QUEUE], ids=["a ratio", "a gauge"])
+def test_a_limit_from_below_is_proven_too(system, staging, tool, tmp_path, slo):
+    """An availability that falls, a number of workers that shrinks: the same questions, the other way round."""
+    alert = system.alerts["X0TTA6BL4HighErrorRateCritical"].model_copy(update={"slo": "own", "for_s": None})
+    changed = {"slo": {"own": Slo.model_validate(slo)}, "alerts": {"Own": alert}}
+    write(system.model_copy(update=changed), staging, tmp_path)
+    assert "SUCCESS" in tool("promtool", "test", "rules", "x0tta6bl4.yml", cwd=tmp_path / "cases").stdout
 
 
 def test_a_selector_that_cannot_be_a_series_is_named(system, staging):

@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from muster.errors import UsageError
+from muster.responder.escalate import alert_for
 from muster.rules import render
 from muster.rules.alertmanager import config
 from muster.rules.names import absent_texts, series_of, texts
@@ -36,6 +37,13 @@ def test_absent_data_reaches_on_call(system, lab, rendered, tool):
     for series, slos in series_of(system).items():
         labels = absent_texts(system, lab, series, slos).labels
         assert routed(tool, rendered["lab"], system.no_data.alert, labels) == ["on-call"]
+
+
+def test_a_rollback_that_failed_reaches_whom_it_is_for(system, lab, rendered, tool):
+    """The one alert that no rule raises: the responder's own."""
+    raised = alert_for(system, lab, "X0TTA6BL4ErrorRatioRollback", "it changed nothing", now=0)["labels"]
+    name = raised.pop("alertname")
+    assert routed(tool, rendered["lab"], name, raised) == ["+".join(system.rollback_failed.tell)]
 
 
 @pytest.mark.parametrize(
