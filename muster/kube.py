@@ -1,8 +1,9 @@
 """One authenticated session with a Kubernetes API server.
 
-The official client's own loader reads the kubeconfig (tokens, certificates, exec plugins) and httpx carries
-the requests: importing the client's models would cost two seconds of every run. The server's address is always the one
-that the named kubeconfig and context give; nothing falls back to a user's default cluster.
+A plain kubeconfig is read by :mod:`muster.kubeconfig`, any other by the official client's own loader (exec plugins,
+client certificates as data), and httpx carries the requests: importing the client's models would cost two seconds of
+every run. The server's address is always the one that the named kubeconfig and context give; nothing falls back to a
+user's default cluster.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+import yaml
 
 from muster.errors import MusterError, UsageError
+from muster.kubeconfig import read_plain
 
 STRATEGIC = "application/strategic-merge-patch+json"
 MERGE = "application/merge-patch+json"
@@ -41,12 +44,24 @@ class Access:
 
 
 def load_access(kubeconfig: Path | str, context: str | None = None) -> Access:
-    """Read a kubeconfig with the official loader. Raises :class:`UsageError` when it cannot be used."""
-    from kubernetes.config import ConfigException, kube_config
-
+    """Read one context of a kubeconfig, None for its current one. Raises :class:`UsageError` if it cannot be used."""
     path = Path(kubeconfig)
     if not path.is_file():
         raise UsageError(f"kubeconfig {path} does not exist")
+    plain = read_plain(path, context)
+    if plain is None:
+        return _load_officially(path, context)
+    try:
+        trust = _verification(plain.verify, None, plain.certificate_file, plain.key_file, ca=plain.ca)
+    except (ssl.SSLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        raise UsageError(f"kubeconfig {path} cannot be used: its certificates: {reason}") from None
+    headers = {"Authorization": f"Bearer {plain.token}"} if plain.token else {}
+    return Access(server=plain.server, headers=headers, verify=trust)
+
+
+def _load_officially(path: Path, context: str | None) -> Access:
+    from kubernetes.config import ConfigException, kube_config
 
     class _Sink:
         """Receives the loader's fields without building the client's whole Configuration."""
@@ -61,7 +76,10 @@ def load_access(kubeconfig: Path | str, context: str | None = None) -> Access:
     sink = _Sink()
     try:
         kube_config.load_kube_config(config_file=str(path), context=context, client_configuration=sink)
-    except (ConfigException, ValueError, KeyError, TypeError) as error:
+    except yaml.MarkedYAMLError as error:
+        where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise UsageError(f"kubeconfig {path} cannot be used: {where}{error.problem}") from None
+    except (ConfigException, OSError, yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"kubeconfig {path} cannot be used: {error}") from None
     token = next(iter(sink.api_key.values()), "")  # the only one; its key's name differs by client version
     return Access(
@@ -72,9 +90,9 @@ def load_access(kubeconfig: Path | str, context: str | None = None) -> Access:
 
 
 def _verification(
-    verify: bool, ca_file: str | None, cert_file: str | None, key_file: str | None
-) -> ssl.SSLContext | bool:
-    context = ssl.create_default_context(cafile=ca_file)
+    verify: bool, ca_file: str | None, cert_file: str | None, key_file: str | None, *, ca: str = ""
+) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca_file, cadata=ca or None)
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

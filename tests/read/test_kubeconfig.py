@@ -1,0 +1,124 @@
+"""A plain kubeconfig is read as the official loader reads it, and anything else is left to that."""
+
+import base64
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from muster.errors import UsageError
+from muster.kube import load_access
+from muster.kubeconfig import read_plain
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A kubeconfig with this cluster and user; returns its path."""
+
+    def config(cluster=None, user=None, **changes):
+        body = {
+            "apiVersion": "v1", "kind": "Config", "current-context": "x",
+            "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:6443", **(cluster or {})}}],
+            "users": [{"name": "u", "user": {"token": "sesame"} if user is None else user}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}], **changes,
+        }  # fmt: skip
+        file = tmp_path / "kubeconfig"
+        file.write_text(yaml.safe_dump(body))
+        return file
+
+    return config
+
+
+@pytest.fixture
+def ca(tmp_path):
+    """Some certificate, as PEM."""
+    import ssl
+
+    context = ssl.create_default_context()
+    pem = ssl.DER_cert_to_PEM_cert(context.get_ca_certs(binary_form=True)[0])
+    (tmp_path / "ca.crt").write_text(pem)
+    return pem
+
+
+def officially(file, monkeypatch):
+    """The same by the official loader."""
+    monkeypatch.setattr("muster.kube.read_plain", lambda *_: None)
+    return load_access(file)
+
+
+def test_plain_and_official_agree(write, ca, tmp_path, monkeypatch):
+    """Server, token and trust: from data, from files beside the kubeconfig, and without verification."""
+    data = base64.b64encode(ca.encode()).decode()
+    (tmp_path / "token").write_text("from-a-file")
+    for cluster, user in (
+        ({"certificate-authority-data": data}, {"token": "sesame"}),
+        ({"certificate-authority": "ca.crt"}, {"tokenFile": str(tmp_path / "token")}),
+        ({"insecure-skip-tls-verify": True}, {"token": "sesame"}),
+        ({"server": "http://127.0.0.1:1/"}, {}),
+    ):
+        file = write(cluster, user)
+        assert read_plain(file, None) is not None
+        mine = load_access(file)
+        with monkeypatch.context() as patched:
+            theirs = officially(file, patched)
+        assert (mine.server, mine.headers) == (theirs.server, theirs.headers)
+        assert mine.verify.verify_mode == theirs.verify.verify_mode
+        assert mine.verify.get_ca_certs() == theirs.verify.get_ca_certs()
+
+
+@pytest.mark.parametrize(
+    ("cluster", "user"),
+    [
+        ({}, {"exec": {"command": "login"}}),
+        ({}, {"auth-provider": {"name": "oidc"}}),
+        ({}, {"client-certificate-data": "YQ==", "client-key-data": "YQ=="}),
+        ({}, {"client-certificate": "a.crt"}),
+        ({}, {"username": "u", "password": "p"}),
+        ({}, {"token": 7}),
+        ({}, {"tokenFile": "/no/such/file"}),
+        ({"proxy-url": "http://proxy"}, {}),
+        ({"server": "127.0.0.1:6443"}, {}),
+        ({"certificate-authority-data": "%%%"}, {}),
+        ({"certificate-authority": "none.crt"}, {}),
+    ],
+)
+def test_what_is_not_plain_is_left_to_the_official_loader(write, cluster, user):
+    """Nothing is guessed: a key that is not known here, and a file that is not there."""
+    assert read_plain(write(cluster, user), None) is None
+
+
+def test_the_context_that_is_named_is_the_one_that_is_read(write):
+    """The current one without a name; one that does not exist is a sentence, and never another one."""
+    there = [{"name": name, "context": {"cluster": cluster, "user": "u"}} for name, cluster in (("x", "c"), ("y", "d"))]
+    clusters = [{"name": name, "cluster": {"server": f"https://{name}"}} for name in ("c", "d")]
+    file = write(contexts=there, clusters=clusters)
+    assert (load_access(file).server, load_access(file, "y").server) == ("https://c", "https://d")
+    with pytest.raises(UsageError, match=r"cannot be used: .*nope"):
+        load_access(file, "nope")
+
+
+@pytest.mark.parametrize("text", ["", "- 1", "a: [", "{}", "contexts: 7"])
+def test_what_is_no_kubeconfig_is_one_sentence(write, text):
+    """By the official loader's own words, and a usage error."""
+    file = write()
+    file.write_text(text)
+    with pytest.raises(UsageError, match=r"kubeconfig .* cannot be used"):
+        load_access(file)
+
+
+def test_a_broken_ca_is_one_sentence(write):
+    """It is PEM by name only."""
+    with pytest.raises(UsageError, match="cannot be used: its certificates"):
+        load_access(write({"certificate-authority-data": base64.b64encode(b"nothing").decode()}))
+
+
+def test_a_plain_one_imports_nothing_of_the_official_client(write):
+    """That is what it is for."""
+    code = (
+        "import sys; from muster.kube import load_access; load_access(sys.argv[1]); print('kubernetes' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(write())], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout.strip() == "False"
