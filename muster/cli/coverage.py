@@ -52,7 +52,10 @@ def _lines(found: Coverage) -> list[str]:
             lines.append(f"\n{section}")
         lines.append(_line(row))
     if found.stale:
-        lines += ["\nreasons that are no longer needed: remove them", *(f"  {entry}" for entry in found.stale)]
+        lines += [
+            "\nnotes that are not true any more (remove or rename them)",
+            *(f"  {entry}" for entry in found.stale),
+        ]
     if found.unexcused:
         lines.append("\nneither covered nor excused:")
         lines += [f"  {row.label}: no {', '.join(row.unexcused)}" for row in found.unexcused]

@@ -1,5 +1,6 @@
-"""``<runbook>.uncovered.yaml``, beside the runbook: what nothing covers, each with its reason. It may shrink only.
+"""``<runbook>.coverage.yaml``, beside the runbook: what proves more than one step, and what nothing proves.
 
+``also: {<section>/<step>: [check or experiment, ...]}``; then the reasons, which may only become fewer:
 ``alerts: {<alert>: {rule|check|experiment: reason}}`` and ``steps: {<section>/<step>: reason}``.
 """
 
@@ -15,27 +16,30 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from muster.errors import UsageError
 from muster.system.model import System
 
-SUFFIX = ".uncovered.yaml"
+SUFFIX = ".coverage.yaml"
 
 
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    schema_: str = Field(alias="schema", pattern="^muster/uncovered/v1$")
+    schema_: str = Field(alias="schema", pattern="^muster/coverage-notes/v1$")
+    also: dict[str, list[str]] = Field(default_factory=dict)
     alerts: dict[str, dict[str, str]] = Field(default_factory=dict)
     steps: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Excuses:
-    """Reasons: by (alert, what is missing), and by ``<runbook>#<section>/<step>``."""
+    """By ``<runbook>#<section>/<step>``: what else proves it, or why nothing does; and by (alert, what is missing)."""
 
+    also: dict[str, frozenset[str]] = field(default_factory=dict)
     alerts: dict[tuple[str, str], str] = field(default_factory=dict)
     steps: dict[str, str] = field(default_factory=dict)
 
 
 def load(system: System) -> Excuses:
     """The reasons beside each of the system's runbooks. Raises :class:`~muster.errors.UsageError` with the place."""
+    also: dict[str, frozenset[str]] = {}
     alerts: dict[tuple[str, str], str] = {}
     steps: dict[str, str] = {}
     for name in system.runbooks:
@@ -45,8 +49,9 @@ def load(system: System) -> Excuses:
             continue
         found = _parse(file)
         alerts |= {(alert, what): reason for alert, reasons in found.alerts.items() for what, reason in reasons.items()}
+        also |= {f"{name}#{place}": frozenset(names) for place, names in found.also.items()}
         steps |= {f"{name}#{place}": reason for place, reason in found.steps.items()}
-    return Excuses(alerts=alerts, steps=steps)
+    return Excuses(also=also, alerts=alerts, steps=steps)
 
 
 def _parse(file: Path) -> _File:

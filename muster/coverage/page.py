@@ -41,7 +41,7 @@ def _open(coverage: Coverage) -> Iterable[str]:
             yield f"<li><a href='#{_id(row.anchor)}'>{escape(row.label)}</a>: no {lacks}</li>"
         yield "</ul>"
     if coverage.stale:
-        yield "<h2>Reasons that are no longer needed</h2><ul>"
+        yield "<h2>Notes that are not true any more</h2><ul>"
         yield from (f"<li>{escape(entry)}</li>" for entry in coverage.stale)
         yield "</ul>"
 

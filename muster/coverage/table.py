@@ -57,7 +57,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
-    """The whole table, the runs that its verdicts are from, and reasons for what is covered by now."""
+    """The whole table, the runs that its verdicts are from, and notes that are not true any more."""
 
     system: str
     rows: Sequence[Row]
@@ -149,7 +149,11 @@ class _Table:
             # A check of the section as a whole is about no step of it, unless the section has none.
             checks = {check.name for check in mine if check.step == number or not section.steps}
             place = f"{anchor}/{number}"
-            experiments = {one.name for one in self._experiments if place in one.steps or one.finds & checks}
+            also = self._excuses.also.get(place, frozenset())
+            checks |= also & {check.name for check in self._checks}
+            experiments = {
+                one.name for one in self._experiments if place in one.steps or one.finds & checks or one.name in also
+            }
             missing: tuple[str, ...] = () if checks or experiments else ("check",)
             reason = self._excuses.steps.get(place, "") if missing else ""
             yield Row(
@@ -172,8 +176,10 @@ class _Table:
         return worst(judged).value if judged else ("SKIP" if said else "")
 
     def stale(self, rows: Sequence[Row]) -> tuple[str, ...]:
-        """Reasons for what is covered by now, or is not there any more."""
+        """Notes that are not true any more: reasons for what is covered by now, names of what is not there."""
+        known = {check.name for check in self._checks} | {one.name for one in self._experiments}
+        gone = [f"{place}: {name}" for place, names in self._excuses.also.items() for name in sorted(names - known)]
         asked = {(row.title, what) for row in rows if row.kind == "alert" for what in row.missing}
         places = {f"{row.anchor}/{row.step}" for row in rows if row.kind == "step" and row.missing}
         alerts = [f"{alert}: {what}" for alert, what in self._excuses.alerts if (alert, what) not in asked]
-        return (*alerts, *(place for place in self._excuses.steps if place not in places))
+        return (*gone, *alerts, *(place for place in self._excuses.steps if place not in places))
