@@ -21,6 +21,7 @@ from muster.workload import (
     is_ready,
     is_terminating,
     read_workload,
+    same_build,
     same_template,
     template_of,
 )
@@ -110,7 +111,7 @@ def heal(kube: Kube, env: Environment, entry: Entry) -> str:
             return f"deployment {name} is gone, and the bad release with it"
         raise
     deadline_s = entry.undo.get("deadline")
-    if not same_template(deployment["spec"]["template"], bad):
+    if not same_build(deployment["spec"]["template"], bad):  # a restart's annotation makes no other release of it
         if deadline_s not in (None, deployment["spec"].get("progressDeadlineSeconds")):
             _swap(kube, path, deployment, deployment["spec"]["template"], deadline_s=deadline_s)
         return f"deployment {name} no longer asks for the bad release"
