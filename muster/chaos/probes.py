@@ -168,7 +168,8 @@ def happened(
 ) -> bool:
     """Wait until the timeline holds such an event since the fault, ``within`` over the window of alert ``window_of``.
 
-    ``data`` narrows it down: ``happened("page.received", contact="on-call")``.
+    ``data`` narrows it down: ``happened("page.received", contact="on-call")``. A rollback that the responder has
+    refused for good is not waited for.
     """
     told, kind = _story(), Kind(event)
     where = place(configuration)
@@ -177,13 +178,16 @@ def happened(
     def look() -> Event | None:
         timeline = told.timeline()
         fault = timeline.first(Kind.FAULT_INJECTED)
-        return timeline.first(kind, after=fault.at if fault else 0.0, **data)
+        after = fault.at if fault else 0.0
+        seen = timeline.first(kind, after=after, **data)
+        hopeless = kind is Kind.ROLLBACK_PROVEN and seen is None
+        return timeline.first(Kind.DECIDED, after=after, decision="refuse", final=True) if hopeless else seen
 
     try:
-        wait_until(look, bool, what=event, timeout_s=parse_duration(within) + window, show=lambda _: "not yet")
+        seen = wait_until(look, bool, what=event, timeout_s=parse_duration(within) + window, show=lambda _: "not yet")
     except TimedOut:
         return False
-    return True
+    return seen is not None and seen.kind is kind
 
 
 def quiet(lasting: str = "1s", within: str = "30s") -> bool:

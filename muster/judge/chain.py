@@ -96,7 +96,7 @@ def _alert(timeline: Timeline, objectives: Objectives) -> Link:
     if firing:
         return Link(name="alert", event=firing)
     prometheus = source(timeline, "prometheus")
-    if not prometheus.readable:
+    if not prometheus.attentive:
         return unreadable("alert", f"whether {name} fired is not known", prometheus)
     pending = timeline.first(Kind.ALERT_PENDING, after=after, alert=name)
     if pending:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from muster.timeline import Event, Kind, Timeline
 from muster.verdict import Verdict
 
+BLINK_S = 5.0  # unread for so long, an alert may have come and gone
+
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
@@ -16,11 +18,17 @@ class Source:
     reads: int = 0
     error: str = "it was never read"  # of the last read; empty when that one was good
     refused: bool = False  # nothing listens there: a fact about the source, not a failure to look
+    gap_s: float = 0.0  # the longest time between two good reads
 
     @property
     def readable(self) -> bool:
         """Whether what it does not say did not happen: it was read, and could be read at the end."""
         return self.reads > 0 and not self.error
+
+    @property
+    def attentive(self) -> bool:
+        """The same of a source that remembers nothing (alerts come and go): it was never out of sight for long."""
+        return self.readable and self.gap_s <= BLINK_S
 
 
 def source(timeline: Timeline, name: str) -> Source:
@@ -36,6 +44,7 @@ def source(timeline: Timeline, name: str) -> Source:
         reads=int(note.data.get("reads", 0)),
         error=str(note.data.get("error", "")),
         refused=bool(note.data.get("refused", False)),
+        gap_s=float(note.data.get("longest_gap_s", 0.0)),
     )
 
 
@@ -57,5 +66,6 @@ def since_injection(timeline: Timeline) -> float:
 
 def unreadable(name: str, unknown: str, source_: Source) -> Link:
     """A link of which nothing is known, because its source could not be read."""
-    why = f"{unknown}: {source_.name} could not be read ({source_.error})"
+    error = source_.error or f"not for {source_.gap_s:.1f} s at a time"
+    why = f"{unknown}: {source_.name} could not be read ({error})"
     return Link(name=name, event=None, why=why, verdict=Verdict.UNKNOWN)

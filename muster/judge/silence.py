@@ -101,12 +101,9 @@ def unseen(timeline: Timeline, objectives: Objectives) -> Iterable[Outcome]:
                 f"{alert} fired {fired.at - after:.2f} s after the fault: it sees what the experiment says it cannot"
             )
             yield Outcome(objective=name, verdict=Verdict.FAIL, message=message)
-        elif after == float("inf") or not prometheus.readable:
-            why = (
-                "no fault was injected"
-                if after == float("inf")
-                else f"prometheus could not be read ({prometheus.error})"
-            )
+        elif after == float("inf") or not prometheus.attentive:
+            error = prometheus.error or f"not for {prometheus.gap_s:.1f} s at a time"
+            why = f"prometheus could not be read ({error})" if after < float("inf") else "no fault was injected"
             yield Outcome(objective=name, verdict=Verdict.UNKNOWN, message=f"whether {alert} fired is not known: {why}")
         else:
             yield Outcome(

@@ -119,3 +119,11 @@ def test_an_objective_that_cannot_be_judged_is_refused_in_one_sentence(extension
 def test_the_window_of_an_experiment_without_an_alert_is_nothing(quiet):
     """window_s is 0 where no alert is expected; the system is not asked."""
     assert window_s(quiet, SimpleNamespace(alerts={}), 60.0) == 0.0
+
+
+def test_an_alert_may_have_come_and_gone_while_nobody_looked(make, rollback, outcome_of):
+    """Prometheus tells what is, not what was: unread for long in between, an alert that was not seen is UNKNOWN."""
+    blinked = {"prometheus": {"longest_gap_s": 8.0}}
+    judgement = judge(make(drop=(Kind.ALERT_FIRING, Kind.ALERT_PENDING), notes=blinked), rollback, window_s=5.0)
+    assert outcome_of(judgement, "alert").verdict is Verdict.UNKNOWN
+    assert "not for 8.0 s at a time" in outcome_of(judgement, "alert").message
