@@ -122,7 +122,7 @@ def https(tmp_path):
     key, cert = tmp_path / "key", tmp_path / "cert"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-keyout", key, "-out", cert, "-days", "1", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
+         "-keyout", key, "-out", cert, "-days", "1", "-subj", "/CN=a", "-addext", "subjectAltName=IP:127.0.0.1"],
         check=True, capture_output=True,
     )  # fmt: skip
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

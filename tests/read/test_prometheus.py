@@ -64,7 +64,9 @@ def prometheus(tmp_path_factory, serve_module, replica):
 def exposed(replica, prometheus):
     """The replica, up and with traffic in the whole window."""
     replica.step, replica.down = 10, False
-    _until(lambda: _value(prometheus, "min_over_time(up[1s])") == 1 and _value(prometheus, "sum(rate(all_total[1s]))") > 0)
+    _until(
+        lambda: _value(prometheus, "min_over_time(up[1s])") == 1 and _value(prometheus, "sum(rate(all_total[1s]))") > 0
+    )
     return replica
 
 

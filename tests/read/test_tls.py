@@ -9,7 +9,7 @@ import pytest
 from OpenSSL import SSL
 
 from muster.read.failures import ReadError
-from muster.read.tls import negotiate
+from muster.read.tls import CLASSICAL, downgrade, negotiate, offered_groups
 from muster.snapshot import FailureKind
 
 
@@ -67,6 +67,48 @@ def test_the_group_is_the_one_that_the_server_picks(port_that_speaks, groups, se
     found = negotiate("127.0.0.1", port_that_speaks(groups), 3.0)
     assert found["group"].lower() in {seen.lower(), "secp256r1" if seen == "prime256v1" else seen.lower()}
     assert found["version"] == "TLSv1.3"
+    assert found["subject"] == "CN=mesh"
+    assert 0 < found["not_after"] - time.time() <= 86_400
+
+
+def test_a_post_quantum_port_refuses_a_classical_client(port_that_speaks):
+    """A refusal is an answer, with what was offered and the peer's own word."""
+    found = downgrade("127.0.0.1", port_that_speaks("X25519MLKEM768"), 3.0)
+    assert found == {"offered": list(CLASSICAL), "refused": True, "said": "tls alert handshake failure"}
+
+
+@pytest.mark.parametrize("groups", ["X25519", "X25519MLKEM768:X25519", "P-256"])
+def test_a_port_that_can_be_talked_down_agrees(port_that_speaks, groups):
+    """Also one that prefers post-quantum, when it is offered."""
+    found = downgrade("127.0.0.1", port_that_speaks(groups), 3.0)
+    assert not found["refused"]
+    assert found["group"].lower() in {"x25519", "prime256v1", "secp256r1"}
+
+
+def test_what_the_probes_offer_is_read_from_what_they_send():
+    """The one offers post-quantum first; the other, whatever OpenSSL this is, classical groups and none beside."""
+    both = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    assert offered_groups(both)[0] == "0x11ec"  # X25519MLKEM768
+    only = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    assert SSL._lib.SSL_CTX_set1_curves_list(only._context, ":".join(CLASSICAL).encode()) == 1
+    assert offered_groups(only) == list(CLASSICAL)
+
+
+def test_a_port_that_hangs_up_has_not_refused():
+    """Nothing was said about cryptography: the probe failed, and proves nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up():
+            client, _ = server.accept()
+            with client:
+                client.recv(1024)
+
+        thread = threading.Thread(target=hang_up, daemon=True)
+        thread.start()
+        with pytest.raises(ReadError, match="closed the connection") as caught:
+            downgrade("127.0.0.1", server.getsockname()[1], 3.0)
+        thread.join(5)
+    assert caught.value.failure.kind is FailureKind.TLS
 
 
 def test_a_port_without_tls_is_a_tls_failure():
