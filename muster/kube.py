@@ -9,7 +9,8 @@ user's default cluster.
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -41,10 +42,15 @@ class Access:
     server: str
     headers: dict[str, str]
     verify: ssl.SSLContext | bool
+    renew: Callable[[], Access] | None = None  # the same, read again: tokens of service accounts are exchanged hourly
 
 
 def load_access(kubeconfig: Path | str, context: str | None = None) -> Access:
     """Read one context of a kubeconfig, None for its current one. Raises :class:`UsageError` if it cannot be used."""
+    return replace(_load(kubeconfig, context), renew=lambda: _load(kubeconfig, context))
+
+
+def _load(kubeconfig: Path | str, context: str | None) -> Access:
     path = Path(kubeconfig)
     if not path.is_file():
         raise UsageError(f"kubeconfig {path} does not exist")
@@ -136,12 +142,28 @@ class Kube:
         return self._send("DELETE", path, params=params, json=body or {})
 
     def _send(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
+        response = self._request(method, path, **kwargs)
+        if response.status_code == httpx.codes.UNAUTHORIZED and self._renewed():
+            response = self._request(method, path, **kwargs)
+        return parse(response, f"{method} {path}")
+
+    def _request(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         try:
-            response = self._http.request(method, path, **kwargs)
+            return self._http.request(method, path, **kwargs)
         except httpx.HTTPError as error:
             what = str(error) or type(error).__name__
             raise KubeError(f"Kubernetes API {self.server} {method} {path}: {what}") from error
-        return parse(response, f"{method} {path}")
+
+    def _renewed(self) -> bool:
+        """Whether the kubeconfig now gives another token for the same server; it is used from here on."""
+        if self.access.renew is None:
+            return False
+        fresh = self.access.renew().headers
+        if fresh == self.access.headers:
+            return False
+        self.access = replace(self.access, headers=fresh)
+        self._http.headers.update(fresh)
+        return True
 
     def close(self) -> None:
         """Close the connections."""
