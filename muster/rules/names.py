@@ -18,6 +18,7 @@ _VALUE = {
     Unit.PER_SECOND: "{{ $value | humanize }}/s",
     Unit.COUNT: "{{ $value | humanize }}",
 }
+_OVER_WINDOW = re.compile(r"(\w+)\([^()\[]*\[\{window\}\]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,8 @@ def record(system: System, slo: str) -> str:
     facts = system.slo[slo]
     operation = "now"
     if "{window}" in facts.query:
-        operation = ("increase" if "increase(" in facts.query else "rate") + duration(facts.window)
+        function = _OVER_WINDOW.search(facts.query)
+        operation = f"{function[1] if function else 'over'}{duration(facts.window)}"
     return f"{metric(system.name)}:{metric(slo)}:{operation}"
 
 
