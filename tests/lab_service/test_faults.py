@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import httpx
 import pytest
 
 from lab.service import faults, settings
@@ -128,6 +129,19 @@ def test_a_crashing_release_crashes_when_told(replicas):
     (it,) = replicas(FAULT_CRASH_AFTER_S="0.5")
     assert it.process.wait(10) == 1
     assert "ERROR" in it.log.read_text()
+
+
+def test_a_hanging_release_answers_nothing_and_is_deaf(replicas, eventually):
+    """Once it hangs, the kernel takes connections and nobody answers; SIGTERM ends nothing, SIGKILL does."""
+    (it,) = replicas(FAULT_HANG_AFTER_S="0.3")
+    eventually(lambda: "ERROR fatal: waiting for a lock" in it.log.read_text(), "it hangs")
+    with pytest.raises(httpx.ReadTimeout):
+        it.http.get("/health", timeout=0.5)
+    it.process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        it.process.wait(1)
+    it.process.kill()
+    assert it.process.wait(10) == -signal.SIGKILL
 
 
 def test_a_leak_is_resident_memory(replicas, eventually):
