@@ -21,6 +21,8 @@ _EXTENSION = rb"[ \t]*+;[ \t]*+" + TOKEN + rb"(?:[ \t]*+=[ \t]*+(?:" + TOKEN + r
 CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})(?:" + _EXTENSION + rb")*+\r\n")
 """Size of a chunk in hexadecimal digits."""
 
+BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-5][0-9]{2} " + _TEXT)
 _FIELD_LINE = re.compile(TOKEN + rb":" + _TEXT)
 _SHOWN = 60

@@ -15,7 +15,7 @@ from enum import Enum, auto
 from functools import lru_cache
 
 from .errors import Desync, Malformed, Truncated
-from .grammar import CHUNK, FRAMING, HEAD, TRAILERS, what_is_wrong
+from .grammar import BARE_LINE_FEED, CHUNK, FRAMING, HEAD, TRAILERS, what_is_wrong
 
 MAX_HEAD = 65_536  # bytes of status line and fields; of trailers, too
 MAX_FIELDS = 256
@@ -174,10 +174,7 @@ class AnswerReader:
     def _read_head(self) -> bool:
         end = self._end_of_block()
         if end is None:
-            line_end = self._buffer.find(b"\n")
-            if (self._buffer and not self._buffer.startswith(b"H")) or (
-                line_end >= 0 and self._buffer[line_end - 1] != 0x0D
-            ):
+            if not self._buffer.startswith(b"H"[: len(self._buffer)]):
                 raise Malformed(what_is_wrong(bytes(self._buffer)))  # no need to wait for an end that may never come
             return False
         head = parse_head(self._take(end), self._bodiless)
@@ -200,6 +197,10 @@ class AnswerReader:
         at = self._buffer.find(b"\r\n\r\n", self._scanned)
         if at + 4 > MAX_HEAD or (at < 0 and len(self._buffer) > MAX_HEAD):
             raise Malformed(f"the answer's header fields are longer than {MAX_HEAD} bytes")
+        if at < 0 and BARE_LINE_FEED.search(self._buffer, self._scanned):
+            raise Malformed(
+                what_is_wrong(bytes(self._buffer)) if self._head is None else "a trailer ends in a bare line feed"
+            )
         self._scanned = max(0, len(self._buffer) - 3) if at < 0 else 0
         return None if at < 0 else at + 4
 

@@ -124,8 +124,8 @@ def test_valid_answers_are_read_as_sent_and_as_httpx_reads_them(sent, points):
 
 STRICTER = re.compile(
     r"no HTTP/1.1 status line|is folded|bare line feed|cannot be read|more than one|both Content-Length|"
-    r"only chunked was offered|HTTP/1.0 does not know|no chunk size|trailers|101 Switching|after its answer|"
-    r"in the middle of the answer: in its head"
+    r"only chunked was offered|HTTP/1.0 does not know|no chunk size|trailers|101 Switching|"
+    r"after its answer"
 )
 
 
@@ -155,7 +155,7 @@ def broken_answers(draw):
     return Sent(sent.method, bytes(data), 0, b"")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400, deadline=None, derandomize=True)  # the same ones for everybody; more by hand
 @given(broken_answers(), CUTS)
 @example(Sent("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 0, b""), [])
 @example(Sent("GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n", 0, b""), [])
@@ -188,6 +188,10 @@ REFUSED_HERE_ONLY = {
     "framing in trailers": (
         OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 3\r\n\r\n",
         "speak of its framing",
+    ),
+    "bare LF after trailers": (
+        OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n\n",
+        "a trailer ends in a bare line feed",
     ),
     "bytes after the answer": (OK + b"Content-Length: 1\r\n\r\nab", "bytes after its answer"),
     "a second answer": (2 * (OK + b"Content-Length: 0\r\n\r\n"), "bytes after its answer"),
