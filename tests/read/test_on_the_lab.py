@@ -1,6 +1,5 @@
 """What the readers of Kubernetes see of a running lab, as the account that the committed roles make."""
 
-import copy
 import os
 import time
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from muster.judge import autoscaling, quota, view
 from muster.kube import Kube, KubeError, load_access
 from muster.read import take
 from muster.read.exec import Target, run
@@ -155,50 +155,47 @@ def test_the_surroundings_are_those_of_the_stable_deployment(place):
     assert values["logs"]["window_s"] == pytest.approx(5.0)
 
 
-def test_objects_that_somebody_makes_are_read(admin, place):
+@pytest.fixture
+def make(admin):
+    """Create an object below a path; it is deleted at the end."""
+    made = []
+
+    def one(path, name, **body):
+        admin.post(path, {"metadata": {"name": name}, **body})
+        made.append(f"{path}/{name}")
+
+    yield one
+    for path in reversed(made):
+        admin.delete(path)
+
+
+def test_objects_that_somebody_makes_are_read_and_judged(make, place):
     """A quota with what it counts, an autoscaler of this deployment and of no other, a warning of one of its pods."""
     system, environment = place
-    scaler = {
-        "metadata": {"name": "by-cpu"},
-        "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": NS}, "maxReplicas": 4},
-    }
-    others = copy.deepcopy(scaler)
-    others["metadata"]["name"], others["spec"]["scaleTargetRef"]["name"] = "others", f"{NS}-canary"
     pod = take(system, environment, ["pods"]).readings["pods"].value[0]["name"]
-    warning = {
-        "metadata": {"name": f"{pod}.1"}, "type": "Warning", "reason": "Unhealthy", "message": "Readiness probe failed",
-        "involvedObject": {"kind": "Pod", "name": pod, "namespace": NS}, "count": 3,
-        "lastTimestamp": "2026-01-01T00:00:00Z",
-    }  # fmt: skip
-    foreign = copy.deepcopy(warning)
-    foreign["metadata"]["name"], foreign["involvedObject"]["name"] = "foreign.1", f"{NS}-canary-7765f4dd56-kkkk5"
-    scalers, events = (
-        f"/apis/autoscaling/v2/namespaces/{NS}/horizontalpodautoscalers",
-        f"/api/v1/namespaces/{NS}/events",
-    )
-    quotas = f"/api/v1/namespaces/{NS}/resourcequotas"
-    made = []
-    try:
-        for path, item in (
-            (quotas, {"metadata": {"name": "few"}, "spec": {"hard": {"pods": "40", "requests.cpu": "4"}}}),
-            (scalers, scaler), (scalers, others), (events, warning), (events, foreign),
-        ):  # fmt: skip
-            admin.post(path, item)
-            made.append(f"{path}/{item['metadata']['name']}")
-        deadline = time.monotonic() + 5
-        while True:
-            readings = take(system, environment, ["quotas", "autoscalers", "events"]).readings
-            (quota,) = readings["quotas"].value
-            if quota["used"].get("pods") == "4" or time.monotonic() > deadline:
-                break
-        assert quota["hard"] == {"pods": "40", "requests.cpu": "4"}
-        assert quota["used"] == {"pods": "4", "requests.cpu": "400m"}
-        assert [(one["name"], one["most"]) for one in readings["autoscalers"].value] == [("by-cpu", 4)]
-        mine = [event for event in readings["events"].value if event["count"] == 3]
-        assert [(event["name"], event["reason"], event["last"]) for event in mine] == [(pod, "Unhealthy", 1767225600.0)]
-    finally:
-        for path in reversed(made):
-            admin.delete(path)
+    make(f"/api/v1/namespaces/{NS}/resourcequotas", "few", spec={"hard": {"pods": "6", "requests.cpu": "4"}})
+    for name, target in (("by-cpu", NS), ("others", f"{NS}-canary")):
+        scaled = {"apiVersion": "apps/v1", "kind": "Deployment", "name": target}
+        spec = {"scaleTargetRef": scaled, "minReplicas": 3 if target == NS else 1, "maxReplicas": 4}
+        make(f"/apis/autoscaling/v2/namespaces/{NS}/horizontalpodautoscalers", name, spec=spec)
+    for about in (pod, f"{NS}-canary-7765f4dd56-kkkk5"):
+        warning = {"type": "Warning", "reason": "Unhealthy", "message": "no", "lastTimestamp": "2026-01-01T00:00:00Z"}
+        involved = {"kind": "Pod", "name": about, "namespace": NS}
+        make(f"/api/v1/namespaces/{NS}/events", f"{about}.1", involvedObject=involved, count=31, **warning)
+    deadline, used = time.monotonic() + 5, {}
+    while used.get("pods") != "4" and time.monotonic() < deadline:
+        snapshot = take(system, environment, ["quotas", "autoscalers", "events", "deployment", "pods"])
+        (few,) = snapshot.readings["quotas"].value
+        used = few["used"]
+    assert (few["hard"], used) == ({"pods": "6", "requests.cpu": "4"}, {"pods": "4", "requests.cpu": "400m"})
+    assert [(one["name"], one["most"]) for one in snapshot.readings["autoscalers"].value] == [("by-cpu", 4)]
+    mine = [event for event in snapshot.readings["events"].value if event["count"] == 31]
+    assert [(event["name"], event["reason"], event["last"]) for event in mine] == [(pod, "Unhealthy", 1767225600.0)]
+    seen = {name: view(snapshot, name, system) for name in ("quotas", "autoscalers", "deployment", "pods")}
+    with pytest.raises(AssertionError, match=r"quota few has no room for scaling .* pods needs 4 more, 2 of 6 is left"):
+        quota.assert_room_to_scale(seen["quotas"], seen["deployment"], seen["pods"], system.pods.scale_to)
+    with pytest.raises(AssertionError, match="scaling to 7 replicas is undone by autoscaler by-cpu"):
+        autoscaling.assert_remedy_stands(seen["autoscalers"], system.pods.scale_to)
 
 
 def test_a_deployment_that_is_gone_is_not_found(read):
