@@ -1,10 +1,8 @@
 """Every alert of the runbooks can be raised, and somebody hears it."""
 
-import pytest
-
 from muster.judge import alerting as judge
 from muster.judge import firing, ruleset
-from muster.pytest_plugin import runbook
+from muster.pytest_plugin import chain, runbook
 
 
 @runbook("x0tta6bl4#data-absent", step=3)
@@ -18,20 +16,20 @@ def test_the_alert_can_fire(alert, rules, rule_series, buckets, facts):
     firing.assert_can_fire(alert, rules, rule_series, buckets, facts)
 
 
-@pytest.mark.chain
+@chain
 @runbook("x0tta6bl4#data-absent", step=3)
 def test_prometheus_tells_an_alertmanager(alertmanagers, routes):
     judge.assert_prometheus_has_an_alertmanager(alertmanagers, routes)
 
 
-@pytest.mark.chain
+@chain
 @runbook("x0tta6bl4#rollback")
 def test_every_alert_reaches_whom_it_should(rules, routes, facts):
     """Asked of Alertmanager's own routing tree, with the labels that the rules really carry."""
     judge.assert_every_alert_is_routed(rules, routes, facts)
 
 
-@pytest.mark.chain
+@chain
 @runbook("x0tta6bl4#rollback")
 def test_no_alert_is_silenced(silences, rules, facts):
     judge.assert_nothing_is_silenced(silences, rules, facts)

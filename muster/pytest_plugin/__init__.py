@@ -13,6 +13,7 @@ import pytest
 
 CHECKS = "checks"
 runbook = pytest.mark.runbook  # for checks: @runbook("<runbook>#<section>", step=3)
+chain = pytest.mark.chain  # for checks of the way from alert to people and rollback: a drill's baseline leaves them out
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

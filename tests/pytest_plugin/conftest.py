@@ -15,12 +15,14 @@ from muster.rules.alertmanager import config
 from muster.snapshot import SCHEMA
 from muster.system import load_system
 from muster.system.environment import Environment
+from muster.system.model import LEVELS
+from muster.system.selectors import selectors
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 REPLICAS = ("a", "b", "c")
 GOOD = {
     "error_ratio": 0.0, "latency_p95": 0.002, "throughput": 20.0, "memory": 5e7, "cpu": 0.02, "down": 0.0,
-    "pqc_handshake_failures": 0.0, "pqc_fallback": 0.0,
+    "pqc_handshake_failures": 0.0, "pqc_fallback": 0.0, "pqc_handshake_latency": 0.002, "memory_growth": 1e6,
 }  # fmt: skip
 
 
@@ -99,6 +101,39 @@ def alerting():
     return {"rules": rules, "expected_rules": expected, "routes": routes}
 
 
+def watched(rules):
+    """What Prometheus, Alertmanager, Grafana, the wire and the replicas' own metrics say."""
+    facts = load_system("x0tta6bl4", CHECKOUT)
+    series = {name: 3 for slo in facts.slo.values() for name in slo.series}
+    own = sorted(name for slo in facts.slo.values() if "{selector}" in slo.query for name in slo.series)
+    bounds = {
+        limit.bound
+        for slo in facts.slo.values()
+        for level in LEVELS
+        if (limit := slo.limit(level)) and slo.unit == "seconds"
+    }
+    page = {"series": 9, "names": own, "greps": {}}
+    for name in facts.metric_names:
+        page["names"] = [*page["names"], name.metric]
+        page["greps"][name.pattern] = [name.metric]
+    return {
+        "prometheus_ready": {"status_code": 200, "said": "ready"},
+        "alertmanager_ready": {"status_code": 200, "said": "OK"},
+        "responder": {"status_code": 200},
+        "pagers": {"on-call": {"kind": "webhook", "host": "pager", "port": 80, "how": "tcp"}},
+        "grafana_health": {"status_code": 200, "database": "ok", "version": "10"},
+        "dashboards": {
+            "expected": {fact.uid: {"title": fact.title, "panels": []} for fact in facts.dashboards}, "found": {},
+        },
+        "panels": [{"dashboard": "d", "panel": "p", "query": "up", "series": 1}],
+        "series": series,
+        "rule_series": {str(selector): 1 for rule in rules for selector in selectors(rule["query"])},
+        "buckets": {name: [*sorted(bounds), 10.0] for name in series},
+        "metrics": each(lambda _: page),
+        "mesh_downgrade": each(lambda _: {"refused": True, "offered": ["x25519"], "said": "handshake failure"}),
+    }  # fmt: skip
+
+
 def healthy():
     deployment = {
         "name": "app", "namespace": "ns", "generation": 1, "observed_generation": 1, "revision": 2, "paused": False,
@@ -127,13 +162,29 @@ def healthy():
         "health": each(health),
         "ingress_health": health("a"),
         "pqc_status": each(
-            lambda _: {"enabled": True, "algorithm": "M", "group": "X25519MLKEM768", "fallback_enabled": False}
+            lambda _: {"enabled": True, "algorithm": "ML-KEM-768", "group": "X25519MLKEM768", "fallback_enabled": False}
         ),
-        "mesh_tls": each(lambda _: {"group": "X25519MLKEM768", "version": "TLSv1.3"}),
+        "mesh_tls": each(
+            lambda name: {
+                "group": "X25519MLKEM768",
+                "version": "TLSv1.3",
+                "subject": f"CN={name}",
+                "not_after": 90 * 86400.0,
+            }
+        ),
         "mesh_status": each(lambda _: {"status": "connected", "peers": 2, "expected": 2}),
         "mesh_peers": each(lambda name: {"self": name, "peers": peers[name]}),
         "targets": [
-            {"job": "j", "instance": "i", "pod": name, "health": "up", "last_error": "", "last_scrape": ""}
+            {
+                "job": "j",
+                "instance": "i",
+                "pod": name,
+                "health": "up",
+                "last_error": "",
+                "last_scrape": "",
+                "age_s": 0.2,
+                "interval_s": 0.25,
+            }
             for name in REPLICAS
         ],
         "alerts": [],
@@ -141,6 +192,7 @@ def healthy():
         "silences": [],
         "notified": [],
         **surroundings(),
+        **watched(alerting()["rules"]),
         **alerting(),
         **{
             name: {"value": value, "per_replica": each(lambda _, v=value: v), "window_s": 5.0, "gaps": []}
