@@ -227,6 +227,34 @@ def test_crash_between_lock_and_undo_is_resumed(shop):
     assert shop.images() == ["shop/web:1"] * 3
 
 
+def test_crash_while_the_symptom_is_watched_is_resumed_there(shop):
+    """Neither undone nor proven twice, though the next responder has another audit: the Lease says how far it was."""
+    shop.release("shop/web:2")
+    shop.monitoring.tells = lambda _query, at: 0.01 if at else 0.15
+    with _responding(shop) as (caller, child):
+        port = caller.http.base_url.port
+        caller.alert(_payload())
+        caller.until("rollback.proven")
+        intent = wait_until(
+            lambda: json.loads(_lease(shop)["metadata"]["annotations"][INTENT]),
+            lambda intent: intent["proven"],
+            what="the Lease does not say that it is proven",
+            timeout_s=20,
+        )
+        child.kill()
+        child.wait(10)
+    assert intent["alert"] == ERRORS
+    generation = shop.look().deployment["metadata"]["generation"]
+    (shop.folder / "audit.jsonl").unlink()
+    shop.monitoring.tells = lambda _query, _at: 0.0
+    with _responding(shop, port) as (caller, _):
+        records = caller.until("symptom.gone")
+    assert records[-1]["data"]["verdict"] == "PASS"
+    assert not [record for record in records if record["kind"] in ("rollback.started", "rollback.proven")]
+    assert shop.look().deployment["metadata"]["generation"] == generation
+    assert shop.monitoring.posted == []
+
+
 def test_alert_received_but_not_decided_before_a_crash_is_decided(shop):
     """Alertmanager had its 200 and will not come again for hours."""
     shop.release("shop/web:2")
