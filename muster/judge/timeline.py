@@ -184,5 +184,7 @@ def _steady_in_the_end(timeline: Timeline) -> Outcome:
     if not looks:
         message = "the steady state was not looked at after the fault"
         return Outcome(objective=name, verdict=Verdict.UNKNOWN, message=message)
-    verdict = Verdict(looks[-1].data.get("verdict", "UNKNOWN"))
-    return Outcome(objective=name, verdict=verdict, message=f"in the end: {looks[-1].message}")
+    verdict, said = Verdict(looks[-1].data.get("verdict", "UNKNOWN")), looks[-1].message
+    if verdict is Verdict.WARN:  # it held; what smoke warns of all year round is no matter of this fault
+        verdict, said = Verdict.PASS, f"{said}, with warnings"
+    return Outcome(objective=name, verdict=verdict, message=f"in the end: {said}")

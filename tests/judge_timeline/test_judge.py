@@ -205,3 +205,11 @@ def test_a_steady_state_that_is_lost_again_fails(make, quiet, killed, outcome_of
     judgement = judge(make(story=killed, rps=(500, 0), extra=[lost]), quiet)
     assert outcome_of(judgement, "hypothesis").verdict is Verdict.FAIL
     assert judgement.verdict is Verdict.FAIL
+
+
+def test_warnings_of_the_checks_are_no_matter_of_the_fault(make, rollback, outcome_of):
+    """The steady state held; smoke says all year round what it warns of, and a drill does not repeat it."""
+    warned = (20.0, Kind.STEADY, {"verdict": "WARN", "message": "47 checks held"})
+    judgement = judge(make(extra=[warned]), rollback, window_s=5.0)
+    assert judgement.verdict is Verdict.PASS
+    assert outcome_of(judgement, "hypothesis").message == "in the end: 47 checks held, with warnings"
