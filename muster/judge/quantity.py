@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
 from muster.errors import Unknown
 
@@ -16,7 +17,11 @@ _SUFFIXES = {
 
 def amount(text: object) -> float:
     """The number behind a quantity, in cores, bytes or pieces. Raises Unknown when it is none."""
-    written = str(text)
+    return _parsed(str(text))
+
+
+@lru_cache(maxsize=1024)  # a thousand pods ask for the same
+def _parsed(written: str) -> float:
     suffix = next((known for known in _SUFFIXES if written.endswith(known)), "")
     try:
         number = Decimal(written.removesuffix(suffix))

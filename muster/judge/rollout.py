@@ -14,6 +14,8 @@ from muster.judge.undeclared import Undeclared, declared
 from muster.system.model import Pods as PodFacts
 from muster.verdict import SLOWarning
 
+NO_DEADLINE = 2**31 - 1  # seconds; as the API has it
+
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
@@ -38,6 +40,7 @@ class Deployment:
     labels: Mapping[str, str]
     containers: Mapping[str, str]
     strategy: Mapping[str, Any]
+    deadline_s: int = 600  # for progress; NO_DEADLINE turns it off, and then nothing is reported of progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +77,8 @@ def assert_not_paused(deployment: Deployment) -> None:
 
 def assert_in_time(deployment: Deployment) -> None:
     """The rollout has not run out of time. Raises Unknown while the controller says nothing of its progress."""
+    if deployment.deadline_s >= NO_DEADLINE:
+        raise Undeclared(f"{deployment.name} sets no deadline for its rollouts")
     status, reason, message = deployment.conditions.get("Progressing", ("", "", ""))
     claim(status != "False", f"{_where(deployment)} is stuck: {reason}: {message}")
     if not status and not deployment.paused:

@@ -40,6 +40,7 @@ async def read_deployment(session: Session) -> dict[str, Any]:
         "images": _images(spec["template"]),
         "containers": {c["name"]: c["image"] for c in spec["template"]["spec"]["containers"]},
         "strategy": _strategy(spec),
+        "deadline_s": spec.get("progressDeadlineSeconds", 600),
         "wanted": spec.get("replicas", 1),
         "replicas": status.get("replicas", 0),
         "updated": status.get("updatedReplicas", 0),

@@ -64,6 +64,8 @@ def test_a_controller_that_says_nothing_of_progress_is_unknown():
     with pytest.raises(Unknown, match="says nothing of its progress"):
         rollout.assert_in_time(deployment(conditions={}))
     rollout.assert_in_time(deployment(conditions={}, paused=True))
+    with pytest.raises(Undeclared, match="app sets no deadline"):
+        rollout.assert_in_time(deployment(conditions={}, deadline_s=rollout.NO_DEADLINE))
 
 
 def test_fewer_replicas_than_the_runbook_asks_for_fail():

@@ -139,7 +139,7 @@ def healthy():
         "name": "app", "namespace": "ns", "generation": 1, "observed_generation": 1, "revision": 2, "paused": False,
         "images": ["i:1"], "wanted": 3, "replicas": 3, "updated": 3, "ready": 3, "available": 3,
         "conditions": [{"type": "Progressing", "status": "True", "reason": "", "message": ""}],
-        "labels": {"app": "a"}, "containers": {"x0tta6bl4": "i:1"},
+        "labels": {"app": "a"}, "containers": {"x0tta6bl4": "i:1"}, "deadline_s": 600,
         "strategy": {"type": "RollingUpdate", "max_surge": "25%", "max_unavailable": "25%"},
     }  # fmt: skip
     peers = {name: [{"name": p, "alive": True, "last_seen_s": 0.1} for p in REPLICAS if p != name] for name in REPLICAS}
