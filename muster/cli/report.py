@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from muster.errors import MusterError
-from muster.report import allure, html
+from muster.report import allure, html, page, runbook
+from muster.system import System, load_system
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -26,29 +27,35 @@ class _Quiet(SimpleHTTPRequestHandler):
 def command(run: str | None, reports: Path, serve: bool, port: int) -> None:
     """Build the HTML report of one run, with the history of the runs before it."""
     chosen = html.choose(reports, run)
-    index = html.build(reports, chosen, _pages(reports, chosen), [allure.COVERAGE_PAGE])
+    system = load_system(html.system_of(chosen))
+    pages = _pages(reports, system)
+    index = html.build(reports, chosen, pages, [allure.COVERAGE_PAGE], _links(system, pages))
     click.echo(f"report of {chosen.name}: {index}")
     if serve:
         _serve(index.parent, port)
 
 
-def _pages(reports: Path, run: Path) -> dict[str, str]:
+def _links(system: System, pages: dict[str, str]) -> dict[str, str]:
+    """Names of links that lead to these pages, for every section that a check can name."""
+    sections = [f"{name}#{section.anchor}" for name in system.runbooks for section in runbook.of(system, name)]
+    found = {name: url for anchor in sections for url, name in allure.links(system, anchor)}
+    return {name: url for name, url in found.items() if url.partition("#")[0] in pages}
+
+
+def _pages(reports: Path, system: System) -> dict[str, str]:
     """The runbooks of the run's system and their coverage, as pages of the report."""
     from muster.cli.coverage import base
     from muster.coverage import cover, render
-    from muster.report import page
-    from muster.system import load_system
 
-    system = load_system(html.system_of(run))
     try:
         coverage = render(cover(system, base(), reports))
     except MusterError as error:  # the run can be shown all the same
         coverage = page.page("Coverage", f"<h1>Coverage</h1><p class='bad'>{escape(str(error))}</p>")
     pages = {allure.COVERAGE_PAGE: coverage}
-    for name, runbook in system.runbooks.items():
+    for name, entry in system.runbooks.items():
         file = system.runbook_file(name)
         if file is not None and file.is_file():
-            text = page.runbook(runbook.title, file.read_text(encoding="utf-8"))
+            text = page.runbook(entry.title, file.read_text(encoding="utf-8"))
             pages[f"{allure.PAGES}/{name}.html"] = text
     return pages
 

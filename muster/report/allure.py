@@ -49,7 +49,8 @@ def links(system: System, anchor: str) -> list[tuple[str, str]]:
     url = system.runbook_url(anchor)
     if "://" not in url:
         url = f"{PAGES}/{runbook}.html#{section}"
-    return [(url, f"Runbook: {section_title(anchor)}"), (f"{COVERAGE_PAGE}#{section}", "Coverage of this section")]
+    title = section_title(anchor)
+    return [(url, f"Runbook: {title}"), (f"{COVERAGE_PAGE}#{section}", f"Coverage: {title}")]
 
 
 def severity(system: System, alerts: list[str]) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from muster.errors import MusterError, UsageError
+from muster.report import page
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CONFIGURATION = CHECKOUT / "reports"
@@ -49,11 +50,18 @@ def system_of(run: Path) -> str:
         raise MusterError(f"{run} holds no summary.json that names its system: run it again") from None
 
 
-def build(reports: Path, run: Path, pages: Mapping[str, str] | None = None, attached: Sequence[str] = ()) -> Path:
+def build(
+    reports: Path,
+    run: Path,
+    pages: Mapping[str, str] | None = None,
+    attached: Sequence[str] = (),
+    links: Mapping[str, str] | None = None,
+) -> Path:
     """Build ``reports/html`` from ``run`` and return its index page. The old one stays until the new is whole.
 
     ``pages`` are further pages of the report (path in it -> HTML); those ``attached`` are also shown among the
-    report's global attachments, where a reader of Allure's own page finds them.
+    report's global attachments, where a reader of Allure's own page finds them. ``links`` are names of links in the
+    results that lead to such pages.
     """
     allure = CHECKOUT / "node_modules" / ".bin" / "allure"
     if not allure.exists() or shutil.which("node") is None:
@@ -73,6 +81,8 @@ def build(reports: Path, run: Path, pages: Mapping[str, str] | None = None, atta
         )
     if not (fresh / "index.html").is_file():
         raise MusterError(f"Allure made no report from {run}")
+    index = fresh / "index.html"
+    index.write_text(page.with_links(index.read_text(encoding="utf-8"), links or {}), encoding="utf-8")
     for name, text in (pages or {}).items():
         (fresh / name).parent.mkdir(parents=True, exist_ok=True)
         (fresh / name).write_text(text, encoding="utf-8")

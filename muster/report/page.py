@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from html import escape
 
 STYLE = """
@@ -28,6 +30,34 @@ td code { font-size: .8em; overflow-wrap: anywhere } code.alert { font-size: .9e
 .verdict { font-weight: 600; font-size: .85rem } .pass { color: var(--good) } .fail { color: var(--bad) }
 .unknown, .warn { color: var(--warn) } .coverage td:nth-child(2), .coverage td:nth-child(3) { font-size: .88rem }
 """
+
+
+# Allure's page makes links of absolute addresses only and shows others as words. These words become links here, without
+# touching the elements, which Allure's page keeps changing by itself.
+LINKS = """<script>
+(() => {
+  const pages = %s;
+  const mend = () => {
+    for (const words of document.querySelectorAll('[data-testid="test-result-meta-link"] span')) {
+      const page = pages[words.textContent];
+      if (!page || words.dataset.page) continue;
+      words.dataset.page = page;
+      words.setAttribute("role", "link");
+      words.tabIndex = 0;
+      words.style.cssText = "color: var(--link, #2457c5); cursor: pointer; text-decoration: underline";
+      words.onclick = () => window.open(page, "_blank", "noopener");
+      words.onkeydown = (event) => event.key === "Enter" && words.onclick();
+    }
+  };
+  new MutationObserver(mend).observe(document.documentElement, { childList: true, subtree: true });
+})();
+</script>"""
+
+
+def with_links(index: str, links: Mapping[str, str]) -> str:
+    """Allure's index page, with the words of these links (name -> page of the report) leading there."""
+    script = LINKS % json.dumps(dict(links)).replace("<", "\\u003c")
+    return index.replace("</head>", f"{script}</head>", 1)
 
 
 def page(title: str, body: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from muster.errors import UsageError
-from muster.report import html
+from muster.report import html, page
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_allure = pytest.mark.skipif(
@@ -33,6 +33,7 @@ def result(folder: Path, name: str, status: str, message: str = "") -> None:
         "status": status,
         "statusDetails": {"message": message},
         "labels": [{"name": "epic", "value": "x0tta6bl4/lab"}, {"name": "feature", "value": "On-call runbook"}],
+        "links": [{"name": "Runbook", "url": "runbooks/x.html#high-error-rate", "type": "link"}],
         "attachments": [{"name": "snapshot", "source": f"{name}-attachment.json", "type": "application/json"}],
         "start": 1_700_000_000_000,
         "stop": 1_700_000_000_100,
@@ -76,7 +77,8 @@ def test_each_earlier_run_enters_the_history_once(reports):
 @needs_browser
 def test_a_browser_shows_the_checks_their_verdicts_and_the_categories(reports, tmp_path):
     """What a reviewer opens holds the runbook, the checks, and the words for failed and unknown."""
-    index = html.build(reports, html.choose(reports, None))
+    pages = {"coverage.html": "<p>the coverage</p>", "runbooks/x.html": "<p>the runbook</p>"}
+    index = html.build(reports, html.choose(reports, None), pages, ["coverage.html"], {"Runbook": "runbooks/x.html#a"})
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *args):
@@ -85,12 +87,35 @@ def test_a_browser_shows_the_checks_their_verdicts_and_the_categories(reports, t
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(index.parent))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         home = f"http://127.0.0.1:{server.server_address[1]}/"
-        dom, categories = (dump(home + page, tmp_path / f"profile{page[2:]}") for page in ("", "#categories"))
+        parts = ("", "#categories", "#globalAttachments", f"#{id_of_failing(index.parent)}")
+        shown = [dump(home + part, tmp_path / f"profile{number}") for number, part in enumerate(parts)]
         server.shutdown()
+    dom, categories, attachments, test = shown
     for words in ("On-call runbook", "test_error_ratio_holds", "test_latency_holds"):
         assert words in dom
     assert "Does not hold" in categories
     assert "no data is never a pass" in categories
+    assert "coverage.html" in attachments
+    assert "snapshot" in test
+    assert 'data-page="runbooks/x.html#a"' in test
+    assert (index.parent / "runbooks" / "x.html").read_text() == "<p>the runbook</p>"
+
+
+def id_of_failing(report: Path) -> str:
+    """Allure's own id of the failing check."""
+    results = (json.loads(file.read_text()) for file in (report / "data" / "test-results").glob("*.json"))
+    return next(result["id"] for result in results if result["name"] == "test_error_ratio_holds")
+
+
+def test_a_runbook_becomes_a_page_with_the_anchors_that_links_name():
+    """Tables and code are shown, raw HTML is not, and links to files that are not in the report are only words."""
+    html_page = page.runbook(
+        "T", "# T\n\n## High `error` rate\n\n[a](#b) [c](../d.md) <script>x</script>\n\n|a|\n|-|\n|b|\n"
+    )
+    assert "<h2 id='high-error-rate'>" in html_page
+    assert '<a href="#b">a</a> c ' in html_page
+    assert "<script>" not in html_page
+    assert "<table>" in html_page
 
 
 def dump(url: str, profile: Path) -> str:
