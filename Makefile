@@ -45,6 +45,10 @@ lab: setup ## Run the lab in the foreground with a live table, until Ctrl-C
 bench: setup ## Measure smoke, drill and set-up times for docs/benchmarks.md (wants an idle machine)
 	@$(bin)/python benchmarks/bench_first_light.py
 
+.PHONY: bench-smoke
+bench-smoke: setup ## Measure smoke against bare pytest, far sources, curl and many pods (wants an idle machine)
+	@$(bin)/python benchmarks/bench_smoke.py
+
 .PHONY: bench-lab
 bench-lab: setup ## Measure the lab for docs/benchmarks.md (wants an idle machine)
 	@$(bin)/python benchmarks/bench_lab.py
@@ -69,6 +73,10 @@ report: .venv/.ready node_modules/.ready ## Build the HTML report of the runs so
 .PHONY: report-open
 report-open: report ## Serve the HTML report on loopback and say where
 	@$(bin)/muster report --serve
+
+.PHONY: coverage
+coverage: .venv/.ready ## Show which alerts and steps of the runbooks are proven by what, and what nothing proves
+	@$(bin)/muster coverage $(SYSTEM)
 
 .PHONY: test
 test: setup node_modules/.ready ## Run the tests of muster and the lab themselves
