@@ -1,10 +1,13 @@
 """Rules that Prometheus accepts: every alert, every indicator, durations scaled and thresholds not."""
 
+import copy
 import re
 
 import pytest
 import yaml
 
+from lab.api.custom import structural
+from lab.api.errors import Causes
 from muster.rules import render
 from muster.rules.prometheus import groups, prometheus_rule
 
@@ -105,20 +108,52 @@ def test_the_operator_gets_the_same_groups(system, staging, rendered):
     assert crd == prometheus_rule(system, staging)
 
 
-def test_the_operators_own_rules_are_kept(system, staging, lab):
-    """What its CRD and its admission demand: durations of its pattern, an expression, alert or record, plain labels."""
-    duration = re.compile(r"0|((\d+)y)?((\d+)w)?((\d+)d)?((\d+)h)?((\d+)m)?((\d+)s)?((\d+)ms)?")
-    for environment in (staging, lab):
-        body = prometheus_rule(system, environment)
-        assert re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", body["metadata"]["name"])
-        names = [group["name"] for group in body["spec"]["groups"]]
-        assert len(names) == len(set(names))
-        for group in body["spec"]["groups"]:
-            assert set(group) == {"name", "interval", "rules"}
-            assert duration.fullmatch(group["interval"])
-            for rule in group["rules"]:
-                assert set(rule) <= {"alert", "record", "expr", "for", "labels", "annotations"}
-                assert ("alert" in rule) != ("record" in rule)
-                assert duration.fullmatch(rule.get("for", "0"))
-                texts = {**rule.get("labels", {}), **rule.get("annotations", {})}
-                assert all(isinstance(value, str) for value in texts.values())
+TEXT, TEXTS = {"type": "string"}, {"type": "object", "additionalProperties": {"type": "string"}}
+DURATION = {
+    "type": "string",
+    "pattern": "^(0|" + "".join(f"([0-9]+{u})?" for u in ("y", "w", "d", "h", "m", "s", "ms")) + ")$",
+}
+RULE = {
+    "type": "object",
+    "required": ["expr"],
+    "properties": {
+        "alert": TEXT, "record": TEXT, "for": DURATION, "labels": TEXTS, "annotations": TEXTS,
+        "expr": {"x-kubernetes-int-or-string": True},
+    },
+}  # fmt: skip
+GROUP = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {
+        "name": {"type": "string", "minLength": 1}, "interval": DURATION, "limit": {"type": "integer"},
+        "rules": {"type": "array", "items": RULE},
+    },
+}  # fmt: skip
+GROUPS = {"type": "array", "items": GROUP, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+PROMETHEUS_RULE = {
+    "type": "object",
+    "required": ["spec"],
+    "properties": {"spec": {"type": "object", "properties": {"groups": GROUPS}}},
+}
+
+
+@pytest.mark.parametrize("environment", ["staging", "lab"])
+def test_a_kubernetes_api_takes_the_object(environment, request):
+    """The fields, types and patterns of the operator's definition, judged as the lab's API judges custom resources."""
+    body = prometheus_rule(request.getfixturevalue("system"), request.getfixturevalue(environment))
+    assert refused(body) == []
+    assert re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", body["metadata"]["name"])
+    for rule in body["spec"]["groups"][0]["rules"]:
+        assert ("alert" in rule) != ("record" in rule)
+        assert "alert" in rule or not rule.keys() & {"for", "annotations"}
+    for broken in ({"for": "5 minutes"}, {"labels": {"a": 1}}, {"owner": "x"}):
+        changed = copy.deepcopy(body)
+        changed["spec"]["groups"][0]["rules"][-1] |= broken
+        assert len(refused(changed)) == 1
+
+
+def refused(body):
+    unknown, causes = [], Causes()
+    own = {key: value for key, value in body.items() if key == "spec"}
+    structural.validate(structural.prune(own, PROMETHEUS_RULE, unknown), PROMETHEUS_RULE, "", causes)
+    return [*unknown, *causes.items]
