@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from muster.system import load_system
+
 
 def verdicts(summary):
     return {finding["check"]: finding["verdict"] for finding in summary["findings"]}
@@ -42,17 +44,21 @@ def test_less_than_a_rollback_does_not_ask_for_one(checks, write_snapshot, readi
 
 def test_without_prometheus_what_needs_it_is_unknown_and_nothing_of_it_passes(checks, write_snapshot, readings):
     """Exit 6: no data is never a pass; what does not need it is judged."""
-    slos = {
-        "error_ratio",
-        "latency_p95",
-        "throughput",
-        "memory",
-        "cpu",
-        "down",
-        "pqc_handshake_failures",
-        "pqc_fallback",
+    of_prometheus = {
+        *load_system("x0tta6bl4").slo,
+        *(
+            "targets",
+            "rules",
+            "alerts",
+            "alertmanagers",
+            "prometheus_ready",
+            "series",
+            "rule_series",
+            "buckets",
+            "panels",
+        ),
     }
-    write_snapshot(readings, failures={*slos, "targets", "rules", "alerts", "alertmanagers"})
+    write_snapshot(readings, failures=of_prometheus)
     code, summary, output = checks()
     assert (code, summary["verdict"]) == (6, "UNKNOWN")
     found = verdicts(summary)
@@ -175,7 +181,7 @@ def test_without_the_facts_rules_silence_is_unknown(checks, write_snapshot, read
     readings["rules"] = []
     del readings["expected_rules"]
     write_snapshot(readings)
-    code, summary, _ = checks("-k", "test_alerting and not tells")
+    code, summary, _ = checks("-k", "test_alerting and not tells and not can_fire")
     assert (code, set(verdicts(summary).values())) == (6, {"UNKNOWN"})
     assert len(summary["findings"]) == 4
 
