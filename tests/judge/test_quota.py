@@ -1,5 +1,7 @@
 """Room in quotas for what the runbook prescribes: FAIL, PASS and UNKNOWN, as the API server counts."""
 
+import dataclasses
+
 import pytest
 
 from muster.errors import Unknown
@@ -123,7 +125,7 @@ def test_a_quota_that_has_not_counted_or_whose_scope_is_unclear_is_unknown():
 )
 def test_a_rollback_needs_room_where_no_pod_may_go_first(wanted, strategy, more):
     """Kubernetes' rounding: the surge up, the unavailable down."""
-    there = deployment(wanted=wanted, strategy={"type": "RollingUpdate", **strategy})
+    there = deployment(wanted=wanted, replicas=wanted, strategy={"type": "RollingUpdate", **strategy})
     assert quota.surge_of(there) == more
     full = limit({"pods": "3"}, {"pods": "3"})
     if more:
@@ -131,3 +133,5 @@ def test_a_rollback_needs_room_where_no_pod_may_go_first(wanted, strategy, more)
             quota.assert_room_to_roll_out(full, there, REPLICAS)
     else:
         quota.assert_room_to_roll_out(full, there, REPLICAS)
+    halfway = dataclasses.replace(there, replicas=wanted + more)  # what it takes to go back is there already
+    quota.assert_room_to_roll_out(full, halfway, REPLICAS)
