@@ -15,6 +15,8 @@ from muster.system.expectations import Pods as PodFacts
 from muster.system.units import duration
 from muster.verdict import SLOWarning
 
+RESOLUTION_S = 1.0  # of the API's times
+
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
@@ -44,10 +46,11 @@ def assert_no_warning_is_open(
 ) -> None:
     """No warning of the window is about something that is still in trouble; one that is over warns.
 
-    The window is that of restarts. What was said of pods that are gone is history: their successors are judged.
+    The window is that of restarts. What was said of pods that are gone is history: their successors are judged. So is
+    what was said of a pod before it became ready: probes fail while it starts.
     """
     window_s = declared(facts, "how far back warnings matter").restart_window_s / time_scale
-    here = {pod.name: pod.ready for pod in pods if not pod.terminating}
+    here = {pod.name: pod for pod in pods if not pod.terminating}
     whole = deployment.ready >= deployment.wanted
     for event in reversed(events):
         age_s = now - event.last
@@ -56,6 +59,7 @@ def assert_no_warning_is_open(
         times = f"{event.count} times, last " if event.count > 1 else ""
         when = f"{times}{duration(max(0, round(age_s)))} ago"
         said = f"{event.reason} of {event.kind} {event.name} ({when}): {event.message}"
-        over = here[event.name] if event.kind == "Pod" else whole
-        claim(over, said)
+        claim(here[event.name].ready if event.kind == "Pod" else whole, said)
+        if event.kind == "Pod" and event.last <= here[event.name].ready_since + RESOLUTION_S:
+            continue
         warnings.warn(f"{said} (over by now)", SLOWarning, stacklevel=2)

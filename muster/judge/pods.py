@@ -74,6 +74,7 @@ class Pod:
     node: str
     conditions: Mapping[str, str]
     containers: tuple[Container, ...]
+    ready_since: float = 0.0  # seconds since the epoch; 0 while it is not ready
     asks: tuple[Ask, ...] = ()
 
     @property

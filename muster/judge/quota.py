@@ -46,8 +46,8 @@ def assert_room_to_scale(
 def assert_room_to_roll_out(quotas: tuple[Quota, ...], deployment: Deployment, pods: tuple[Pod, ...]) -> None:
     """The quotas admit the pods that a rollout, and so a rollback, has beyond the replicas.
 
-    One that may take pods away first gets through without any: then nothing is asked of the quotas. Those that a rollout
-    under way has already are there, and its rollback needs no others.
+    One that may take pods away first gets through without any: then nothing is asked of the quotas. Those that a
+    rollout under way has already are there, and its rollback needs no others.
     """
     surge = surge_of(deployment)
     more = min(surge, max(0, deployment.wanted + surge - deployment.replicas))

@@ -94,6 +94,9 @@ def _pod(item: dict[str, Any], main: str) -> dict[str, Any]:
         "ip": status.get("podIP", ""),
         "node": item["spec"].get("nodeName", ""),
         "conditions": {c["type"]: c["status"] for c in status.get("conditions") or []},
+        "ready_since": next(
+            (epoch(c.get("lastTransitionTime")) for c in status.get("conditions") or [] if _ready(c)), 0.0
+        ),
         "containers": [_container(entry) for entry in status.get("containerStatuses") or []],
         "asks": [
             *_asks(item["spec"]["containers"], main),
@@ -122,6 +125,10 @@ def _container(status: dict[str, Any]) -> dict[str, Any]:
         if ended
         else None,
     }
+
+
+def _ready(condition: dict[str, Any]) -> bool:
+    return (condition["type"], condition["status"]) == ("Ready", "True")
 
 
 def _asks(containers: list[dict[str, Any]], main: str, first: bool = False) -> list[dict[str, Any]]:

@@ -1,5 +1,7 @@
 """Nodes, autoscalers, budgets, Services, Ingresses, events: each judge's FAIL, WARN, PASS and UNKNOWN."""
 
+import dataclasses
+
 import pytest
 
 from muster.errors import Unknown
@@ -213,6 +215,14 @@ def test_a_warning_about_what_is_still_in_trouble_fails_and_one_that_is_over_war
         judged(refused, there=deployment(ready=2))
     with pytest.warns(SLOWarning, match="FailedCreate"):
         judged(refused)
+
+
+def test_what_was_said_of_a_pod_before_it_was_ready_is_how_pods_start():
+    """Its probes fail while it starts; what comes afterwards, or to the second with it, is told apart."""
+    judged(complaint(), dataclasses.replace(pod(), ready_since=105.0))
+    judged(complaint(), dataclasses.replace(pod(), ready_since=99.0))
+    with pytest.warns(SLOWarning, match="BackOff"):
+        judged(complaint(), dataclasses.replace(pod(), ready_since=98.0))
 
 
 def test_old_warnings_and_those_of_pods_that_are_gone_are_history():
