@@ -6,6 +6,7 @@ is UNKNOWN.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from muster.system.units import show
 from muster.verdict import Verdict
 from muster.wait import TimedOut, wait_until
 
-HELD = 4  # looks in a row, one scrape apart, at which the condition must not hold
+HELD = 4  # scrapes for which the condition must not hold, without a break
+_PAUSE_S = 4.0  # between two looks at most: whoever holds a lock meanwhile must renew it
 _ASK_S = 2.0  # for one answer of Prometheus
 
 
@@ -55,10 +57,17 @@ def patience_s(env: Environment) -> float:
     return env.scaled(env.rollback.symptom_within_s) + env.discovery_s
 
 
+def rhythm(env: Environment) -> tuple[float, int]:
+    """Seconds between two looks, and how many looks in a row span :data:`HELD` scrapes."""
+    scrape_s = env.scaled(env.scrape_interval_s)
+    every_s = min(scrape_s, _PAUSE_S)
+    return every_s, math.ceil(HELD * scrape_s / every_s) if every_s else HELD
+
+
 def watch(
     monitor: Monitor, system: System, env: Environment, alert: str, *, tick: Callable[[], None] = lambda: None
 ) -> Symptom:
-    """Look until the condition no longer held :data:`HELD` times in a row, at most :func:`patience_s`.
+    """Look until the condition has not held for :data:`HELD` scrapes, at most :func:`patience_s` seconds.
 
     ``tick`` is called at each look, and what it raises ends the watch.
     """
@@ -78,6 +87,7 @@ def watch(
         seen.append(monitor.value(query, timeout_s=_ASK_S))
         return seen[0]
 
+    every_s, looks = rhythm(env)
     limit = f"{condition.limit.operator} {show(condition.limit.bound, unit)}"
     try:
         value = wait_until(
@@ -85,8 +95,8 @@ def watch(
             lambda value: not condition.limit.holds(value),
             what=f"{condition.name} did not go back",
             timeout_s=patience_s(env),
-            every_s=env.scaled(env.scrape_interval_s),
-            successes=HELD,
+            every_s=every_s,
+            successes=looks,
             show=lambda value: f"{show(value, unit)} {limit}",
             tolerate=(Unknown,),
         )

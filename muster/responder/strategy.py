@@ -19,6 +19,7 @@ from muster.workload import Workload, hash_of, is_terminating
 _DRAIN_SCRAPES = 4  # a counter that has stood still for so many scrapes has no traffic
 _TRAFFIC = "throughput"  # the indicator that says how much there is
 _ASK_S = 0.5
+_LOOK_S = 4.0  # between two looks at most: the lock is renewed in between
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ class CanaryAbort:
         release.drained(
             lambda: self._traffic(pods),
             within_s=self._env.scaled(drain_s),
-            every_s=self._env.scaled(self._env.scrape_interval_s),
+            every_s=min(self._env.scaled(self._env.scrape_interval_s), _LOOK_S),
             tick=tick,
         )
         release.scale_down(self._kube, self._env)

@@ -86,6 +86,12 @@ class World:
 
 
 @pytest.fixture
+def make_world():
+    """Makes empty stories, where one is not enough."""
+    return World
+
+
+@pytest.fixture
 def world():
     """An empty story."""
     return World()

@@ -1,0 +1,92 @@
+"""What a canary gets, what is in the way of aborting it, and when an abort is proven. Pure."""
+
+import pytest
+
+from muster.errors import Unknown
+from muster.release.canary import CanarySight, canary_obstacle, judge_canary, weight_of
+from muster.release.model import current_of
+from muster.verdict import Verdict
+
+NGINX = "nginx.ingress.kubernetes.io/canary"
+
+
+def ingress(**notes):
+    named = {NGINX: "true"} | {f"{NGINX}-{key.replace('_', '-')}": value for key, value in notes.items()}
+    return {"metadata": {"name": "web-canary", "annotations": named}}
+
+
+@pytest.fixture
+def sight(make_world):
+    """A canary of build bb beside three stable pods of build aa; keywords change what is seen after the abort."""
+
+    def _make(*, weight="0", replicas=0, canary_pods=0, terminating=0, ready=3, digest="sha256:aa", other=False):
+        stable = make_world().release("good", 1).run("good", ready, digest)
+        if other:
+            stable.release("other", 2, "shop/web:9")
+        canary = make_world().release("bad", 1, "shop/web:2").run("bad", canary_pods, "sha256:bb")
+        canary.run("bad", terminating, "sha256:bb", terminating=True)
+        canary.replicas = replicas
+        return CanarySight(canary=canary.see(), stable=stable.see(), ingress=ingress(weight=weight))
+
+    return _make
+
+
+@pytest.fixture
+def verdict(sight, make_world):
+    """The judgement of such a sight, with what the releases were before."""
+    bad = current_of(make_world().release("bad", 1, "shop/web:2").run("bad", 1, "sha256:bb").see(), "web")
+    stable = current_of(make_world().release("good", 1).run("good", 3).see(), "web")
+
+    def _judge(*, recorded=frozenset({"sha256:aa"}), **changes):
+        return judge_canary(sight(**changes), bad=bad, stable=stable, container="web", recorded=recorded)
+
+    return _judge
+
+
+def test_weight_is_a_share_of_its_total():
+    """10 of 100, or of what the ingress says; an ingress that is no canary gives it nothing."""
+    assert weight_of(ingress(weight="10")) == 0.1
+    assert weight_of(ingress(weight="10", weight_total="1000")) == 0.01
+    assert weight_of({"metadata": {"annotations": {f"{NGINX}-weight": "10"}}}) == 0
+
+
+def test_weight_that_is_no_number_is_unknown():
+    """Not 0: that would be a proof."""
+    with pytest.raises(Unknown, match="no number"):
+        weight_of(ingress(weight="some"))
+
+
+def test_canary_by_header_gets_traffic_at_weight_0(sight):
+    """It goes past the weight, so aborting it helps; without it there is nothing to abort."""
+    seen = sight(weight="0", replicas=1, canary_pods=1)
+    assert "gets no traffic" in canary_obstacle(seen)
+    seen = CanarySight(seen.canary, seen.stable, ingress(weight="0", by_header="X-Canary"))
+    assert canary_obstacle(seen) == ""
+
+
+def test_no_share_no_pods_and_the_stable_build_on_every_replica_is_proven(verdict):
+    """Pods on their way out get no traffic any more."""
+    stage = verdict(terminating=1)
+    assert stage.verdict is Verdict.PASS, stage.message
+    assert stage.traffic_off
+    assert (stage.replicas, stage.terminating) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "words"),
+    [
+        ({"weight": "5"}, Verdict.FAIL, "still gets 5% of the users"),
+        ({"replicas": 1, "canary_pods": 1}, Verdict.FAIL, "still asks for 1 pods"),
+        ({"canary_pods": 1}, None, "1 pods of the canary are left"),
+        ({"ready": 2}, None, "2 of 3 stable pods ready"),
+        ({"other": True}, Verdict.FAIL, "no longer asks for revision 1"),
+        ({"digest": "sha256:cc"}, Verdict.FAIL, "its image has moved"),
+        ({"digest": "sha256:bb", "recorded": frozenset({"sha256:bb"})}, Verdict.FAIL, "changed nothing"),
+        ({"digest": ""}, None, "reports no image id"),
+    ],
+)
+def test_anything_else_is_not(verdict, changes, expected, words):
+    """Each alone is enough, and says so."""
+    stage = verdict(**changes)
+    assert stage.verdict is expected
+    assert words in stage.message
