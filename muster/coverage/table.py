@@ -133,7 +133,7 @@ class _Table:
                 experiments=tuple(sorted(experiments)),
                 missing=missing,
                 reasons=reasons,
-                verdict=self._verdict(checks, experiments),
+                verdict=self._verdict(checks, experiments, alert=name),
             )
 
     def steps(self) -> Iterable[Row]:
@@ -169,8 +169,10 @@ class _Table:
                 verdict=self._verdict(checks, experiments),
             )
 
-    def _verdict(self, checks: set[str], experiments: set[str]) -> str:
-        names = [*checks, *(f"{EXPERIMENT}{name}" for name in experiments)]
+    def _verdict(self, checks: set[str], experiments: set[str], *, alert: str = "") -> str:
+        own = {name: f"{name}[{alert}]" for name in checks}  # of a check that is asked of every alert, this one's
+        names = [own[name] if own[name] in self._said.verdicts else name for name in checks]
+        names += [f"{EXPERIMENT}{name}" for name in experiments]
         said = [self._said.verdicts[name] for name in names if name in self._said.verdicts]
         judged = [Verdict(word) for word in said if word in list(Verdict)]
         return worst(judged).value if judged else ("SKIP" if said else "")

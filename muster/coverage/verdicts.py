@@ -44,10 +44,12 @@ def last(reports: Path, system: str, environment: str = "") -> Last:
 
 
 def _judged(body: dict[str, Any]) -> dict[str, str]:
-    """The run's verdict of each check; the worst of one that was asked of every alert (``name[alert]``)."""
+    """The run's verdict of each check; one that was asked of every alert has one as ``name[alert]``, and the worst."""
     found: dict[str, list[str]] = {}
     for finding in body.get("findings", []):
-        found.setdefault(str(finding.get("check")).partition("[")[0], []).append(str(finding.get("verdict")))
+        check, verdict = str(finding.get("check")), str(finding.get("verdict"))
+        for name in {check, check.partition("[")[0]}:
+            found.setdefault(name, []).append(verdict)
     return {check: max(verdicts, key=_rank) for check, verdicts in found.items()}
 
 

@@ -146,6 +146,19 @@ def test_the_last_verdict_is_the_newest_of_each(small):
     assert found.runs == {"smoke": "2026-01-02T00-00-00Z-smoke"}
 
 
+def test_an_alert_has_its_own_verdict_of_a_check_that_is_asked_of_every_alert(small):
+    """Another alert that cannot fire is not this one's fault."""
+    base, again = small
+    (base / "checks/test_alerting.py").write_text("def test_can_fire(alert):\n    pass\n")
+    said = {"X0TTA6BL4PQCFallback": "PASS", "X0TTA6BL4HighLatency": "UNKNOWN"}
+    body = {"schema": "muster/summary/v1", "command": "smoke", "system": "x0tta6bl4", "environment": "lab"}
+    body["findings"] = [{"check": f"alerting.can_fire[{alert}]", "verdict": verdict} for alert, verdict in said.items()]
+    (base / "reports/run").mkdir()
+    (base / "reports/run/summary.json").write_text(json.dumps(body))
+    found = again()
+    assert {alert: row(found, alert).verdict for alert in said} == said
+
+
 def test_the_page_has_a_row_for_each_and_an_anchor_for_each_section(small):
     """Texts of the runbook are text there: nothing of them becomes markup."""
     base, again = small
