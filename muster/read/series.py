@@ -85,19 +85,26 @@ async def read_panels(session: Session, dashboards: dict[str, Any]) -> list[dict
         for query in panel["queries"]
     ]
     asked = _indicators(session)
-    return list(await asyncio.gather(*(_panel(session, panel, asked) for panel in panels)))
+    texts = list(dict.fromkeys(panel["query"] for panel in panels))
+    # Many panels show one recorded series: those are counted together, and cannot be refused for their syntax.
+    plain = [text for text in texts if "(" not in text and [str(one) for one in selectors(text) if one.name] == [text]]
+    counted = await _count(session, plain)
+    found = await asyncio.gather(*(_series(session, text, asked) for text in texts if text not in counted))
+    by_text = dict(zip((text for text in texts if text not in counted), found, strict=True))
+    by_text |= {text: {"series": number} for text, number in counted.items()}
+    return [{**panel, **by_text[panel["query"]]} for panel in panels]
 
 
-async def _panel(session: Session, panel: dict[str, Any], asked: frozenset[str]) -> dict[str, Any]:
-    text = panel["query"]
+async def _series(session: Session, text: str, asked: frozenset[str]) -> dict[str, Any]:
+    """How many series a query finds, or why that is not known."""
     try:
         # What an indicator asks anyway is asked once; of anything else only the number of series is fetched.
         samples = await ask(session, text if text in asked else f"count({text})")
     except (ReadError, httpx.HTTPError, OSError) as error:  # typed, and kept: one query says nothing about the others
         failure = explain(error, session.environment.prometheus, session.deadline_s)
         assert failure is not None  # noqa: S101 - all of these are failures to read
-        return {**panel, "failure": {"kind": failure.kind.value, "message": failure.message}}
-    return {**panel, "series": len(samples) if text in asked else int(samples[0][1]) if samples else 0}
+        return {"failure": {"kind": failure.kind.value, "message": failure.message}}
+    return {"series": len(samples) if text in asked else int(samples[0][1]) if samples else 0}
 
 
 def _indicators(session: Session) -> frozenset[str]:

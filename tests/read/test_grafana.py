@@ -15,7 +15,7 @@ MODEL = {
     "panels": [
         {"title": "Traffic", "targets": [{"expr": 'rate(x{pod=~"$pod",app=~"${app}"}[$__rate_interval])'}]},
         {"type": "row", "title": "Row", "panels": [
-            {"title": "Peers", "targets": [{"expr": "peers"}, {"expr": "gone", "hide": True}, {"query": "sql"}]},
+            {"title": "Peers", "targets": [{"expr": "sum(peers"}, {"expr": "up"}, {"expr": "gone", "hide": True}, {"query": "sql"}]},
         ]},
         {"type": "text", "title": "Words"},
     ],
@@ -55,7 +55,7 @@ def test_the_panels_queries_are_read_with_their_variables_filled_in(grafana):
     assert value["found"] == {"mesh": "Mesh"}
     assert value["expected"]["mesh"]["panels"] == [
         {"title": "Traffic", "queries": ['rate(x{pod=~"a|b",app=~".+"}[1m])']},
-        {"title": "Peers", "queries": ["peers"]},
+        {"title": "Peers", "queries": ["sum(peers", "up"]},
         {"title": "Words", "queries": []},
     ]
 
@@ -90,12 +90,15 @@ def test_every_panels_query_is_asked_of_prometheus_and_counted(grafana, serve):
     def query(text):
         if "peers" in text:
             return 400, {"status": "error", "error": "parse error"}
-        vector = {"resultType": "vector", "result": [{"metric": {}, "value": [0, "3"]}]}
+        several = "label_replace" in text  # plain selectors are counted together
+        labels, number = ({"selector": "0"}, "5") if several else ({}, "3")
+        vector = {"resultType": "vector", "result": [{"metric": labels, "value": [0, number]}]}
         return {"status": "success", "data": vector}
 
     prometheus = serve({"/api/v1/query": query}).url
     routes = {SEARCH: [{"uid": "mesh", "title": "Mesh"}], BOARD: {"meta": {}, "dashboard": MODEL}}
-    first, second = grafana("panels", routes, prometheus=prometheus).value
+    first, second, third = grafana("panels", routes, prometheus=prometheus).value
     assert (first["panel"], first["series"]) == ("Traffic", 3)
     assert (second["panel"], second["failure"]["kind"]) == ("Peers", "http_status")
     assert "parse error" in second["failure"]["message"]
+    assert (third["query"], third["series"]) == ("up", 5)
