@@ -15,7 +15,9 @@ MODEL = {
     "panels": [
         {"title": "Traffic", "targets": [{"expr": 'rate(x{pod=~"$pod",app=~"${app}"}[$__rate_interval])'}]},
         {"type": "row", "title": "Row", "panels": [
-            {"title": "Peers", "targets": [{"expr": "sum(peers"}, {"expr": "up"}, {"expr": "gone", "hide": True}, {"query": "sql"}]},
+            {"title": "Peers", "targets": [
+                {"expr": "sum(peers"}, {"expr": "up"}, {"expr": "gone", "hide": True}, {"query": "sql"},
+            ]},
         ]},
         {"type": "text", "title": "Words"},
     ],
