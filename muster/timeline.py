@@ -12,7 +12,9 @@ class Kind(StrEnum):
     """What an event says. Each is stamped with the time of the place where it is true."""
 
     DRILL_STARTED = "drill.started"
-    STEADY = "steady"  # one look at the steady state: {"verdict", "judged": checks, "unknown": [checks]}
+    # One look at the steady state: {"verdict", "judged": number, "unknown": [checks], "asked": [checks]}; asked are
+    # those that the experiment expects not to know.
+    STEADY = "steady"
     CHECK_FAILED = "check.failed"  # a check saw the fault: {"check"}
     FAULT_INJECTED = "fault.injected"  # the request that changes the world was accepted
     FAULT_CONFIRMED = "fault.confirmed"  # the fault itself was seen to be in force

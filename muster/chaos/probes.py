@@ -69,9 +69,9 @@ def _steady(where: Place, checks: str, within: str, held: Callable[[looks.Look],
     return True
 
 
-def _look(where: Place, checks: str = "") -> looks.Look:
+def _look(where: Place, checks: str = "", *, chain: bool = False) -> looks.Look:
     """One look, told with what it could not judge and with each check that failed."""
-    seen = looks.look(where.system.name, where.env.name, checks)
+    seen = looks.look(where.system.name, where.env.name, checks, chain=chain)
     story.tell(
         Kind.STEADY,
         source="checks",
@@ -80,6 +80,7 @@ def _look(where: Place, checks: str = "") -> looks.Look:
         verdict=seen.verdict.value,
         judged=seen.judged,
         unknown=list(seen.unknown),
+        asked=[check for check in _expected("unknown", ()) if check in seen.names],
     )
     return seen
 
@@ -123,8 +124,8 @@ def unknowable(within: str = "10s", configuration: Configuration = None) -> bool
     where, wanted = place(configuration), set(_expected("unknown", ()))
     try:
         wait_until(
-            lambda: _look(where),
-            lambda seen: seen.judged > 0 and wanted <= set(seen.unknown),
+            lambda: _look(where, chain=True),  # what is away may be of the chain itself
+            lambda seen: wanted <= set(seen.unknown),
             what="not every check said that it does not know",
             timeout_s=parse_duration(within),
             show=lambda seen: ", ".join(sorted(wanted - set(seen.unknown))),

@@ -32,6 +32,7 @@ class Look:
     verdict: Verdict
     message: str
     judged: int = 0  # how many checks gave a verdict, whatever it was
+    names: frozenset[str] = frozenset()  # those checks
     failed: dict[str, str] = field(default_factory=dict)  # check -> its sentence
     unknown: tuple[str, ...] = ()  # checks that could not know
 
@@ -105,6 +106,7 @@ def _read(run: Path, at: float, code: int, output: str) -> Look:
         verdict=verdict,
         message=message,
         judged=len(findings),
+        names=frozenset(finding["check"] for finding in findings if finding["verdict"] != "SKIP"),
         failed={finding["check"]: finding["message"] for finding in bad if finding["verdict"] == "FAIL"},
         unknown=tuple(finding["check"] for finding in bad if finding["verdict"] == "UNKNOWN"),
     )

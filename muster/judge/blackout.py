@@ -18,12 +18,12 @@ from muster.verdict import Verdict
 
 def not_known(timeline: Timeline, objectives: Objectives) -> Iterable[Outcome]:
     """Each check that cannot know was looked at while the fault was in force, and was UNKNOWN in every look."""
-    looks = _looks_meanwhile(timeline)
     for check in objectives.unknown:
         name = f"unknown {check}"
+        looks = [event for event in _looks_meanwhile(timeline) if check in event.data["asked"]]
         knew = [event for event in looks if check not in event.data["unknown"]]
         if not looks:
-            message = f"no check was looked at while the fault was in force, so what {check} said is not known"
+            message = f"{check} was not asked while the fault was in force, so what it says then is not known"
             yield Outcome(objective=name, verdict=Verdict.UNKNOWN, message=message)
         elif knew:
             message = f"{check} gave a verdict in {len(knew)} of {len(looks)} looks, though it could not know"
@@ -40,11 +40,7 @@ def _looks_meanwhile(timeline: Timeline) -> list[Event]:
         return []
     undone = timeline.first(Kind.HEALED, after=confirmed.at)
     until = undone.at if undone else float("inf")
-    return [
-        event
-        for event in timeline.of(Kind.STEADY)
-        if confirmed.at <= event.at < until and event.data.get("judged") and "unknown" in event.data
-    ]
+    return [event for event in timeline.of(Kind.STEADY) if confirmed.at <= event.at < until and "asked" in event.data]
 
 
 def broken_as_expected(links: tuple[Link, ...], objectives: Objectives) -> Iterable[Outcome]:

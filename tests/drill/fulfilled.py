@@ -88,7 +88,8 @@ def _looks(story: Story, promised: Objectives) -> Story:
     """What the checks see while the fault is in force."""
     for check, words in promised.finds.items():
         story = story.add(1.5, Kind.CHECK_FAILED, f"{check}: {words}", check=check)
-    return story.add(1.5, Kind.STEADY, "not steady", verdict="FAIL", judged=34, unknown=list(promised.unknown))
+    gone = list(promised.unknown)
+    return story.add(1.5, Kind.STEADY, "not steady", verdict="FAIL", judged=34, unknown=gone, asked=gone)
 
 
 def _rolled_back(story: Story, promised: Objectives, told: float) -> Story:

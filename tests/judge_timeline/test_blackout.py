@@ -10,7 +10,9 @@ from muster.verdict import Verdict
 
 CHECK = "down.the_service_is_not_down"
 ALERT = "X0TTA6BL4ErrorRatioRollback"
-LOOK = (3.0, Kind.STEADY, {"verdict": "UNKNOWN", "judged": 30, "unknown": [CHECK, "errors.few_requests_fail"]})
+KNEW = {"verdict": "PASS", "unknown": [], "asked": [CHECK]}
+DID_NOT = {"verdict": "UNKNOWN", "unknown": [CHECK, "errors.few_requests_fail"], "asked": [CHECK]}
+LOOK = (3.0, Kind.STEADY, DID_NOT)
 BACK = ((12.0, Kind.STEADY, {"verdict": "PASS", "judged": 30, "unknown": []}),)
 SILENT = {"reads": 9, "error": "", "failures": 12, "longest_gap_s": 7.25, "receivers": {}, "failed": {"pagerduty": -3}}
 NO_PAGE = (Kind.PAGE_RECEIVED, Kind.WEBHOOK_RECEIVED, Kind.DECIDED, Kind.ROLLBACK_STARTED, Kind.ROLLBACK_PROVEN)
@@ -26,12 +28,13 @@ def _outcome(timeline, name, **promises):
     ("looks", "verdict", "words"),
     [
         ([LOOK], Verdict.PASS, "in 1 of 1 looks"),
-        ([LOOK, (4.0, Kind.STEADY, {"judged": 30, "unknown": []})], Verdict.FAIL, "in 1 of 2 looks"),
-        ([(4.0, Kind.STEADY, {"judged": 0, "unknown": []})], Verdict.UNKNOWN, "no check was looked at"),
-        ([], Verdict.UNKNOWN, "no check was looked at"),
-        ([(0.5, *LOOK[1:])], Verdict.UNKNOWN, "no check was looked at"),
+        ([LOOK, (4.0, Kind.STEADY, KNEW)], Verdict.FAIL, "in 1 of 2 looks"),
+        ([LOOK, (4.0, Kind.STEADY, {**KNEW, "asked": []})], Verdict.PASS, "in 1 of 1 looks"),
+        ([(4.0, Kind.STEADY, {**DID_NOT, "asked": []})], Verdict.UNKNOWN, "was not asked"),
+        ([], Verdict.UNKNOWN, "was not asked"),
+        ([(0.5, *LOOK[1:])], Verdict.UNKNOWN, "was not asked"),
     ],
-    ids=["did not know", "knew once", "judged nothing", "never looked", "looked before the fault was in force"],
+    ids=["did not know", "knew once", "was left out once", "was left out", "never looked", "looked too early"],
 )
 def test_what_cannot_be_known_must_not_be_known_in_any_look(make, looks, verdict, words):
     """A check that gives a verdict without its source has lied; without a look nothing is proven."""
