@@ -33,6 +33,8 @@ _LINES: dict[Kind, tuple[str, str]] = {  # kind -> style, words ({m}: the event'
     Kind.ROLLBACK_STARTED: ("bold blue", "rolling back: {m}"),
     Kind.TRAFFIC_OFF: ("blue", "{m}"),
     Kind.ROLLBACK_PROVEN: ("bold magenta", "proven {verdict}: {m}"),
+    Kind.SYMPTOM_GONE: ("magenta", "symptom gone {verdict}: {m}"),
+    Kind.ESCALATED: ("bold red", "escalated: {m}"),
     Kind.CHECK_FAILED: ("yellow", "seen by the checks: {m}"),
     Kind.CONTAINER_ENDED: ("yellow", "{m}"),
     Kind.POD_READY: ("dim", "{m}"),
@@ -110,7 +112,8 @@ class Progress:
             return
         self._told.add((event.kind, _of(event)))
         self._at.setdefault(event.kind, event.at)
-        self._phase = _PHASES.get(event.kind, self._phase)
+        if event.kind is not Kind.DECIDED or event.data.get("decision") != "propose":
+            self._phase = _PHASES.get(event.kind, self._phase)
         if event.kind is Kind.STEADY:
             held = event.data.get("verdict") in ("PASS", "WARN")
             self._line(event, "green" if held else "yellow", f"{'steady' if held else 'not steady'}: {event.message}")

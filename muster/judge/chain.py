@@ -143,12 +143,14 @@ def _webhook(timeline: Timeline, objectives: Objectives) -> Link:
     return Link(name="webhook", event=None, why=why + _routing(timeline, objectives), verdict=Verdict.FAIL)
 
 
-def _decision(timeline: Timeline, _: Objectives) -> Link:
+def _decision(timeline: Timeline, objectives: Objectives) -> Link:
     after = since_injection(timeline)
     decided = timeline.first(Kind.DECIDED, after=after, decision="roll back")
     if decided:
         return Link(name="decision", event=decided)
-    other = timeline.first(Kind.DECIDED, after=after)
+    # Other alerts' remedies are proposed meanwhile: what was decided about this one says why.
+    other = timeline.first(Kind.DECIDED, after=after, alert=objectives.alert)
+    other = other or timeline.first(Kind.DECIDED, after=after)
     if other:
         reason = other.data.get("reason") or other.message
         why = f"the responder decided to {other.data.get('decision')} instead of rolling back: {reason}"
