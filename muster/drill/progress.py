@@ -150,7 +150,7 @@ class Progress:
         )
         for item in sorted(result.get("objectives", []), key=lambda item: -Verdict(item["verdict"]).rank):
             said = Verdict(item["verdict"])
-            line = Text.assemble("  ", (f"{said.value:<8}", _STYLE[said]), f"{item['objective']:<19}", item["message"])
+            line = Text.assemble("  ", (f"{said.value:<8}", _STYLE[said]), f"{item['objective']:<18} ", item["message"])
             self._console.print(line, highlight=False, soft_wrap=True)
 
 
