@@ -25,6 +25,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # far and crowd, beside this fil
 from crowd import Crowd
 from far import Far
 
+from muster.kube import Kube, load_access
+
 SMOKE = [sys.executable, "-m", "muster", "smoke"]
 BARE = [
     sys.executable, "-m", "pytest", "--disable-plugin-autoload", "-p", "allure_pytest", "-p", "muster.pytest_plugin",
@@ -53,10 +55,12 @@ def summary(folder: Path) -> str:
     return f"{sum(counts.values())} checks: {said}"
 
 
-def pods_of(environ: dict[str, str], folder: Path) -> list[str]:
-    """The addresses of the lab's pods, from a snapshot."""
-    body = json.loads((folder / "snapshot.json").read_text(encoding="utf-8"))
-    return [pod["ip"] for pod in body["readings"]["pods"]["value"]]
+def pods_of(endpoints: Path) -> list[str]:
+    """The addresses of the lab's pods."""
+    body = json.loads(endpoints.read_text(encoding="utf-8"))
+    with Kube(load_access(body["kubeconfig"], "lab")) as kube:
+        pods = kube.get("/api/v1/namespaces/x0tta6bl4-staging/pods", labelSelector="app=x0tta6bl4-staging")
+    return [pod["status"]["podIP"] for pod in pods["items"]]
 
 
 def curl_script(folder: Path, addresses: dict[str, str], pod: str) -> Path:
@@ -113,11 +117,11 @@ def near_and_far(rounds: int, folder: Path, environ: dict[str, str]) -> None:
     (bare / "test_nothing.py").write_text("def test_nothing(): pass\n", encoding="utf-8")
     near, far = folder / "near", folder / "away"
     smoke = [*SMOKE, "--run-dir", str(near)]
-    timed(smoke, environ, (0, 1, 6))
-    pods = pods_of(environ, near)
-    with Far(Path(environ["LAB_STATE"]) / "endpoints.json", pods, PORTS, DELAY_S, folder / "proxies") as away:
+    endpoints = Path(environ["LAB_STATE"]) / "endpoints.json"
+    pods = pods_of(endpoints)
+    with Far(endpoints, pods, PORTS, DELAY_S, folder / "proxies") as away:
         distant = {**environ, "LAB_ENDPOINTS": str(away.endpoints)}
-        script = curl_script(folder, away.addresses, pods[0].replace("127.29.", "127.39."))
+        script = curl_script(folder, away.addresses, away.far(pods[0]))
         figures = measure(
             rounds,
             {

@@ -1,7 +1,7 @@
 """The lab's sources as if they were far away: TCP proxies that hold every byte back, on loopback.
 
-The pods' own addresses come from the Kubernetes API, so the API's answers are rewritten on the way: 127.29.x.y, where
-the lab's pods listen, becomes 127.39.x.y, where the proxies in front of them do. TLS to the API is ended and begun
+The pods' own addresses come from the Kubernetes API, so the API's answers are rewritten on the way: 127.N.x.y, where
+the lab's pods listen, becomes 127.M.x.y, where the proxies in front of them do. TLS to the API is ended and begun
 again for that, with a certificate of this file's own; the delay lies outside of it and is felt by each of its flights.
 """
 
@@ -13,6 +13,7 @@ import contextlib
 import datetime as dt
 import ipaddress
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Awaitable, Callable
@@ -20,7 +21,6 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-NEAR, FAR = b'"127.29.', b'"127.39.'  # of one length: Content-Length stays true
 SOURCES = ("ingress", "prometheus", "alertmanager", "sink")
 Relay = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -30,6 +30,7 @@ class Far:
 
     def __init__(self, endpoints: Path, pods: list[str], ports: tuple[int, ...], delay_s: float, folder: Path) -> None:
         self._near = json.loads(endpoints.read_text(encoding="utf-8"))
+        self._near_net, self._far_net = _nets(pods[0], ports[0])
         self._pods, self._ports, self._delay_s, self._folder = pods, ports, delay_s, folder
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -46,6 +47,10 @@ class Far:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
 
+    def far(self, pod: str) -> str:
+        """Where a pod is reached through the delay."""
+        return pod.replace(self._near_net, self._far_net, 1)
+
     async def _serve(self) -> None:
         for name in SOURCES:
             where = urlsplit(self._near[name])
@@ -54,7 +59,7 @@ class Far:
         self.addresses["kubeconfig"] = str(await self._kubernetes())
         for pod in self._pods:
             for port in self._ports:
-                await self._listen(pod.replace("127.29.", "127.39."), port, self._delayed(pod, port))
+                await self._listen(self.far(pod), port, self._delayed(pod, port))
         body = {**self._near, **self.addresses}
         self.endpoints.write_text(json.dumps(body), encoding="utf-8")
 
@@ -65,7 +70,9 @@ class Far:
         where, authority = urlsplit(cluster["server"]), base64.b64decode(cluster["certificate-authority-data"])
         trust = ssl.create_default_context(cadata=authority.decode())
         public, ours = certificate(self._folder)
-        relay = await self._listen("127.0.0.1", 0, _rewriting(where.hostname or "", where.port or 443, trust), ours)
+        relay = await self._listen(
+            "127.0.0.1", 0, self._rewriting(where.hostname or "", where.port or 443, trust), ours
+        )
         port = await self._listen("127.0.0.1", 0, self._delayed("127.0.0.1", relay))
         cluster |= {"server": f"https://127.0.0.1:{port}"}
         cluster["certificate-authority-data"] = base64.b64encode(public).decode()
@@ -90,18 +97,23 @@ class Far:
 
         return relay
 
+    def _rewriting(self, host: str, port: int, trust: ssl.SSLContext) -> Relay:
+        names = f'"{self._near_net}'.encode(), f'"{self._far_net}'.encode()
 
-def _rewriting(host: str, port: int, trust: ssl.SSLContext) -> Relay:
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            far_reader, far_writer = await asyncio.open_connection(host, port, ssl=trust)
-            await asyncio.gather(late(reader, far_writer, 0.0), late(far_reader, writer, 0.0, rewrite=True))
+        async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(OSError):
+                far_reader, far_writer = await asyncio.open_connection(host, port, ssl=trust)
+                await asyncio.gather(late(reader, far_writer, 0.0), late(far_reader, writer, 0.0, rewrite=names))
 
-    return relay
+        return relay
 
 
 async def late(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_s: float, *, rewrite: bool = False
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    delay_s: float,
+    *,
+    rewrite: tuple[bytes, bytes] | None = None,
 ) -> None:
     """Hand on what comes in, each piece ``delay_s`` after it came, until the end comes."""
     pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
@@ -120,8 +132,8 @@ async def late(
             due, piece = await pieces.get()
             await asyncio.sleep(max(0.0, due - loop.time()))
             if rewrite:
-                whole = (held + piece).replace(NEAR, FAR)
-                cut = len(whole) - _begun(whole) if piece else len(whole)
+                whole = (held + piece).replace(*rewrite)
+                cut = len(whole) - _begun(whole, rewrite[0]) if piece else len(whole)
                 held, piece = whole[cut:], whole[:cut] or piece[:0]
                 if not piece and held:
                     continue
@@ -135,9 +147,20 @@ async def late(
         writer.close()
 
 
-def _begun(text: bytes) -> int:
+def _begun(text: bytes, wanted: bytes) -> int:
     """How many bytes at the end may be the beginning of an address that is to be rewritten."""
-    return next((size for size in range(len(NEAR) - 1, 0, -1) if text.endswith(NEAR[:size])), 0)
+    return next((size for size in range(len(wanted) - 1, 0, -1) if text.endswith(wanted[:size])), 0)
+
+
+def _nets(pod: str, port: int) -> tuple[str, str]:
+    """``127.29.`` and a net of the same length that is free: so the API's Content-Length stays true."""
+    number = int(pod.split(".")[1])
+    for other in range(10 ** (len(str(number)) - 1), 256):
+        net = f"127.{other}."
+        if other != number and len(str(other)) == len(str(number)):
+            with contextlib.suppress(OSError), socket.create_server((pod.replace(f"127.{number}.", net, 1), port)):
+                return f"127.{number}.", net
+    raise SystemExit(f"no net of loopback is free beside that of {pod}")
 
 
 def certificate(folder: Path) -> tuple[bytes, ssl.SSLContext]:

@@ -12,8 +12,7 @@ import pytest
 from muster.chaos import outputs
 from muster.drill import picture
 from muster.errors import Unknown
-from muster.report.allure import severity
-from muster.report.sections import section_title
+from muster.report.allure import links, severity
 from muster.system import load_system
 from muster.verdict import Verdict
 
@@ -66,8 +65,8 @@ def _label(body: dict[str, Any]) -> None:
     allure.dynamic.story(alert or "No alert is expected")
     allure.dynamic.severity(severity(system, [alert] if alert else []))
     if alert:
-        anchor = system.alerts[alert].runbook
-        allure.dynamic.link(system.runbook_url(anchor), name=section_title(anchor))
+        for url, name in links(system, system.alerts[alert].runbook):
+            allure.dynamic.link(url, name=name)
     allure.dynamic.description(
         "Detection, page, decision, rollback, proof and recovery: what was promised, step by step."
     )

@@ -71,12 +71,15 @@ def test_in_json_the_key_tells():
 
 
 def test_what_secret_files_hold_is_known(tmp_path):
-    """Those of the contacts and of the responder; one that cannot be read holds nothing that could leak."""
+    """Those of the contacts, of the responder and of the sources; one that cannot be read holds nothing that could leak."""
     (tmp_path / "pager").write_text(PAGER_KEY + "\n")
     (tmp_path / "responder").write_text("s3cr3t-of-the-responder")
+    (tmp_path / "bearer").write_text("b3ar3r-of-prometheus")
     environment = Environment.model_validate(
         {
             "description": "",
+            "prometheus": "http://prometheus",
+            "token_files": {"prometheus": str(tmp_path / "bearer")},
             "responder_token_file": str(tmp_path / "responder"),
             "contacts": {
                 "on-call": {"kind": "pagerduty", "url": "http://p", "secret_file": str(tmp_path / "pager")},
@@ -84,4 +87,4 @@ def test_what_secret_files_hold_is_known(tmp_path):
             },
         }
     )
-    assert sorted(known_secrets(environment)) == sorted([PAGER_KEY, "s3cr3t-of-the-responder"])
+    assert sorted(known_secrets(environment)) == sorted([PAGER_KEY, "s3cr3t-of-the-responder", "b3ar3r-of-prometheus"])

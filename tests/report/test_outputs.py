@@ -136,3 +136,41 @@ def test_the_next_step_is_that_of_the_level_that_was_broken(facts):
     assert alert_of(facts, anchor) == "X0TTA6BL4HighErrorRate"
     assert next_step(facts, "X0TTA6BL4ErrorRatioRollback") == "roll back at once, tell on-call, team-lead"
     assert next_step(facts, alert_of(facts, "x0tta6bl4#throughput")) == ""
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, {"type": "muster", "buildName": "run"}),
+        (
+            {"GITLAB_CI": "true", "CI_JOB_NAME": "smoke", "CI_PIPELINE_IID": "7", "CI_JOB_URL": "https://ci/7"},
+            {"type": "gitlab", "name": "smoke", "buildOrder": 7, "buildUrl": "https://ci/7"},
+        ),
+        (
+            {
+                "GITHUB_ACTIONS": "true", "GITHUB_WORKFLOW": "smoke", "GITHUB_RUN_NUMBER": "x", "GITHUB_RUN_ID": "9",
+                "GITHUB_SERVER_URL": "https://h", "GITHUB_REPOSITORY": "o/r",
+            },
+            {"type": "github", "name": "smoke", "buildUrl": "https://h/o/r/actions/runs/9"},
+        ),
+    ],
+)  # fmt: skip
+def test_the_executor_is_the_ci_system_that_tells_itself(tmp_path, environ, expected):
+    """By its variables; what it does not tell is left out; without one it is this machine."""
+    allure.write_executor(tmp_path, "run", environ)
+    body = json.loads((tmp_path / "executor.json").read_text())
+    assert {key: body.get(key) for key in expected} == expected
+    assert "buildOrder" not in body or isinstance(body["buildOrder"], int)
+
+
+def test_links_lead_to_a_page_of_the_report_or_to_the_address_in_the_facts(facts):
+    """A path of the repository leads nowhere from a report; an address is opened as it is."""
+    anchor = "x0tta6bl4#high-latency"
+    assert [url for url, _ in allure.links(facts, anchor)] == [
+        "runbooks/x0tta6bl4.html#high-latency",
+        "coverage.html#high-latency",
+    ]
+    entry = facts.runbooks["x0tta6bl4"].model_copy(update={"url": "https://wiki/x", "file": "docs/x.md"})
+    there = facts.model_copy(update={"runbooks": {"x0tta6bl4": entry}})
+    assert allure.links(there, anchor)[0][0] == "https://wiki/x#high-latency"
+    assert allure.links(facts, "other#high-latency") == []
