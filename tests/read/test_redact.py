@@ -71,7 +71,7 @@ def test_in_json_the_key_tells():
 
 
 def test_what_secret_files_hold_is_known(tmp_path):
-    """Those of the contacts, of the responder and of the sources; one that cannot be read holds nothing that could leak."""
+    """Those of contacts, responder and sources; one that cannot be read holds nothing that could leak."""
     (tmp_path / "pager").write_text(PAGER_KEY + "\n")
     (tmp_path / "responder").write_text("s3cr3t-of-the-responder")
     (tmp_path / "bearer").write_text("b3ar3r-of-prometheus")
