@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from muster.judge import Breach
 from muster.report.sections import alert_of, next_step, section_title
+from muster.snapshot import Snapshot
 from muster.system import System
 from muster.verdict import Finding, Verdict
 
@@ -50,6 +52,15 @@ def speak_plainly(item: pytest.Item) -> None:
 
     item._repr_failure_py = represent  # type: ignore[method-assign]  # noqa: SLF001
     item.repr_failure = represent  # type: ignore[method-assign]
+
+
+def method_of(snapshot: Snapshot | None, indicators: Iterable[str]) -> str:
+    """How an indicator that a check judged was measured, where it was not by Prometheus; "" otherwise."""
+    for name in sorted(indicators):
+        value = snapshot.readings[name].value if snapshot and name in snapshot.readings else None
+        if isinstance(value, dict) and value.get("method"):
+            return f"{name} is measured {value['method']}: no Prometheus is declared"
+    return ""
 
 
 def finding_of(

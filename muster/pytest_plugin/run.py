@@ -185,6 +185,8 @@ class ChecksRun:
         self._seconds[name] = self._seconds.get(name, 0.0) + call.duration
         self._redact(report)
         verdict, message = classify(report, call, self._warned.get(item.nodeid, ""))
+        if verdict is Verdict.PASS:
+            message = method_of(self.snapshot, set(_fixtures(item)) & self.subject.system.slo.keys())
         message = self.redactor.text(message)
         report.user_properties.append(("verdict", verdict and verdict.value))
         if report.skipped:

@@ -196,3 +196,14 @@ def test_a_sentence_is_shown_as_such_and_what_broke_keeps_its_traceback(checks, 
     assert "(checks/test_errors.py:" in output
     assert "def assert_holds" not in output
     assert "raise KeyError('oops')" in output
+
+
+def test_an_indicator_without_prometheus_passes_and_says_how_it_was_measured(checks, write_snapshot, readings):
+    """Two looks at /metrics are less than a window of Prometheus: whoever reads the pass is told."""
+    readings["error_ratio"]["method"] = "from two scrapes of /metrics"
+    write_snapshot(readings)
+    code, summary, _ = checks("-k", "few_requests_fail or p95_is_low")
+    said = {finding["check"]: (finding["verdict"], finding["message"]) for finding in summary["findings"]}
+    measured = "error_ratio is measured from two scrapes of /metrics: no Prometheus is declared"
+    assert (code, said["errors.few_requests_fail"]) == (0, ("PASS", measured))
+    assert said["latency.p95_is_low"] == ("PASS", "")
