@@ -41,8 +41,8 @@ def pod(name):
     }  # fmt: skip
     return {
         "name": name, "created": 1.0, "terminating": False, "template_hash": "h", "phase": "Running", "reason": "",
-        "ip": "127.0.0.1", "node": "m" if name == "c" else "n", "conditions": {"Ready": "True"}, "containers": [container],
-        "asks": [ask],
+        "ip": "127.0.0.1", "node": "m" if name == "c" else "n", "conditions": {"Ready": "True"},
+        "containers": [container], "asks": [ask],
     }  # fmt: skip
 
 
@@ -55,7 +55,8 @@ def surroundings():
     """What the Kubernetes API says around the workload, and what its pods show from inside."""
     service = {"name": "s", "ports": [{"name": "http", "port": 80}], "ready": list(REPLICAS)}
     way = {
-        "name": "i", "class": "nginx", "host": "", "path": "/", "service": "s", "port": "http", "addresses": ["1.2.3.4"],
+        "name": "i", "class": "nginx", "host": "", "path": "/", "service": "s", "port": "http",
+        "addresses": ["1.2.3.4"],
     }  # fmt: skip
     budget = {"name": "b", "seen": True, "allowed": 1, "expected": 3, "healthy": 3, "needed": 2}
     scaler = {
