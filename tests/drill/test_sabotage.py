@@ -44,6 +44,16 @@ class Lab:
         assert Ledger(self.faults).left() == []
         return done.returncode, json.loads((run / "timeline.json").read_text()), done.stdout + done.stderr
 
+    def settle(self):
+        """Wait until what the test before left is over: a drill begins with a healthy system only."""
+        wait_until(
+            lambda: self.muster("smoke"),
+            lambda done: done.returncode == 0,
+            what="smoke",
+            timeout_s=90,
+            show=lambda done: done.stdout + done.stderr,
+        )
+
     def kube(self):
         return Kube(load_access(str(self.state / "kubeconfig"), "lab"))
 
@@ -54,12 +64,19 @@ class Lab:
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+def running(tmp_path_factory):
     running = Lab(tmp_path_factory.mktemp("sabotage"))
     up = running.muster("lab", "up")
     assert up.returncode == 0, up.stderr
     yield running
     running.muster("lab", "down")
+
+
+@pytest.fixture
+def lab(running):
+    """The one lab, healthy."""
+    running.settle()
+    return running
 
 
 def verdicts(whole):
