@@ -15,7 +15,7 @@ import pytest
 from muster.judge import Breach, Undeclared, view
 from muster.pytest_plugin.evidence import Evidence
 from muster.pytest_plugin.expected import EXPECTED_RULES
-from muster.pytest_plugin.outcome import check_name, classify, collection_finding, finding_of, speak_plainly
+from muster.pytest_plugin.outcome import check_name, classify, collection_finding, finding_of, method_of, speak_plainly
 from muster.pytest_plugin.subject import Subject
 from muster.pytest_plugin.taking import take_for
 from muster.pytest_plugin.terminal import ChecksReporter, VerboseUnknown
