@@ -23,6 +23,8 @@ def obstacle(seen: Workload, target: Release | None) -> str:
     name = seen.name
     if seen.deployment["spec"].get("paused"):
         return f"deployment {name} is paused, and a paused rollout cannot be undone"
+    if seen.wanted == 0:
+        return f"deployment {name} is scaled to 0, and no other release would be served either: scale it up"
     if target is None:
         return f"deployment {name} has no previous revision to roll back to"
     replicaset = seen.replicaset(target.template_hash)

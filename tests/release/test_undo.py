@@ -31,6 +31,13 @@ def test_another_image_is_no_obstacle(world):
     assert obstacle(seen, previous_of(seen, "web")) == ""
 
 
+def test_deployment_that_is_scaled_to_0_is_no_releases_fault(world):
+    """Another release would not be served either; and in a lab of many drills the one before may be a bad one."""
+    seen = world.release("good", 1).release("bad", 2, "shop/web:2").see()
+    seen.deployment["spec"]["replicas"] = 0
+    assert "scaled to 0" in obstacle(seen, previous_of(seen, "web"))
+
+
 def test_first_release_has_no_way_back(world):
     """Said in a sentence, not tried."""
     assert "no previous revision" in obstacle(world.release("only", 1).see(), None)
