@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FOLDER = "experiments"
 QUARTERLY = "quarterly"
+SETTLES_S = 15.0  # a world that was just booted: rates need two scrapes of every pod
 _CHECKOUT = Path(__file__).resolve().parents[2]
 # An installed plugin that is not needed costs start-up time; Locust's would be fatal.
 _PLUGINS = ("--disable-plugin-autoload", "-p", "allure_pytest", "-p", "no:cacheprovider", "-p", "no:terminal")
@@ -130,12 +131,16 @@ def _heal(system: System, env: Environment, progress: Progress) -> None:
 
 
 def _baseline(system: str, env: str, run: Path, progress: Progress) -> None:
-    """The checks, once, before anything is broken. Raises :class:`MusterError` when they do not hold."""
+    """The checks before anything is broken; what was just started may take a moment to settle. Raises :class:`MusterError` when they do not hold."""
     from muster.chaos import steady
     from muster.verdict import Verdict
 
     progress.phase("healthy baseline")
+    deadline = time.monotonic() + SETTLES_S
     look = steady.look(system, env, folder=run / "baseline", allure=run / "allure-results")
+    while look.verdict not in (Verdict.PASS, Verdict.WARN) and time.monotonic() < deadline:
+        progress.say(f"  not yet: {look.message}", "dim")
+        look = steady.look(system, env, folder=run / "baseline", allure=run / "allure-results")
     if look.verdict in (Verdict.PASS, Verdict.WARN):
         progress.say(f"  healthy baseline: {look.message}", "green")
         return
