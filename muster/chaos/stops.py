@@ -118,7 +118,8 @@ class Stops(HttpWatcher):
             return None
         if died := self._load.failure():
             return Stop(verdict=Verdict.UNKNOWN, reason=f"the load generator died: {died}")
-        return users_suffer(self.story.timeline(), self._objectives.stop)
+        budget = self._env.guard.user_errors_above
+        return users_suffer(self.story.timeline(), self._objectives.stop, allowed=budget)
 
     def _alerts(self) -> Stop | None:
         """Nothing while Prometheus cannot be read: its own watcher tells that, and the drill may be about it."""

@@ -7,22 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from muster.system.fact import Fact, Seconds
-from muster.system.units import Unit, parse_quantity
+from muster.system.fact import Fact, Ratio, Seconds
 from muster.timeline import Kind, Timeline
 from muster.verdict import Verdict
-
-Ratio = Annotated[float, BeforeValidator(lambda text: parse_quantity(text, Unit.RATIO))]
 
 
 class StopConditions(Fact):
     """The budget of one experiment. ``over`` is real time at every time scale: it is people who wait."""
 
-    user_errors_above: Ratio = 0.5  # share of users' requests that failed, over the last ``over``
+    user_errors_above: Ratio | None = None  # share of users' requests that failed; None: the environment's guard says
     over_s: Seconds = Field(5.0, alias="over", gt=0)
 
 
@@ -34,8 +31,12 @@ class Stop:
     reason: str
 
 
-def users_suffer(timeline: Timeline, conditions: StopConditions) -> Stop | None:
-    """FAIL when, since the fault, the last whole seconds' users saw more errors than the budget allows."""
+def users_suffer(timeline: Timeline, conditions: StopConditions, *, allowed: float) -> Stop | None:
+    """FAIL when, since the fault, the last whole seconds' users saw more errors than the budget allows.
+
+    ``allowed`` is the environment's budget, for an experiment that states none.
+    """
+    budget = allowed if conditions.user_errors_above is None else conditions.user_errors_above
     fault = timeline.first(Kind.FAULT_INJECTED)
     seconds = [event for event in timeline.of(Kind.TRAFFIC) if fault is not None and event.at >= fault.at]
     recent = [event for event in seconds if event.at > seconds[-1].at - conditions.over_s]
@@ -43,11 +44,11 @@ def users_suffer(timeline: Timeline, conditions: StopConditions) -> Stop | None:
     if not requests or seconds[-1].at - seconds[0].at + 1 < conditions.over_s:
         return None
     ratio = sum(int(event.data["errors"]) for event in recent) / requests
-    if ratio <= conditions.user_errors_above:
+    if ratio <= budget:
         return None
     reason = (
         f"{ratio:.0%} of users' requests failed over the last {conditions.over_s:g} s, "
-        f"and the drill's budget is {conditions.user_errors_above:.0%}"
+        f"and the drill's budget is {budget:.0%}"
     )
     return Stop(verdict=Verdict.FAIL, reason=reason)
 

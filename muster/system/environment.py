@@ -62,6 +62,7 @@ class Environment(Fact):
     name: str = ""
     description: str
     embedded: bool = False  # Muster may boot it when it does not run
+    production: bool = False  # drills and load want its name typed back: --production NAME, MUSTER_PRODUCTION=NAME
     endpoints_file: str = ""
     time_scale: float = Field(1.0, gt=0)  # windows are divided by it, and nothing else
     scrape_interval_s: Seconds = Field(15.0, alias="scrape_interval")  # at true scale

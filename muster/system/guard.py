@@ -15,6 +15,7 @@ class Guard(Fact):
     max_share: Ratio = 1.0  # of the ready replicas that one fault may touch
     nodes: bool = False  # whether nodes may be cordoned: that concerns everybody's pods
     allow_load: bool = False
+    user_errors_above: Ratio = 0.5  # of users' requests: over it an experiment is ended, unless it states its own budget
 
 
 class Outage(Fact):

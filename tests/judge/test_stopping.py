@@ -28,9 +28,17 @@ def alert(name="Broken", *, state="firing", severity="critical", system="s"):
 
 def test_users_over_the_budget_stop_the_drill():
     """31 of 100 fail in each of the last five seconds: over 30%."""
-    stop = users_suffer(timeline([0, 0, 31, 31, 31, 31, 31]), BUDGET)
+    stop = users_suffer(timeline([0, 0, 31, 31, 31, 31, 31]), BUDGET, allowed=0.5)
     assert stop.verdict is Verdict.FAIL
     assert stop.reason == "31% of users' requests failed over the last 5 s, and the drill's budget is 30%"
+
+
+def test_an_experiment_without_a_budget_has_its_environments():
+    """The guard's share counts there, and only there."""
+    none = StopConditions()
+    assert users_suffer(timeline([6] * 10), none, allowed=0.05).verdict is Verdict.FAIL
+    assert users_suffer(timeline([6] * 10), none, allowed=0.06) is None
+    assert users_suffer(timeline([6] * 10), BUDGET, allowed=0.05) is None
 
 
 @pytest.mark.parametrize(
@@ -46,14 +54,14 @@ def test_users_over_the_budget_stop_the_drill():
 )
 def test_users_within_the_budget_do_not(errors, fault_at):
     """Nothing is stopped by what is past, brief, allowed, or older than the fault."""
-    assert users_suffer(timeline(errors, fault_at=fault_at), BUDGET) is None
+    assert users_suffer(timeline(errors, fault_at=fault_at), BUDGET, allowed=0.5) is None
 
 
 def test_a_share_over_nothing_is_not_judged():
     """Seconds without a request have no error ratio."""
     quiet = timeline([0] * 10)
     silent = [Event(at=e.at, kind=e.kind, source=e.source, data={**e.data, "requests": 0}) for e in quiet.events]
-    assert users_suffer(Timeline(experiment="e", system="s", environment="lab", events=tuple(silent)), BUDGET) is None
+    assert users_suffer(Timeline(experiment="e", system="s", environment="lab", events=tuple(silent)), BUDGET, allowed=0.5) is None
 
 
 def test_another_systems_incident_takes_the_hands_away():
