@@ -131,7 +131,10 @@ def _heal(system: System, env: Environment, progress: Progress) -> None:
 
 
 def _baseline(system: str, env: str, run: Path, progress: Progress) -> None:
-    """The checks before anything is broken; what was just started may take a moment to settle. Raises :class:`MusterError` when they do not hold."""
+    """The checks before anything is broken; what was just started may take a moment to settle.
+
+    Raises :class:`MusterError` when they do not hold.
+    """
     from muster.chaos import steady
     from muster.verdict import Verdict
 
