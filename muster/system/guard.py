@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from typing import Annotated
 
-from muster.system.fact import Fact, FactError, Ratio
+from pydantic import BeforeValidator, Field, model_validator
+
+from muster.system.fact import Fact, FactError, Ratio, Seconds
+from muster.system.units import Unit, parse_quantity, pattern_of
+
+PerSecond = Annotated[
+    float,
+    BeforeValidator(
+        lambda text: parse_quantity(text, Unit.PER_SECOND),
+        json_schema_input_type=Annotated[str, Field(pattern=pattern_of(Unit.PER_SECOND))],
+    ),
+]
+
+
+class LoadBound(Fact):
+    """The most load that may be sent here. Without it none is, unless the environment is on this very machine."""
+
+    most_rate: PerSecond
+    most_time_s: Seconds = Field(alias="most_time", gt=0)
 
 
 class Guard(Fact):
@@ -15,7 +33,8 @@ class Guard(Fact):
     max_share: Ratio = 1.0  # of the ready replicas that one fault may touch
     nodes: bool = False  # whether nodes may be cordoned: that concerns everybody's pods
     allow_load: bool = False
-    user_errors_above: Ratio = 0.5  # of users' requests: over it an experiment is ended, unless it states its own budget
+    load: LoadBound | None = None  # required for load on anything but loopback
+    user_errors_above: Ratio = 0.5  # of users' requests: over it a drill is ended, unless it states its own budget
 
 
 class Outage(Fact):
