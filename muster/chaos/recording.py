@@ -19,6 +19,7 @@ from muster.chaos.stops import Stops, switched_off
 from muster.chaos.story import Story
 from muster.chaos.watch import Watcher
 from muster.errors import MusterError
+from muster.faults import guard
 from muster.judge.objectives import LoadOrder, Objectives, parse_objectives, window_s
 from muster.judge.stopping import Stop
 from muster.judge.timeline import Judgement, judge
@@ -53,12 +54,15 @@ class Recording:
         self._story: Story | None = None
         self._stops: Stops | None = None
         self._end = end  # called from another thread when a stop condition holds
-        self._alone = ExitStack()
+        self._own = ExitStack()
 
     def start(self) -> None:
         """Bring users in, then watch. Raises :class:`~muster.errors.MusterError` when that cannot be done."""
         system, env = self._where.system, self._where.env
-        self._alone.enter_context(Exclusive(system.name, env.name))
+        guard.may_begin(env)
+        session = shared.current()
+        # A session keeps others out until its end: between two experiments the place is not free either.
+        alone = session.hold(system.name, env) if session else self._own.enter_context(Exclusive(system.name, env))
         with nullcontext() if env.kubernetes is None else open_kube(env) as kube:
             if told_off := switched_off(env, kube):
                 raise MusterError(told_off)
@@ -83,7 +87,7 @@ class Recording:
             told.tell(Kind.NOTE, source="muster", message=f"{order.users} users send {order.rate} requests a second")
         kube, another = (open_kube(env) if env.kubernetes is not None else None for _ in range(2))
         self._watchers = watchers(told, env, since=since, load=self._load, kube=kube)
-        self._stops = Stops(told, env, self.objectives, load=self._load, kube=another, end=self._end)
+        self._stops = Stops(told, env, self.objectives, load=self._load, kube=another, alone=alone, end=self._end)
         self._watchers.append(self._stops)
         for watcher in self._watchers:
             watcher.start()
@@ -118,7 +122,7 @@ class Recording:
         if self._own_load is not None:
             self._own_load.stop()
         self._load = self._own_load = None
-        self._alone.close()
+        self._own.close()
 
     def finish(self, *, interrupted: str = "", stop: Stop | None = None) -> Judgement:
         """Take the last look at every source, judge, and write timeline.json."""

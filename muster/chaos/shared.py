@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from muster.chaos.exclusive import Exclusive
 from muster.chaos.steady import Look
 from muster.judge.objectives import LoadOrder
 from muster.load import Load
@@ -29,6 +30,20 @@ class Session:
     load: Load | None = None
     order: LoadOrder | None = None
     look: Look | None = None
+    alone: Exclusive | None = None
+
+    def hold(self, system: str, env: Environment) -> Exclusive:
+        """Keep other drills out from the first experiment to the end of the session. Raises as Exclusive does."""
+        if self.alone is None or self.alone.lost:
+            self.let_go()
+            self.alone = Exclusive(system, env).__enter__()
+        return self.alone
+
+    def let_go(self) -> None:
+        """Let others in."""
+        if self.alone is not None:
+            self.alone.__exit__(None, None, None)
+        self.alone = None
 
     def users(self, env: Environment, order: LoadOrder) -> Load:
         """Users as ordered: those that are here, where it is the same order and they are well, else new ones.
@@ -63,7 +78,10 @@ def session(folder: Path) -> Iterator[Session]:
         yield shared
     finally:
         _sessions.clear()
-        shared.dismiss()
+        try:
+            shared.dismiss()
+        finally:
+            shared.let_go()
 
 
 def current() -> Session | None:

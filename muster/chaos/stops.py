@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 
+from muster.chaos.exclusive import Exclusive
 from muster.chaos.story import Story
 from muster.chaos.watch import HttpWatcher
 from muster.errors import MusterError
@@ -67,10 +68,12 @@ class Stops(HttpWatcher):
         *,
         load: Load | None,
         kube: Kube | None,
+        alone: Exclusive,
         end: Callable[[Stop], None],
     ) -> None:
         super().__init__(story, env.prometheus)
         self._env, self._objectives, self._load, self._kube, self._end = env, objectives, load, kube, end
+        self._alone = alone
         self._asked = 0.0
         self._answered = time.monotonic()
         self._armed = threading.Event()
@@ -82,7 +85,7 @@ class Stops(HttpWatcher):
 
     def look(self) -> None:
         """Call ``end`` when a condition holds. A source that cannot be read hides no condition of another."""
-        stop = self._switch() or self._users() or self._alerts()
+        stop = self._others() or self._switch() or self._users() or self._alerts()
         if stop is not None and self._armed.is_set():
             self._armed.clear()
             self.story.tell(
@@ -95,6 +98,9 @@ class Stops(HttpWatcher):
         if self._kube is not None:
             self._kube.close()
         super().close()
+
+    def _others(self) -> Stop | None:
+        return Stop(verdict=Verdict.UNKNOWN, reason=self._alone.lost) if self._alone.lost else None
 
     def _switch(self) -> Stop | None:
         now = time.monotonic()

@@ -2,15 +2,50 @@
 
 from __future__ import annotations
 
-from muster.errors import MusterError
+import os
+import time
+
+from muster.errors import EXIT_USAGE, MusterError
 from muster.faults.ledger import Entry
 from muster.kube import Kube, load_access
 from muster.system import Environment
+from muster.system.freeze import frozen
 from muster.system.model import KubernetesSource
+
+PRODUCTION = "MUSTER_PRODUCTION"
 
 
 class Refused(MusterError):  # noqa: N818 - the guard's word, as in its sentence
     """The guard does not allow it; nothing was touched."""
+
+
+class NotTypedBackError(Refused):
+    """Production, and nobody has typed its name back."""
+
+    exit_code = EXIT_USAGE
+
+
+def may_begin(env: Environment) -> None:
+    """Raise :class:`Refused` where nothing may be broken now, whatever it is: asked first, and by every injection.
+
+    Healing never asks: what is broken may be undone at any time.
+    """
+    typed_back(env)
+    if not env.guard.namespaces:
+        raise Refused(f"environment {env.name} allows no faults anywhere (guard.namespaces is empty)")
+    if why := frozen(env.freeze, time.time()):
+        raise Refused(f"environment {env.name}: {why}")
+
+
+def typed_back(env: Environment) -> None:
+    """Raise :class:`NotTypedBackError` for production unless MUSTER_PRODUCTION has its name: not by chance."""
+    given = os.environ.get(PRODUCTION, "")
+    if env.production and given != env.name:
+        said = f", not {given}" if given else ""
+        raise NotTypedBackError(
+            f"environment {env.name} is production: nothing is sent there or broken there until its name is typed back "
+            f"(muster drill --production {env.name}, or {PRODUCTION}={env.name}){said}"
+        )
 
 
 def cluster_of(env: Environment) -> KubernetesSource:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from muster.errors import MusterError
-from muster.faults import expiry, marks
+from muster.faults import expiry, guard, marks
 from muster.faults.ledger import Entry, Ledger
 from muster.kube import Kube
 from muster.system import Environment
@@ -48,9 +48,12 @@ def carry_out(
     When anything on the way fails, what was begun is undone at once with ``heal``; if that fails too the record stays,
     for the watchdog and for ``muster heal``. The error that began it is raised.
 
+    In a freeze, and in production whose name was not typed back, nothing is begun: Refused.
+
     Returns:
         The entry, state injected; ``injected_at`` is when the world began to be changed.
     """
+    guard.may_begin(env)
     entry = ledger.open(
         intent.kind,
         system=system,

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from muster.errors import MusterError, UsageError
+from muster.faults.guard import typed_back
 from muster.system import Environment
 from muster.wait import TimedOut, wait_until
 
@@ -147,7 +148,10 @@ class Load:
 
 
 def allowed_host(env: Environment) -> str:
-    """The environment's way in, if load may be sent there. Raises :class:`~muster.errors.UsageError`."""
+    """The environment's way in, if load may be sent there.
+
+    Raises :class:`~muster.errors.UsageError`, and NotTypedBackError for production whose name was not typed back.
+    """
     parts = urlsplit(env.http)
     if not env.http:
         raise UsageError(f"environment {env.name} declares no http, so there is nowhere to send load to")
@@ -155,6 +159,7 @@ def allowed_host(env: Environment) -> str:
         raise UsageError(f"environment {env.name}: http: {env.http!r} is not an http address")
     if not env.guard.allow_load:
         raise UsageError(f"environment {env.name} does not allow load (guard.allow_load), so none was sent")
+    typed_back(env)
     return f"{parts.scheme}://{parts.netloc}"
 
 

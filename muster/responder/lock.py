@@ -11,20 +11,19 @@ import contextlib
 import json
 import time
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from muster.errors import MusterError
 from muster.kube import Kube, KubeError
+from muster.lease import DURATION_S, expires_at, micro_time
 from muster.release import Release
-from muster.workload import Json, epoch
+from muster.workload import Json
 
 INTENT = "muster.dev/intent"
 LAST = "muster.dev/last-rollback"
 BEGUN = "muster.dev/rollbacks"
 REMEDIES = "muster.dev/last-remedies"
 _KEPT = 100  # moments of begun rollbacks
-DURATION_S = 15
 
 
 class LockLostError(MusterError):
@@ -94,7 +93,7 @@ class Lock:
                 return LockState(holder="", intent=None, last=None, lease=None)
             raise
         spec, notes = lease.get("spec") or {}, lease["metadata"].get("annotations") or {}
-        holder = str(spec.get("holderIdentity") or "") if _expires_at(spec) >= time.time() else ""
+        holder = str(spec.get("holderIdentity") or "") if expires_at(spec) >= time.time() else ""
         return LockState(
             holder=holder,
             intent=_intent(notes.get(INTENT)),
@@ -117,7 +116,7 @@ class Lock:
             "kind": "Lease",
             "metadata": {"name": self._name, "namespace": self._namespace},
         }
-        now = _now()
+        now = micro_time()
         notes = {**(lease["metadata"].get("annotations") or {}), INTENT: json.dumps(_plain(intent))}
         spec = {
             "holderIdentity": self._me,
@@ -133,14 +132,14 @@ class Lock:
         if self._held is None:
             raise LockLostError(f"the lock {self._name} is not held")
         notes = {**(self._held["metadata"].get("annotations") or {}), INTENT: json.dumps(_plain(intent))}
-        self._change({"renewTime": _now()}, notes)
+        self._change({"renewTime": micro_time()}, notes)
 
     def renew(self) -> None:
         """Renew what is held when a third of its time is over. Raises LockLostError when it is not ours any more."""
         if self._held is None:
             raise LockLostError(f"the lock {self._name} is not held")
         if time.monotonic() - self._renewed_at > DURATION_S / 3:
-            self._change({"renewTime": _now()}, self._held["metadata"].get("annotations") or {})
+            self._change({"renewTime": micro_time()}, self._held["metadata"].get("annotations") or {})
 
     def release(self, last: Last | None, *, remedied: tuple[str, float] | None = None) -> None:
         """Give the lock up, its intent done. Does nothing when not held.
@@ -156,7 +155,7 @@ class Lock:
             notes[BEGUN] = json.dumps(sorted(begun)[-_KEPT:])
         if remedied is not None:
             notes[REMEDIES] = json.dumps({**_json(notes.get(REMEDIES), {}), remedied[0]: remedied[1]})
-        self._change({"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _now()}, notes)
+        self._change({"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": micro_time()}, notes)
         self._held = None
 
     def _change(self, spec: Json, notes: dict[str, str]) -> None:
@@ -187,17 +186,6 @@ class Lock:
                 raise LockLostError(f"somebody else has taken the lock {self._name}") from error
             raise
         self._renewed_at = time.monotonic()
-
-
-def _expires_at(spec: Json) -> float:
-    """Seconds since the epoch; 0 for a Lease whose times cannot be read."""
-    with contextlib.suppress(ValueError, TypeError):
-        return epoch(spec.get("renewTime")) + float(spec.get("leaseDurationSeconds") or 0)
-    return 0.0
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _plain(intent: Intent) -> dict[str, Any]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
@@ -12,6 +15,8 @@ import pytest
 
 from muster.chaos import story as stories
 from muster.chaos.story import Story
+from muster.kube import Kube, KubeError, load_access
+from muster.wait import wait_until
 
 
 @pytest.fixture
@@ -69,3 +74,27 @@ def story():
     stories.begin(told)
     yield told
     stories.end()
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory):
+    """A session with a real API server of the lab's, in which there is a namespace ``shop``; ``.kubeconfig`` is its."""
+    state = tmp_path_factory.mktemp("api")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    argv = [sys.executable, "-m", "lab.api", "--state", str(state), "--port", str(port)]
+    with (state / "api.log").open("wb") as log:
+        process = subprocess.Popen(argv, stdout=log, stderr=log)
+    config = state / "kubeconfig"
+    try:
+        wait_until(config.is_file, bool, what="the kubeconfig", timeout_s=30)
+        with Kube(load_access(config)) as kube:
+            kube.kubeconfig = config
+            look = lambda: kube.get("/api/v1/namespaces")  # noqa: E731
+            wait_until(look, bool, what="the API", timeout_s=30, tolerate=(KubeError,))
+            kube.post("/api/v1/namespaces", {"metadata": {"name": "shop"}})
+            yield kube
+    finally:
+        process.terminate()
+        process.wait(20)

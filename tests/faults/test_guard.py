@@ -1,0 +1,92 @@
+"""What keeps a fault from beginning at all, whatever way it comes; healing is never kept from anything."""
+
+import pytest
+
+from muster.errors import MusterError
+from muster.faults import Ledger, Refused
+from muster.faults.guard import PRODUCTION, may_begin, same_cluster
+from muster.faults.intent import Intent, carry_out
+from muster.load import Load
+from muster.system import Environment
+
+ALWAYS = [{"from": "2020-01-01T00:00:00Z", "until": "2120-01-01T00:00:00Z", "why": "the year's end"}]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_typed(monkeypatch):
+    monkeypatch.delenv(PRODUCTION, raising=False)
+
+
+def make(**fields):
+    guard = {"namespaces": ["shop"], "allow_load": True}
+    return Environment.model_validate({"name": "live", "description": "", "guard": guard, **fields})
+
+
+@pytest.mark.parametrize("given", ["", "live2", "Live", "yes", "true"])
+def test_production_is_refused_until_its_name_is_typed_back(monkeypatch, given):
+    """Exactly: whoever types another name means another place. It is a mistake of use (exit code 4)."""
+    monkeypatch.setenv(PRODUCTION, given)
+    with pytest.raises(Refused, match=r"environment live is production.*--production live") as refused:
+        may_begin(make(production=True))
+    assert refused.value.exit_code == 4
+    monkeypatch.setenv(PRODUCTION, "live")
+    may_begin(make(production=True))
+
+
+def test_what_is_no_production_asks_for_no_name():
+    """By default."""
+    may_begin(make())
+
+
+def test_nothing_begins_in_a_freeze_and_the_sentence_says_until_when_and_why():
+    """One whose end has passed keeps nobody."""
+    words = "environment live: changes are frozen until 2120-01-01T00:00:00Z: the year's end"
+    with pytest.raises(Refused, match=words):
+        may_begin(make(freeze=ALWAYS))
+    may_begin(make(freeze=[{**ALWAYS[0], "until": "2021-01-01T00:00:00Z"}]))
+
+
+def test_an_environment_that_allows_no_namespace_is_left_alone_from_the_start():
+    """Not even a Lease is written there."""
+    with pytest.raises(Refused, match="allows no faults anywhere"):
+        may_begin(make(guard={}))
+
+
+@pytest.mark.parametrize("fields", [{"production": True}, {"freeze": ALWAYS}, {"guard": {}}])
+def test_every_injection_asks_before_anything_is_written(tmp_path, fields):
+    """Whoever comes by a way of their own meets it here: no record, no watchdog, no mark, no fault."""
+
+    def act(_entry):
+        raise AssertionError("it was injected")
+
+    intent = Intent(kind="pod_kill", namespace="shop", target="pods a", sentences=("kill",), undo={}, act=act)
+    ledger = Ledger(tmp_path)
+    with pytest.raises(Refused):
+        carry_out(intent, ledger, None, make(**fields), system="s", heal=lambda *_: "")
+    assert list(ledger.records()) == []
+
+
+def test_load_asks_for_the_name_too(tmp_path):
+    """Users of ours can do harm without any fault."""
+    with pytest.raises(Refused, match="nothing is sent there"):
+        Load.start(make(production=True, http="http://127.0.0.1:1"), rate=1, users=1, folder=tmp_path)
+
+
+def test_healing_asks_for_nothing(tmp_path, monkeypatch):
+    """What is broken may be undone in a freeze, and in production by whoever finds it."""
+    config = tmp_path / "kubeconfig"
+    config.write_text(
+        "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: k, user: u}}],"
+        " clusters: [{name: k, cluster: {server: 'https://127.0.0.1:1'}}], users: [{name: u, user: {token: t}}]}"
+    )
+    where = {"kubeconfig": str(config), "namespace": "shop", "deployment": "web", "container": "web"}
+    env = make(production=True, freeze=ALWAYS, kubernetes={**where, "selector": "app=web", "port": 80})
+    given = {"system": "s", "environment": "live", "server": "https://127.0.0.1:1", "namespace": "shop"}
+    entry = Ledger(tmp_path).open("pod_kill", **given, target="pods a", undo={})
+
+    class Session:
+        server = "https://127.0.0.1:1"
+
+    same_cluster(entry, env, Session())
+    with pytest.raises(MusterError, match="production"):
+        may_begin(env)
