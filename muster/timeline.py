@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -43,8 +43,20 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Clock:
+    """How far a source's clock is ahead of ours, in seconds: ``skew_s``, give or take ``bound_s``."""
+
+    skew_s: float
+    bound_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Event:
-    """One thing that happened. ``at`` is seconds since the epoch; ``source`` is who says so."""
+    """One thing that happened. ``at`` is seconds since the epoch; ``source`` is who says so.
+
+    ``data["clock"]`` names the source whose own clock stamped it; without it, ours did. Where that clock turned out to
+    be wrong, ``at`` is corrected, and ``data["raw_at"]`` is what the source said.
+    """
 
     at: float
     kind: Kind
@@ -61,6 +73,7 @@ class Timeline:
     system: str
     environment: str
     events: tuple[Event, ...]
+    clocks: Mapping[str, Clock] = field(default_factory=dict)  # those that were measured, by source
 
     def of(self, *kinds: Kind) -> Iterator[Event]:
         """The events of these kinds, in order."""

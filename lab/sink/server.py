@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import json
 import math
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ class Sink:
         return web.json_response({"status": "ok"})
 
     async def inbox(self, request: web.Request) -> web.Response:
-        """``{"messages": [...]}`` in order of arrival, from ``since`` on."""
+        """``{"now": ..., "messages": [...]}`` in order of arrival, from ``since`` on; ``now``: by what clock."""
         given = request.query.get("since", "0")
         try:
             since = float(given)
@@ -95,7 +96,8 @@ class Sink:
             since = math.nan
         if math.isnan(since):
             return web.json_response({"error": f"since={given} is not seconds since the epoch"}, status=400)
-        return web.json_response({"messages": [dataclasses.asdict(message) for message in self._inbox.since(since)]})
+        messages = [dataclasses.asdict(message) for message in self._inbox.since(since)]
+        return web.json_response({"now": time.time(), "messages": messages})
 
     async def healthz(self, request: web.Request) -> web.Response:
         """Whether the sink serves."""

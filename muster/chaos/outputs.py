@@ -17,7 +17,7 @@ from typing import Any
 from muster.judge.objectives import Objectives
 from muster.judge.stopping import Stop
 from muster.judge.timeline import Judgement
-from muster.timeline import Event, Kind, Timeline
+from muster.timeline import Clock, Event, Kind, Timeline
 from muster.verdict import Verdict, worst
 
 SCHEMA = "muster/timeline/v1"
@@ -55,6 +55,10 @@ def document(
         "broken": judgement.broken,
         "interrupted": interrupted,
         "measured": judgement.measured.as_dict(),
+        "clock": {
+            name: {"skew_s": round(clock.skew_s, 4), "bound_s": round(clock.bound_s, 4)}
+            for name, clock in sorted(timeline.clocks.items())
+        },
         "objectives": [
             {key: value for key, value in asdict(outcome).items() if value is not None}
             for outcome in judgement.outcomes
@@ -94,6 +98,7 @@ def merge(bodies: list[dict[str, Any]]) -> dict[str, Any]:
         "broken": next((body["broken"] for body in bodies if body["broken"]), ""),
         "interrupted": next((body["interrupted"] for body in bodies if body["interrupted"]), ""),
         "measured": main["measured"],
+        "clock": main["clock"],
         "objectives": tagged["objectives"],
         "experiments": [
             {key: body[key] for key in ("experiment", "title", "verdict", "broken", "measured")} for body in bodies
@@ -110,6 +115,7 @@ def read(file: Path) -> Timeline:
         system=body["system"],
         environment=body["environment"],
         events=tuple(Event(**{**event, "kind": Kind(event["kind"])}) for event in body["events"]),
+        clocks={name: Clock(**clock) for name, clock in body.get("clock", {}).items()},
     )
 
 

@@ -20,6 +20,7 @@ from muster.load import Load, LoadError
 from muster.system import Environment
 from muster.timeline import Event, Kind
 
+_TIME_EVERY = 10  # looks: Prometheus is asked for its time every two seconds
 OVERLAP_S = 1.0  # asked again at each look, because a receipt may be stamped before it can be read
 
 
@@ -33,9 +34,20 @@ class Alerts(HttpWatcher):
         self._since = since
         self._states: dict[str, str] = {}
         self._fired: list[Event] = []
+        self._looks = 0
+
+    def now_in(self, body: Any) -> float | None:
+        """The answer to ``time()`` is the only one that says it."""
+        data = body.get("data") if isinstance(body, dict) else None
+        if not isinstance(data, dict) or data.get("resultType") != "scalar":
+            return None
+        return float(data["result"][1])
 
     def look(self) -> None:
         """Tell every change of state since the last look."""
+        if self._looks % _TIME_EVERY == 0:
+            self.get("/api/v1/query", query="time()")
+        self._looks += 1
         alerts: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for alert in self.get("/api/v1/alerts")["data"]["alerts"]:
             if alert["labels"].get("system", self.story.system) == self.story.system:
@@ -53,7 +65,13 @@ class Alerts(HttpWatcher):
         if before is None:
             at = min(_epoch(alert["activeAt"]) for alert in found)
             self.story.tell(
-                Kind.ALERT_PENDING, source=self.source, at=at, message=f"{name} pending", alert=name, labels=labels
+                Kind.ALERT_PENDING,
+                source=self.source,
+                at=at,
+                message=f"{name} pending",
+                clock=self.source,
+                alert=name,
+                labels=labels,
             )
         if firing and before != "firing":
             event = self.story.tell(
@@ -68,7 +86,7 @@ class Alerts(HttpWatcher):
             for event in self._fired:
                 at = self._first_firing(event)
                 if at is not None:
-                    self.story.correct(event, at=at)
+                    self.story.correct(event, at=at, clock=self.source)
             self._tell_visible()
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             message = f"firing times are as seen, to {EVERY_S:g} s: {type(error).__name__}"
@@ -92,31 +110,45 @@ class Alerts(HttpWatcher):
         }
         for pod, at in scraped.items():
             message = f"Prometheus first scraped {pod}"
-            self.story.tell(Kind.FAULT_VISIBLE, source=self.source, at=at, message=message, pod=pod)
+            self.story.tell(Kind.FAULT_VISIBLE, source=self.source, at=at, message=message, clock=self.source, pod=pod)
 
     def _first_firing(self, event: Event) -> float | None:
         """The first sample of ALERTS in the firing state, at most a few seconds before it was seen."""
         query = f'ALERTS{{alertname="{event.data["alert"]}",alertstate="firing"}}[10s]'
-        result = self.get("/api/v1/query", query=query, time=event.at + 1.0)["data"]["result"]
-        stamps = [float(at) for series in result for at, _ in series["values"] if float(at) >= self._since]
+        result = self.get("/api/v1/query", query=query, time=self.theirs(event.at) + 1.0)["data"]["result"]
+        since = self.theirs(self._since)
+        stamps = [float(at) for series in result for at, _ in series["values"] if float(at) >= since]
         return min(stamps, default=None)
 
 
-class Inbox(HttpWatcher):
+class Records(HttpWatcher):
+    """A watcher of records that the source itself stamps, and gives from an instant of its own time on."""
+
+    _since, _cursor = 0.0, float("-inf")
+
+    def _from(self) -> float:
+        """From where to ask. Until a record is seen, from the beginning: where that is on its clock shows only now."""
+        if self._cursor > float("-inf"):
+            return self._cursor - OVERLAP_S
+        clock = self.story.clocks.get(self.source)
+        return 0.0 if clock is None else self.theirs(self._since) - clock.bound_s - OVERLAP_S
+
+
+class Inbox(Records):
     """The pager's receipts."""
 
     source = "inbox"
 
     def __init__(self, story: Story, url: str, *, since: float) -> None:
         super().__init__(story, url)
-        self._since, self._cursor = since, since
+        self._since, self._cursor = since, float("-inf")
         self._seen: set[tuple[float, str, str]] = set()
 
     def look(self) -> None:
         """Tell every page that was received since the last look."""
-        for message in self.get("/inbox", since=self._cursor - OVERLAP_S)["messages"]:
+        for message in self.get("/inbox", since=self._from())["messages"]:
             at, contact, alert = float(message["received_at"]), str(message["to"]), str(message["alert"])
-            if at < self._since or message["action"] != "trigger" or (at, contact, alert) in self._seen:
+            if self.ours(at) < self._since or message["action"] != "trigger" or (at, contact, alert) in self._seen:
                 continue
             self._seen.add((at, contact, alert))
             self._cursor = max(self._cursor, at)
@@ -125,13 +157,14 @@ class Inbox(HttpWatcher):
                 source=self.source,
                 at=at,
                 message=f"paged {contact}: {message['summary']}",
+                clock=self.source,
                 alert=alert,
                 contact=contact,
                 channel=message["channel"],
             )
 
 
-class Audit(HttpWatcher):
+class Audit(Records):
     """The responder's own record of what it received, decided and did."""
 
     source = "responder"
@@ -141,21 +174,21 @@ class Audit(HttpWatcher):
             return {"Authorization": f"Bearer {Path(token_file).read_text().strip()}"} if token_file else {}
 
         super().__init__(story, url, headers=headers)
-        self._since, self._cursor = since, since
+        self._since, self._cursor = since, float("-inf")
         self._seen: set[tuple[float, str, str]] = set()
 
     def look(self) -> None:
         """Tell every record since the last look."""
-        for record in self.get("/audit", since=self._cursor - OVERLAP_S)["records"]:
+        for record in self.get("/audit", since=self._from())["records"]:
             at, kind, message = float(record["at"]), str(record["kind"]), str(record.get("message", ""))
-            if at < self._since or (at, kind, message) in self._seen:
+            if self.ours(at) < self._since or (at, kind, message) in self._seen:
                 continue
             self._seen.add((at, kind, message))
             self._cursor = max(self._cursor, at)
             known = Kind(kind) if kind in set(Kind) else Kind.NOTE
             data = {key: value for key, value in (record.get("data") or {}).items() if key not in _OWN}
             data.setdefault("alert", record.get("alert", ""))
-            self.story.tell(known, source="responder audit", at=at, message=message, **data)
+            self.story.tell(known, source="responder audit", at=at, message=message, **data | {"clock": self.source})
 
 
 _OWN = {"kind", "source", "at", "message"}  # arguments of tell(): an audit's data may not shadow them

@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-from muster.timeline import Event, Kind, Timeline
+from muster.judge.clock import align, aligned
+from muster.timeline import Clock, Event, Kind, Timeline
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Story:
     system: str
     environment: str
     file: Path | None = None  # each event is appended here at once, as evidence that outlives a SIGKILL
+    clocks: dict[str, Clock] = field(default_factory=dict)  # of the sources that stamp events themselves, as measured
     _events: list[Event] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _log: IO[str] | None = None
@@ -35,26 +37,40 @@ class Story:
             self._log = self.file.open("w", encoding="utf-8", buffering=1)
 
     def tell(self, kind: Kind, *, source: str, at: float | None = None, message: str = "", **data: Any) -> Event:
-        """Add one event; ``at`` defaults to now, in seconds since the epoch."""
+        """Add one event; ``at`` defaults to now, in seconds since the epoch.
+
+        Where a source stamped it, ``clock`` (in ``data``) names that source: listeners hear, and the timeline holds,
+        the event at our time.
+        """
         event = Event(at=time.time() if at is None else at, kind=kind, source=source, message=message, data=data)
         with self._lock:
             self._events.append(event)
             if self._log is not None:
                 self._log.write(json.dumps(asdict(event)) + "\n")
+        heard = aligned(event, self.clocks.get(str(data.get("clock", ""))))
         for listener in tuple(_listeners):
-            listener(self, event)
+            listener(self, heard)
         return event
 
-    def correct(self, event: Event, *, at: float) -> None:
-        """Move an event to the instant that its source turned out to know better."""
+    def correct(self, event: Event, *, at: float, clock: str) -> None:
+        """Move an event to the instant that its source turned out to know better, by that source's clock."""
+        data = {**event.data, "seen_at": event.at, "clock": clock}
         with self._lock:
-            self._events[self._events.index(event)] = replace(event, at=at, data={**event.data, "seen_at": event.at})
+            self._events[self._events.index(event)] = replace(event, at=at, data=data)
 
     def timeline(self) -> Timeline:
-        """Everything told so far, in order of time."""
+        """Everything told so far, at our time and in order of it."""
         with self._lock:
-            events = tuple(sorted(self._events, key=lambda event: event.at))
-        return Timeline(experiment=self.experiment, system=self.system, environment=self.environment, events=events)
+            events, clocks = tuple(self._events), dict(self.clocks)
+        return align(
+            Timeline(
+                experiment=self.experiment,
+                system=self.system,
+                environment=self.environment,
+                events=events,
+                clocks=clocks,
+            )
+        )
 
     def close(self) -> None:
         """Close the file; later events are only kept in memory."""

@@ -9,12 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 
 from muster.chaos.story import Story
 from muster.errors import MusterError
+from muster.judge.clock import SECOND, Bounds, Told, narrowed, ours, theirs
 from muster.timeline import Kind
 
 EVERY_S = 0.2
@@ -91,7 +93,7 @@ class Watcher(threading.Thread):
 
 
 class HttpWatcher(Watcher):
-    """A watcher of something that answers JSON over HTTP."""
+    """A watcher of something that answers JSON over HTTP, and says what time it is there."""
 
     def __init__(
         self, story: Story, url: str, *, headers: Callable[[], dict[str, str]] = dict, every_s: float = EVERY_S
@@ -99,10 +101,40 @@ class HttpWatcher(Watcher):
         super().__init__(story, every_s=every_s)
         self._url, self._headers = url.rstrip("/"), headers
         self._http = httpx.Client(timeout=TIMEOUT_S, trust_env=False)
+        self._bounds: Bounds | None = None
 
     def get(self, path: str, **params: str | float) -> Any:
-        """The JSON of a good answer. Raises httpx.HTTPError on any other status, ValueError when it is not JSON."""
-        return self.get_raw(path, **params).json()
+        """The JSON of a good answer. Raises httpx.HTTPError on any other status, ValueError when it is not JSON.
+
+        Its clock is read by the way: from ``now`` in the answer where the source says so, else from the Date header.
+        """
+        asked_at = time.time()
+        answer = self.get_raw(path, **params)
+        heard_at = time.time()
+        body = answer.json()
+        now = self.now_in(body)
+        if now is not None:
+            self._hear(Told(asked_at=asked_at, time=now, heard_at=heard_at))
+        elif (date := _epoch(answer.headers.get("Date", ""))) is not None:
+            self._hear(Told(asked_at=asked_at, time=date, heard_at=heard_at, grain_s=SECOND))
+        return body
+
+    def now_in(self, body: Any) -> float | None:
+        """The source's own time, to better than a second, in this answer of it; None where it holds none."""
+        now = body.get("now") if isinstance(body, dict) else None
+        return float(now) if now is not None else None
+
+    def _hear(self, told: Told) -> None:
+        self._bounds = narrowed(self._bounds, told)
+        self.story.clocks[self.source] = self._bounds.clock
+
+    def ours(self, at: float) -> float:
+        """The source's time as ours."""
+        return ours(at, self.story.clocks.get(self.source))
+
+    def theirs(self, at: float) -> float:
+        """Our time as the source's."""
+        return theirs(at, self.story.clocks.get(self.source))
 
     def get_raw(self, path: str, **params: str | float) -> httpx.Response:
         """A good answer. Raises httpx.HTTPError on any other status."""
@@ -111,6 +143,14 @@ class HttpWatcher(Watcher):
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+
+def _epoch(date: str) -> float | None:
+    """Seconds of an HTTP date; None for what is none, which tells nothing about the clock and spoils no answer."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return None
 
 
 def _sentence(error: Exception) -> str:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from muster.judge.link import Link, since_injection, source, unreadable
 from muster.judge.objectives import Objectives
 from muster.judge.symptoms import finding, killed
-from muster.timeline import Kind, Timeline
+from muster.timeline import Event, Kind, Timeline
 from muster.verdict import Verdict
 
 
@@ -51,22 +51,36 @@ def broken(links: tuple[Link, ...]) -> Link | None:
     return next((link for link in links if link.event is None), None)
 
 
+def in_force(timeline: Timeline) -> Event | None:
+    """The fault's confirmation, else its injection; None when there was none."""
+    return timeline.first(Kind.FAULT_CONFIRMED) or timeline.first(Kind.FAULT_INJECTED)
+
+
 def start(timeline: Timeline) -> float:
-    """When the fault was in force: confirmed, else injected; infinity when there was none."""
-    event = timeline.first(Kind.FAULT_CONFIRMED) or timeline.first(Kind.FAULT_INJECTED)
+    """When the fault was in force; infinity when there was none."""
+    event = in_force(timeline)
     return event.at if event else float("inf")
 
 
-def visible(timeline: Timeline, objectives: Objectives) -> float:
-    """When the fault could be measured: in force, and scraped by Prometheus as far as the alert had to wait for that.
+def seen(timeline: Timeline, objectives: Objectives) -> Event | None:
+    """What made the fault measurable: in force, and scraped by Prometheus as far as the alert had to wait for that.
 
     New pods are discovered seconds after they serve, whatever the intervals. Of the first scrapes of bad pods, the last
     one before the alert became pending is the one that it waited for.
     """
+    fault = in_force(timeline)
+    if fault is None:
+        return None
     pending = timeline.first(Kind.ALERT_PENDING, after=since_injection(timeline), alert=objectives.alert)
     until = pending.at if pending else float("inf")
-    scrapes = [event.at for event in timeline.of(Kind.FAULT_VISIBLE) if event.at <= until]
-    return max([start(timeline), *scrapes])
+    scrapes = [event for event in timeline.of(Kind.FAULT_VISIBLE) if event.at <= until]
+    return max([fault, *scrapes], key=lambda event: event.at)
+
+
+def visible(timeline: Timeline, objectives: Objectives) -> float:
+    """When the fault could be measured (see :func:`seen`); infinity when there was none."""
+    event = seen(timeline, objectives)
+    return event.at if event else float("inf")
 
 
 def _fault(timeline: Timeline, _: Objectives) -> Link:

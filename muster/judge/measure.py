@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from muster.judge.chain import start, visible
+from muster.judge.chain import in_force, seen
+from muster.judge.clock import doubt
 from muster.judge.link import Link, since_injection
 from muster.judge.objectives import Objectives
-from muster.timeline import Kind, Timeline
+from muster.timeline import Event, Kind, Timeline
+
+TELLING_S = 0.01  # a doubt below it is not worth a word
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Durations in seconds; None where an end of the interval was not seen."""
+    """Durations in seconds; None where an end of the interval was not seen, or clocks do not let it be known."""
 
     visible_s: float | None = None  # fault in force -> scraped by Prometheus, where the alert had to wait for that
     detect_s: float | None = None  # fault in force -> alert firing
     detect_from_injection_s: float | None = None  # fault injected -> alert firing
     page_s: float | None = None  # alert firing -> the pager's receipt
     webhook_s: float | None = None  # fault in force -> the responder's receipt of the webhook
-    overhead_s: float | None = None  # fault visible to Prometheus -> webhook (page, without one), less the window
+    word_s: float | None = None  # fault visible to Prometheus -> webhook (page, without one)
+    overhead_s: float | None = None  # the same less the window
     find_s: float | None = None  # fault in force -> every expected check had failed
     decide_s: float | None = None  # webhook -> decision
     traffic_off_s: float | None = None  # webhook -> no ready replica of the bad release
@@ -29,10 +33,16 @@ class Measured:
     total_s: float | None = None  # fault injected -> steady state seen again
     window_s: float = 0.0  # the alert's own window at this environment's scale
     predicted_s: tuple[float, float] | None = None  # fault -> webhook, as every window and interval promises
+    bounds_s: dict[str, float] = field(default_factory=dict)  # duration -> how far clocks may have it wrong
+    unmeasured: dict[str, str] = field(default_factory=dict)  # duration -> why it is not known though both ends are
     user_requests: int | None = None  # from the fault to the end
     user_errors: int | None = None
     user_error_ratio: float | None = None
     worst_p95_ms: float | None = None
+    worst_second: dict[str, float] | None = None  # after_s (the fault), requests, errors: the most errors in a second
+    impact_s: float | None = (
+        None  # in how many seconds requests failed, were not answered, or were slower than promised
+    )
 
     def as_dict(self) -> dict[str, Any]:
         """For timeline.json: milliseconds are enough."""
@@ -40,9 +50,14 @@ class Measured:
 
 
 def _rounded(value: Any, digits: int) -> Any:
-    if isinstance(value, tuple):
-        return [round(item, digits) for item in value]
-    return None if value is None else round(value, digits)
+    match value:
+        case tuple():
+            return [round(item, digits) for item in value]
+        case dict():
+            return {name: _rounded(item, digits) for name, item in value.items()}
+        case float():
+            return round(value, digits)
+    return value
 
 
 def measure(
@@ -54,65 +69,90 @@ def measure(
     predicted_s: tuple[float, float] | None = None,
 ) -> Measured:
     """The durations between the events that were seen."""
-    at = {link.name: link.event.at for link in links if link.event}
-    injected, fault = since_injection(timeline), start(timeline)
-    off = timeline.first(Kind.TRAFFIC_OFF, after=at.get("webhook", float("inf")))
-    webhook_s = _between(fault, at.get("webhook"))
-    told_at = at.get("webhook", at.get("page"))
-    begins = {"rollback": at.get("webhook"), "by-hand": at.get("undo"), "none": injected}[objectives.action]
-    total = _Users.of(timeline, injected)
+    at = {link.name: link.event for link in links}
+    injected, fault, visible = timeline.first(Kind.FAULT_INJECTED), in_force(timeline), seen(timeline, objectives)
+    webhook = at.get("webhook")
+    off = timeline.first(Kind.TRAFFIC_OFF, after=webhook.at) if webhook else None
+    begins = {"rollback": webhook, "by-hand": at.get("undo"), "none": injected}[objectives.action]
+    spans = _Spans(timeline)
+    word_s = spans.between("word_s", visible, webhook or at.get("page"))
+    if word_s is None and "word_s" in spans.unmeasured:
+        spans.unmeasured["overhead_s"] = spans.unmeasured["word_s"]
+    elif "word_s" in spans.bounds_s:
+        spans.bounds_s["overhead_s"] = spans.bounds_s["word_s"]
     return Measured(
-        visible_s=_between(fault, visible(timeline, objectives)),
-        detect_s=_between(fault, at.get("alert")),
-        detect_from_injection_s=_between(injected, at.get("alert")),
-        page_s=_between(at.get("alert"), at.get("page")),
-        webhook_s=webhook_s,
-        overhead_s=_less(_between(visible(timeline, objectives), told_at), window_s),
-        find_s=_between(fault, at.get("finding")),
-        decide_s=_between(at.get("webhook"), at.get("decision")),
-        traffic_off_s=_between(at.get("webhook"), off.at if off else None),
-        rollback_s=_between(at.get("webhook"), at.get("proof")),
-        recover_s=_between(begins, at.get("recovery")),
-        total_s=_between(injected, at.get("recovery")),
+        visible_s=spans.between("visible_s", fault, visible),
+        detect_s=spans.between("detect_s", fault, at.get("alert")),
+        detect_from_injection_s=spans.between("detect_from_injection_s", injected, at.get("alert")),
+        page_s=spans.between("page_s", at.get("alert"), at.get("page")),
+        webhook_s=spans.between("webhook_s", fault, webhook),
+        word_s=word_s,
+        # Sooner than the window is no time over it.
+        overhead_s=None if word_s is None else max(0.0, word_s - window_s),
+        find_s=spans.between("find_s", fault, at.get("finding")),
+        decide_s=spans.between("decide_s", webhook, at.get("decision")),
+        traffic_off_s=spans.between("traffic_off_s", webhook, off),
+        rollback_s=spans.between("rollback_s", webhook, at.get("proof")),
+        recover_s=spans.between("recover_s", begins, at.get("recovery")),
+        total_s=spans.between("total_s", injected, at.get("recovery")),
         window_s=window_s,
         predicted_s=predicted_s,
-        user_requests=total.requests,
-        user_errors=total.errors,
-        user_error_ratio=total.ratio,
-        worst_p95_ms=total.worst_p95_ms,
+        bounds_s=spans.bounds_s,
+        unmeasured=spans.unmeasured,
+        **_users(timeline, objectives),
     )
 
 
-def _between(start_at: float | None, end_at: float | None) -> float | None:
-    if start_at is None or end_at is None or start_at == float("inf"):
-        return None
-    return end_at - start_at
+class _Spans:
+    """Durations between events, with what clocks leave in doubt about each."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._timeline = timeline
+        self.bounds_s: dict[str, float] = {}
+        self.unmeasured: dict[str, str] = {}
+
+    def between(self, name: str, first: Event | None, last: Event | None) -> float | None:
+        """Seconds from one to the other. Never negative: a fault confirmed after its effect was in force before it."""
+        if first is None or last is None:
+            return None
+        doubtful = doubt(self._timeline, first, last)
+        if doubtful.unknown:
+            self.unmeasured[name] = f"{doubtful.unknown} does not say what time it has, so its stamps prove no duration"
+            return None
+        if doubtful.bound_s >= TELLING_S:
+            self.bounds_s[name] = doubtful.bound_s
+        return max(0.0, last.at - first.at)
 
 
-def _less(seconds: float | None, window_s: float) -> float | None:
-    return None if seconds is None else seconds - window_s
+def _users(timeline: Timeline, objectives: Objectives) -> dict[str, Any]:
+    """What users saw from the fault on."""
+    since = since_injection(timeline)
+    events = [event for event in timeline.of(Kind.TRAFFIC) if event.at >= since]
+    if not events:
+        return {}
+    requests = sum(int(event.data["requests"]) for event in events)
+    errors = sum(int(event.data["errors"]) for event in events)
+    worst = max(events, key=lambda event: int(event.data["errors"]))
+    return {
+        "user_requests": requests,
+        "user_errors": errors,
+        "user_error_ratio": errors / requests if requests else None,
+        "worst_p95_ms": max((p95 for event in events if (p95 := _p95(event)) is not None), default=None),
+        "worst_second": {
+            "after_s": worst.at - since,
+            "requests": int(worst.data["requests"]),
+            "errors": int(worst.data["errors"]),
+        },
+        "impact_s": float(sum(_suffered(event, objectives.user_p95_above_s) for event in events)),
+    }
 
 
-@dataclass(frozen=True)
-class _Users:
-    """What users saw from one instant on."""
+def _suffered(event: Event, slow_s: float | None) -> bool:
+    p95 = _p95(event)
+    slow = slow_s is not None and p95 is not None and p95 > slow_s * 1000
+    return slow or not int(event.data["requests"]) or int(event.data["errors"]) > 0
 
-    requests: int | None
-    errors: int | None
-    worst_p95_ms: float | None
 
-    @classmethod
-    def of(cls, timeline: Timeline, since: float) -> _Users:
-        seconds = [event.data for event in timeline.of(Kind.TRAFFIC) if event.at >= since]
-        if not seconds:
-            return cls(None, None, None)
-        p95 = [float(second["p95_ms"]) for second in seconds if second.get("p95_ms") is not None]
-        return cls(
-            sum(int(second["requests"]) for second in seconds),
-            sum(int(second["errors"]) for second in seconds),
-            max(p95, default=None),
-        )
-
-    @property
-    def ratio(self) -> float | None:
-        return self.errors / self.requests if self.requests and self.errors is not None else None
+def _p95(event: Event) -> float | None:
+    value = event.data.get("p95_ms")
+    return None if value is None else float(value)

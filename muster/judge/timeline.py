@@ -113,43 +113,54 @@ def _in_time(measured: Measured, objectives: Objectives, links: tuple[Link, ...]
     over = f" over its window of {window:g} s" if window else ""
     late = measured.visible_s or 0.0  # until Prometheus scrapes new pods, no rule can see them
     over += f", {late:.2f} s of target discovery apart" if late else ""
-    less = None if measured.detect_s is None else measured.detect_s - late - window
+    less = None if measured.detect_s is None else max(0.0, measured.detect_s - late - window)
     start_of = {"rollback": "the webhook", "by-hand": "the undo by hand", "none": "the fault"}[objectives.action]
     rows = (
-        ("detect_within", "alert", f"detected{over}", less, objectives.detect_within_s),
-        ("webhook_within", "webhook", f"fault to webhook{over}", measured.overhead_s, objectives.webhook_within_s),
-        ("finds_within", "finding", "fault to what the checks see", measured.find_s, objectives.finds_within_s),
-        ("page_within", "page", "alert to page", measured.page_s, objectives.page_within_s),
-        ("decide_within", "decision", "webhook to decision", measured.decide_s, objectives.decide_within_s),
-        (
-            "traffic_off_within",
-            "rollback",
-            "webhook to the last user served by the bad release",
-            measured.traffic_off_s,
-            objectives.traffic_off_within_s,
-        ),
-        ("rollback_within", "proof", "webhook to proven rollback", measured.rollback_s, objectives.rollback_within_s),
-        ("recovered_within", "recovery", f"{start_of} to recovered", measured.recover_s, objectives.recovered_within_s),
+        ("detect_within", "alert", f"detected{over}", less, "detect_s"),
+        ("webhook_within", "webhook", f"fault to webhook{over}", measured.overhead_s, "overhead_s"),
+        ("finds_within", "finding", "fault to what the checks see", measured.find_s, "find_s"),
+        ("page_within", "page", "alert to page", measured.page_s, "page_s"),
+        ("decide_within", "decision", "webhook to decision", measured.decide_s, "decide_s"),
+        ("traffic_off_within", "rollback", _TRAFFIC_OFF, measured.traffic_off_s, "traffic_off_s"),
+        ("rollback_within", "proof", "webhook to proven rollback", measured.rollback_s, "rollback_s"),
+        ("recovered_within", "recovery", f"{start_of} to recovered", measured.recover_s, "recover_s"),
     )
     by_name = {link.name: link for link in links}
-    for name, link_name, what, value, limit in rows:
+    for name, link_name, what, value, key in rows:
+        limit = getattr(objectives, f"{name}_s")
         if limit is not None:
-            yield _deadline(name, by_name.get(link_name), what, value, limit)
+            missing = _missing(by_name.get(link_name), measured.unmeasured.get(key, ""))
+            yield _deadline(name, what, value, limit, bound_s=measured.bounds_s.get(key, 0.0), missing=missing)
 
 
-def _deadline(name: str, link: Link | None, what: str, value: float | None, limit: float) -> Outcome:
+_TRAFFIC_OFF = "webhook to the last user served by the bad release"
+
+
+def _missing(link: Link | None, unmeasured: str) -> tuple[Verdict, str]:
+    """The verdict of a deadline without a duration, and why there is none."""
+    if unmeasured:
+        return Verdict.UNKNOWN, f"not known: {unmeasured}"
+    known = link is not None and link.event is None
+    return (link.verdict if link is not None and known else Verdict.UNKNOWN), "never seen"
+
+
+def _deadline(
+    name: str, what: str, value: float | None, limit: float, *, bound_s: float, missing: tuple[Verdict, str]
+) -> Outcome:
     if value is None:
-        missing = link is not None and link.event is None
-        verdict = link.verdict if link is not None and missing else Verdict.UNKNOWN
-        return Outcome(objective=name, verdict=verdict, message=f"{what}: never seen, limit {limit:g} s", limit=limit)
+        verdict, why = missing
+        return Outcome(objective=name, verdict=verdict, message=f"{what}: {why}, limit {limit:g} s", limit=limit)
     held = value <= limit
-    return Outcome(
-        objective=name,
-        verdict=Verdict.PASS if held else Verdict.FAIL,
-        message=f"{what}: {value:.2f} s {'<=' if held else '>'} {limit:g} s",
-        measured=value,
-        limit=limit,
-    )
+    message = f"{what}: {value:.2f} s {'<=' if held else '>'} {limit:g} s"
+    verdict = Verdict.PASS if held else Verdict.FAIL
+    if bound_s >= _CLOSE_S:
+        message = f"{what}: {value:.2f} s, give or take {bound_s:.2f} s of clocks, limit {limit:g} s"
+        if abs(value - limit) < bound_s:
+            verdict, message = Verdict.UNKNOWN, f"{message}: too close to tell"
+    return Outcome(objective=name, verdict=verdict, message=message, measured=value, limit=limit)
+
+
+_CLOSE_S = 0.1  # clocks known better than this are as good as the looks at their events
 
 
 DELIVERY_S = 2.0  # rule evaluated to webhook received, on a machine that has other things to do
@@ -160,10 +171,10 @@ def _as_predicted(measured: Measured, objectives: Objectives) -> Iterable[Outcom
 
     The word is the responder's webhook, or the page where no rollback is expected.
     """
-    if objectives.gradual or measured.predicted_s is None or measured.overhead_s is None:
+    if objectives.gradual or measured.predicted_s is None or measured.word_s is None:
         return
     low, high = measured.predicted_s
-    took = measured.window_s + measured.overhead_s
+    took = measured.word_s
     held = took <= high + DELIVERY_S
     late = f", {measured.visible_s:.2f} s of target discovery apart" if measured.visible_s else ""
     word = "webhook" if measured.webhook_s is not None else "page"

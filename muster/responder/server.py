@@ -7,6 +7,7 @@ import contextlib
 import hmac
 import json
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -93,7 +94,8 @@ class Server:
         except ValueError:
             return _say(400, "since is not a number of seconds since the epoch")
         records = self._responder.audit.since(since)
-        return web.json_response({"schema": "muster/audit/v1", "records": records})
+        # ``now``: whoever reads stamps of this clock can tell how far it is from theirs
+        return web.json_response({"schema": "muster/audit/v1", "now": time.time(), "records": records})
 
     async def _healthz(self, request: web.Request) -> web.Response:
         """200 when the responder could act now, otherwise 503 with the reason in a sentence."""

@@ -46,6 +46,6 @@ def test_telling_outside_an_experiment_is_harmless():
 def test_a_corrected_event_remembers_when_it_was_seen(story):
     """The exact time replaces the observed one, which stays in the data."""
     event = story.tell(Kind.ALERT_FIRING, source="prometheus", at=5.2)
-    story.correct(event, at=5.0)
+    story.correct(event, at=5.0, clock="prometheus")
     (corrected,) = story.timeline().events
     assert (corrected.at, corrected.data["seen_at"]) == (5.0, 5.2)
