@@ -29,6 +29,14 @@ class Alert:
     active_at: str
 
 
+class Firing(AssertionError):  # noqa: N818 - the field's word
+    """A critical alert is firing: ``alert`` names it, and with it what is to be done."""
+
+    def __init__(self, message: str, *, alert: str) -> None:
+        super().__init__(message)
+        self.alert = alert
+
+
 @dataclass(frozen=True, kw_only=True)
 class Silence:
     """One silence in force."""
@@ -67,38 +75,65 @@ _OPERATORS = {(True, False): "=", (True, True): "=~", (False, False): "!=", (Fal
 
 
 def assert_every_alert_is_routed(rules: tuple[Rule, ...], routes: Routes, system: System) -> None:
-    """With the labels that it really carries, each alert reaches everybody whom the facts name."""
-    ours = list(_ours(rules, system))
+    """With the labels that it really carries, each alert reaches everybody whom the facts name.
+
+    That of the responder's own, over a rollback that failed, too. Raises Unknown for an alert that is no rule: what
+    labels it would carry is not known.
+    """
+    ours = [(rule.name, rule.labels) for rule in _ours(rules, system)]
     if not ours:
         raise Unknown("Prometheus has none of the facts' rules, so there are no labels to route")
-    for rule in ours:
-        reached = routes.reached_by({**rule.labels, "alertname": rule.name})
-        claim(bool(reached), f"{rule.name} is routed to nobody")
+    if routes.responder and system.rollback_failed is not None:
+        ours.append((system.rollback_failed.alert, _labels_of_rollback_failed(system, ours[0][1])))
+    for name, labels in ours:
+        reached = routes.reached_by({**labels, "alertname": name})
+        claim(bool(reached), f"{name} is routed to nobody")
         told = {word for receiver in reached for word in re.split(r"[^A-Za-z0-9-]+", receiver)}
-        untold = [contact for contact in _tell(system, rule.name) if contact not in told]
+        untold = [contact for contact in _tell(system, name) if contact not in told]
         where = f"it reaches {', '.join(reached)}"
-        claim(not untold, f"{rule.name} does not reach {', '.join(untold)}: {where}")
-        if routes.responder and _action(system, rule.name) == "rollback":
-            claim(RESPONDER in told, f"{rule.name} is a rollback trigger, but no responder hears of it: {where}")
-    for rule in ours:
-        muted = routes.muted_for({**rule.labels, "alertname": rule.name})
+        claim(not untold, f"{name} does not reach {', '.join(untold)}: {where}")
+        if routes.responder and _action(system, name) == "rollback":
+            claim(RESPONDER in told, f"{name} is a rollback trigger, but no responder hears of it: {where}")
+    absent = [name for name in expected(system) if name not in dict(ours)]
+    if absent:
+        raise Unknown(f"Prometheus has no rule {', '.join(absent)}, so it is not known where it would be routed")
+    for name, labels in ours:
+        muted = routes.muted_for({**labels, "alertname": name})
         if muted:
-            message = f"{rule.name} does not reach {', '.join(muted)} at all hours: the route has time intervals"
+            message = f"{name} does not reach {', '.join(muted)} at all hours: the route has time intervals"
             warnings.warn(message, SLOWarning, stacklevel=2)
             return
 
 
+def _labels_of_rollback_failed(system: System, labels: Mapping[str, str]) -> dict[str, str]:
+    """Those that the responder gives it and that routes go by; ``labels`` are of a rule of the same environment."""
+    told = system.rollback_failed.tell if system.rollback_failed else []
+    own = {name: labels[name] for name in ("system", "environment") if name in labels}
+    return {**own, "severity": "critical", "level": "critical", "action": "escalate", "tell": ",".join(told)}
+
+
 def assert_nothing_critical_fires(alerts: tuple[Alert, ...], rules: tuple[Rule, ...], system: System) -> None:
-    """No critical alert is firing now; other firing alerts warn. Where no rule of the facts is evaluated: UNKNOWN."""
-    for alert in alerts:
-        critical = alert.state == "firing" and alert.labels.get("severity") == "critical"
-        claim(not critical, f"{alert.name} is firing since {_minute(alert.active_at)}: {alert.summary}")
-    for alert in alerts:
-        if alert.state == "firing":
-            message = f"{alert.name} is firing since {_minute(alert.active_at)}: {alert.summary}"
-            warnings.warn(message, SLOWarning, stacklevel=2)
-    if not any(rule.health == "ok" for rule in _ours(rules, system)):
+    """No critical alert is firing now; other firing alerts warn.
+
+    Raises :class:`Firing`, and Unknown where Prometheus does not evaluate all critical rules of the facts: those could
+    not fire.
+    """
+    firing = [
+        (alert, f"{alert.name} is firing since {_minute(alert.active_at)}: {alert.summary}")
+        for alert in alerts
+        if alert.state == "firing"
+    ]
+    for alert, message in firing:
+        if alert.labels.get("severity") == "critical":
+            raise Firing(message, alert=alert.name)
+    evaluated = {rule.name for rule in _ours(rules, system) if rule.health == "ok"}
+    if not evaluated:
         raise Unknown("Prometheus evaluates none of the facts' rules, so that nothing fires says nothing")
+    critical = [name for name, alert in system.alerts.items() if alert.severity == "critical"]
+    if silent := [name for name in critical if name not in evaluated]:
+        raise Unknown(f"Prometheus does not evaluate {', '.join(silent)}, so it is not known whether it would fire")
+    for _, message in firing:
+        warnings.warn(message, SLOWarning, stacklevel=2)
 
 
 def assert_nothing_is_silenced(silences: tuple[Silence, ...], rules: tuple[Rule, ...], system: System) -> None:
@@ -136,7 +171,10 @@ def _ours(rules: tuple[Rule, ...], system: System) -> Iterator[Rule]:
 
 
 def _tell(system: System, name: str) -> list[str]:
-    return system.alerts[name].tell if name in system.alerts else system.no_data.tell
+    if name in system.alerts:
+        return system.alerts[name].tell
+    failed = system.rollback_failed
+    return failed.tell if failed is not None and failed.alert == name else system.no_data.tell
 
 
 def _action(system: System, name: str) -> Action:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from muster.errors import Unknown
 from muster.judge.claim import claim
-from muster.system.model import LevelName, Limit, Slo
+from muster.judge.undeclared import declared
+from muster.system.model import LevelName, Limit, Slo, System
 from muster.system.units import show
 from muster.verdict import SLOWarning
 
@@ -73,6 +74,12 @@ def assert_there_is_traffic(throughput: Indicator) -> None:
         idle = f"{throughput.describe(value, replica)}{_over(throughput)}: it gets no traffic"
         claim(value > 0, idle)
     _no_gaps(throughput)
+
+
+def bound(system: System, slo: str, level: LevelName = "critical") -> float:
+    """Where this level of an SLO lies, in its base unit. Raises Undeclared when the facts know no such."""
+    limit = system.slo[slo].limit(level) if slo in system.slo else None
+    return declared(limit, f"where {slo} is {level}").bound
 
 
 def _assert_values(indicator: Indicator, values: Mapping[str, float]) -> None:

@@ -15,6 +15,8 @@ from muster.system.model import Certificates, Pqc
 from muster.system.units import duration
 from muster.verdict import SLOWarning
 
+_POST_QUANTUM = ("mlkem", "kyber", "frodo", "bike", "hqc")  # in the names of groups; all others are classical
+
 
 @dataclass(frozen=True)
 class PqcStatus:
@@ -71,7 +73,8 @@ def assert_groups_are_allowed(mesh_tls: Replicas[Tls], facts: Pqc | None) -> Non
     allowed = {group.lower() for group in declared(facts, "what post-quantum TLS must be").allowed_groups}
     for replica, tls in mesh_tls.items():
         ok = tls.group.lower() in allowed
-        claim(ok, f"mesh TLS of {replica} negotiated {tls.group} (classical), not one of {_list(facts)}")
+        kind = "" if any(word in tls.group.lower() for word in _POST_QUANTUM) else " (classical)"
+        claim(ok, f"mesh TLS of {replica} negotiated {tls.group}{kind}, not one of {_list(facts)}")
 
 
 def assert_status_allows_no_fallback(pqc_status: Replicas[PqcStatus], facts: Pqc | None) -> None:

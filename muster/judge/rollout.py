@@ -110,10 +110,10 @@ def assert_ready(deployment: Deployment, facts: PodFacts | None) -> None:
 
 
 def assert_an_earlier_revision_is_kept(deployment: Deployment, replicasets: tuple[ReplicaSet, ...]) -> None:
-    """There is a previous revision to go back to. A first revision has none, and that is no fault."""
+    """There is a previous revision to go back to. A first revision has none, which is no fault, and no pass either."""
     others = [entry for entry in replicasets if entry.revision != deployment.revision]
     if deployment.revision <= 1 and not others:
-        return
+        raise Undeclared(f"{deployment.name} is at its first revision: there is nothing to go back to")
     gone = f"{deployment.name} is at revision {deployment.revision}, but no earlier ReplicaSet is left to roll back to"
     claim(bool(others), gone)
 

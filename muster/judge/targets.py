@@ -64,7 +64,10 @@ def assert_every_metric_is_present(series: Mapping[str, int]) -> None:
 
 
 def assert_every_pod_is_scraped(targets: tuple[Target, ...], pods: tuple[Pod, ...]) -> None:
-    """No replica is invisible: every ready pod is a target."""
+    """No replica is invisible: every ready pod is a target. Raises Unknown while none is ready: nothing was judged."""
     scraped = {target.pod for target in targets}
-    for pod in staying(pods):
-        claim(not pod.ready or pod.name in scraped, f"{pod.name} is ready, but Prometheus does not scrape it")
+    ready = [pod.name for pod in staying(pods) if pod.ready]
+    for name in ready:
+        claim(name in scraped, f"{name} is ready, but Prometheus does not scrape it")
+    if not ready:
+        raise Unknown("no pod is ready, so it cannot be told whether Prometheus would scrape it")

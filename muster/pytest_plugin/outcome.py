@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from muster.judge import Breach
-from muster.report.sections import alert_of, next_step, section_title
+from muster.judge import Breach, Firing
+from muster.report.sections import advice, alert_of, section_title
 from muster.snapshot import Snapshot
 from muster.system import System
 from muster.verdict import Finding, Verdict
@@ -64,11 +64,25 @@ def method_of(snapshot: Snapshot | None, indicators: Iterable[str]) -> str:
 
 
 def finding_of(
-    item: pytest.Item, system: System, *, anchor: str, verdict: Verdict, message: str, breach: Breach | None = None
+    item: pytest.Item,
+    system: System,
+    *,
+    anchor: str,
+    verdict: Verdict,
+    message: str,
+    error: BaseException | None = None,
 ) -> Finding:
-    """The finding of one check, with what the facts say about the runbook section that it encodes."""
+    """The finding of one check, with what the facts say about the runbook section that it encodes.
+
+    Where the check found an alert of the facts firing, it is about that alert's section, whatever its own is.
+    """
     marker = item.get_closest_marker("runbook")
-    alert = alert_of(system, anchor, breach.slo, breach.level) if breach else alert_of(system, anchor)
+    step = int(marker.kwargs.get("step", 0)) if marker else 0
+    alert, due = alert_of(system, anchor), False
+    if isinstance(error, Firing) and error.alert in system.alerts:
+        alert, anchor, step, due = error.alert, system.alerts[error.alert].runbook, 0, True
+    elif isinstance(error, Breach):
+        alert, due = alert_of(system, anchor, error.slo, error.level), True
     return Finding(
         check=check_name(item),
         verdict=verdict,
@@ -77,8 +91,8 @@ def finding_of(
         alert=alert,
         severity=system.alerts[alert].severity if alert else "",
         section=section_title(anchor),
-        step=int(marker.kwargs.get("step", 0)) if marker else 0,
-        next_step=next_step(system, alert) if verdict is Verdict.FAIL else "",
+        step=step,
+        next_step=advice(system, anchor, step, alert, due=due) if verdict is Verdict.FAIL else "",
     )
 
 

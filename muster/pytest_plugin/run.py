@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from muster.judge import Breach, Undeclared, view
+from muster.judge import Undeclared, view
 from muster.pytest_plugin.evidence import Evidence
 from muster.pytest_plugin.expected import EXPECTED_RULES
 from muster.pytest_plugin.outcome import check_name, classify, collection_finding, finding_of, method_of, speak_plainly
@@ -193,14 +193,13 @@ class ChecksRun:
             anchor = _anchor(item)
             self._skipped[name] = Skip(check=name, reason=message, runbook=anchor, section=section_title(anchor))
         elif verdict is not None:
-            error = call.excinfo.value if call.excinfo else None
             self._findings[name] = finding_of(
                 item,
                 self.subject.system,
                 anchor=_anchor(item),
                 verdict=verdict,
                 message=message,
-                breach=error if isinstance(error, Breach) else None,
+                error=call.excinfo.value if call.excinfo else None,
             )
         return report
 

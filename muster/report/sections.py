@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from muster.report.runbook import section_of
 from muster.system.model import LEVELS, System
 
 _SHOUTED = {"pqc": "PQC", "cpu": "CPU", "p95": "P95", "slo": "SLO", "tls": "TLS"}
@@ -38,3 +39,18 @@ def next_step(system: System, alert: str) -> str:
         return ""
     entry = system.alerts[alert]
     return ", ".join(part for part in (_DO[entry.action], f"tell {', '.join(entry.tell)}") if part)
+
+
+def advice(system: System, anchor: str, step: int, alert: str, *, due: bool) -> str:
+    """What to do about a check that failed.
+
+    Where an alert is ``due`` (its limit is broken, or it fires), and where its section knows nothing but rolling back,
+    that is what the alert asks for. Anything else is looked into first, as the step says that the check encodes:
+    "scale up" is no answer to a quota without room. Where the step's words cannot be read it is the alert's again.
+    """
+    if not due and not (alert and system.alerts[alert].action == "rollback"):
+        section = section_of(system, anchor) if step else None
+        for known in section.steps if section else ():
+            if known.number == step:
+                return known.text
+    return next_step(system, alert)

@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 
 from muster.errors import Unknown
-from muster.judge import alerting, routing, ruleset
+from muster.judge import Firing, alerting, routing, ruleset
 from muster.read.alertmanager import _kinds, _route
+from muster.responder.escalate import alert_for
 from muster.rules.alertmanager import config
 from muster.rules.prometheus import groups
 from muster.system import load_system
@@ -84,13 +85,34 @@ def test_a_route_with_hours_warns(loaded, tree, facts):
     """Who is paged at noon only is not paged at night."""
     tree["route"]["routes"] = [{**node, "muted": True} for node in tree["route"]["routes"]]
     with pytest.warns(SLOWarning, match=f"{ROLLBACK} does not reach .* at all hours"):
-        alerting.assert_every_alert_is_routed((loaded[ROLLBACK],), routing.routes(tree), facts)
+        alerting.assert_every_alert_is_routed(tuple(loaded.values()), routing.routes(tree), facts)
 
 
 def test_without_rules_routing_is_unknown(tree, facts):
     """No labels, nothing to route: not a pass."""
     with pytest.raises(Unknown, match="none of the facts' rules"):
         alerting.assert_every_alert_is_routed((), routing.routes(tree), facts)
+
+
+def test_an_alert_that_is_no_rule_leaves_its_way_unknown(loaded, tree, facts):
+    """What labels it would carry is not known; what is wrong with the others is said first."""
+    rest = tuple(rule for name, rule in loaded.items() if name != ROLLBACK)
+    with pytest.raises(Unknown, match=f"Prometheus has no rule {ROLLBACK}, so it is not known where"):
+        alerting.assert_every_alert_is_routed(rest, routing.routes(tree), facts)
+
+
+def test_the_responders_own_alert_must_reach_people_too(loaded, tree, facts, here):
+    """A rollback that failed, and nobody hears of it: the labels are those that the responder sends."""
+    failed = facts.rollback_failed
+    sent = alert_for(facts, here, ROLLBACK, "why", now=0.0)["labels"]
+    judged = alerting._labels_of_rollback_failed(facts, loaded[ROLLBACK].labels)
+    assert judged.items() <= sent.items()
+    top = tree["route"]
+    swallow = {**top, "receiver": "", "matchers": [f'alertname="{failed.alert}"'], "continue": False}
+    top["routes"] = [{**swallow, "receiver": "nobody", "routes": []}, *top["routes"]]
+    tree["receivers"]["nobody"] = []
+    with pytest.raises(AssertionError, match=f"{failed.alert} is routed to nobody"):
+        alerting.assert_every_alert_is_routed(tuple(loaded.values()), routing.routes(tree), facts)
 
 
 def alert(state, severity):
@@ -116,8 +138,19 @@ def test_where_no_rule_is_evaluated_that_nothing_fires_is_unknown(loaded, facts)
     for rules in ((), (stranger,), (waiting,)):
         with pytest.raises(Unknown, match="evaluates none of the facts' rules"):
             alerting.assert_nothing_critical_fires((), rules, facts)
-    with pytest.raises(AssertionError, match="X is firing"):
+    with pytest.raises(Firing, match="X is firing") as caught:
         alerting.assert_nothing_critical_fires((alert("firing", "critical"),), (), facts)
+    assert caught.value.alert == "X"
+
+
+def test_a_critical_rule_that_is_not_evaluated_could_not_fire(loaded, facts):
+    """All the others are quiet: that says nothing of it."""
+    for rules in (
+        [rule for name, rule in loaded.items() if name != ROLLBACK],
+        [*({**loaded, ROLLBACK: dataclasses.replace(loaded[ROLLBACK], health="err")}).values()],
+    ):
+        with pytest.raises(Unknown, match=f"does not evaluate {ROLLBACK}, so it is not known"):
+            alerting.assert_nothing_critical_fires((), tuple(rules), facts)
 
 
 def test_where_no_rule_is_loaded_that_nothing_is_silenced_is_unknown(loaded, facts):

@@ -5,7 +5,16 @@ import warnings
 import pytest
 
 from muster.errors import Unknown
-from muster.judge import Breach, Indicator, assert_every_replica_holds, assert_holds, assert_there_is_traffic
+from muster.judge import (
+    Breach,
+    Indicator,
+    Undeclared,
+    assert_every_replica_holds,
+    assert_holds,
+    assert_there_is_traffic,
+    bound,
+)
+from muster.system import load_system
 from muster.system.model import Slo
 from muster.verdict import SLOWarning
 
@@ -109,3 +118,12 @@ def test_no_traffic_fails(value, per_replica):
     """Neither the system nor any replica may stand idle, whatever the throughput objective is."""
     with pytest.raises(AssertionError, match=r"nobody is served|of b 0/s over 5m: it gets no traffic"):
         assert_there_is_traffic(indicator(value, per_replica, slo=SLO.model_copy(update={"unit": "per_second"})))
+
+
+def test_a_level_that_the_facts_do_not_know_is_a_skip():
+    """Another system may have no ladder for memory: its checks of limits have nothing to compare with."""
+    facts = load_system("x0tta6bl4")
+    assert bound(facts, "memory") == 2.4e9
+    for slo, level in (("nosuch", "critical"), ("memory", "rollback")):
+        with pytest.raises(Undeclared, match=f"do not say where {slo} is {level}"):
+            bound(facts, slo, level)

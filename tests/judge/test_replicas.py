@@ -98,6 +98,8 @@ def test_a_classical_group_on_the_wire_fails():
     pqc.assert_groups_are_allowed(tls(a="x25519mlkem768"), PQC)
     with pytest.raises(AssertionError, match=r"mesh TLS of b negotiated x25519 \(classical\)"):
         pqc.assert_groups_are_allowed(tls(a="X25519MLKEM768", b="x25519"), PQC)
+    with pytest.raises(AssertionError, match=r"negotiated SecP256r1MLKEM768, not one of X25519MLKEM768"):
+        pqc.assert_groups_are_allowed(tls(a="SecP256r1MLKEM768"), PQC)
 
 
 def test_a_status_that_denies_what_the_wire_does_is_found():

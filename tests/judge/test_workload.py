@@ -77,8 +77,9 @@ def test_fewer_replicas_than_the_runbook_asks_for_fail():
 
 
 def test_a_first_revision_has_nothing_to_go_back_to_and_that_is_no_fault():
-    """A later one that has lost its past is."""
-    rollout.assert_an_earlier_revision_is_kept(deployment(revision=1), ())
+    """It is no pass either: the check is skipped. A later revision that has lost its past fails."""
+    with pytest.raises(Undeclared, match="at its first revision"):
+        rollout.assert_an_earlier_revision_is_kept(deployment(revision=1), ())
     with pytest.raises(AssertionError, match="no earlier ReplicaSet"):
         rollout.assert_an_earlier_revision_is_kept(deployment(revision=4), ())
 
@@ -179,3 +180,10 @@ def test_a_ready_pod_that_nobody_scrapes_fails():
     """What Prometheus does not see, no alert is about."""
     with pytest.raises(AssertionError, match="b is ready, but Prometheus does not scrape it"):
         targets.assert_every_pod_is_scraped((target("a"),), (pod("a"), pod("b")))
+
+
+def test_while_no_pod_is_ready_whether_all_are_scraped_is_unknown():
+    """Nothing was judged, so nothing held."""
+    young = dataclasses.replace(pod("a"), conditions={"Ready": "False"})
+    with pytest.raises(Unknown, match="no pod is ready"):
+        targets.assert_every_pod_is_scraped((target("a"),), (young,))

@@ -42,6 +42,19 @@ def test_less_than_a_rollback_does_not_ask_for_one(checks, write_snapshot, readi
     assert "roll back" not in output
 
 
+def test_an_alert_that_fires_is_shown_in_its_own_section_with_its_own_remedy(checks, write_snapshot, readings):
+    """Over failing requests nobody is told to restart, as the check's own section would have it."""
+    labels = {"severity": "critical", "alertname": "X0TTA6BL4ErrorRatioRollback"}
+    readings["alerts"] = [
+        {"name": labels["alertname"], "state": "firing", "labels": labels, "summary": "it burns",
+         "active_at": "2026-01-01T09:12:03Z"},
+    ]  # fmt: skip
+    write_snapshot(readings)
+    _, summary, output = checks("-k", "nothing_critical")
+    assert summary["findings"][0]["runbook"] == "x0tta6bl4#high-error-rate"
+    assert "runbook: High error rate -> roll back at once, tell on-call, team-lead" in output
+
+
 def test_without_prometheus_what_needs_it_is_unknown_and_nothing_of_it_passes(checks, write_snapshot, readings):
     """Exit 6: no data is never a pass; what does not need it is judged."""
     of_prometheus = {

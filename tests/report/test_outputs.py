@@ -8,7 +8,7 @@ import pytest
 
 from muster.errors import MusterError
 from muster.report import Skip, Summary, allure, junit, run_folder
-from muster.report.sections import alert_of, next_step, section_title
+from muster.report.sections import advice, alert_of, next_step, section_title
 from muster.system import load_system
 from muster.verdict import Finding, Verdict
 
@@ -136,6 +136,19 @@ def test_the_next_step_is_that_of_the_level_that_was_broken(facts):
     assert alert_of(facts, anchor) == "X0TTA6BL4HighErrorRate"
     assert next_step(facts, "X0TTA6BL4ErrorRatioRollback") == "roll back at once, tell on-call, team-lead"
     assert next_step(facts, alert_of(facts, "x0tta6bl4#throughput")) == ""
+
+
+def test_a_remedy_is_advised_only_where_its_alert_is_due(facts):
+    """Else the runbook's step is: no "scale up" over a quota without room, no restart over a node without memory."""
+    anchor, alert = "x0tta6bl4#high-latency", "X0TTA6BL4HighLatencyCritical"
+    assert advice(facts, anchor, 1, alert, due=True) == "scale up, tell on-call"
+    assert advice(facts, anchor, 3, alert, due=False).startswith("See whether the mesh is whole: `curl")
+    assert advice(facts, "x0tta6bl4#service-down", 4, alert, due=False).startswith("Whether nodes or quotas are")
+    fallback = advice(facts, "x0tta6bl4#pqc-fallback", 2, "X0TTA6BL4PQCFallback", due=False)
+    assert fallback == "roll back at once, tell on-call, security, team-lead, cto"
+    assert advice(facts, "x0tta6bl4#frequent-restarts", 0, "X0TTA6BL4FrequentRestarts", due=False).startswith(
+        "escalate"
+    )
 
 
 @pytest.mark.parametrize(
