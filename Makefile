@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 SYSTEM ?= x0tta6bl4
 ENV ?= lab
+PROFILE ?= target
+WORKERS ?= 1
 export PYTHONDONTWRITEBYTECODE :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -32,6 +34,11 @@ drill: setup ## Break it on purpose: detection, page, rollback and proof (EXPERI
 .PHONY: drill-quick
 drill-quick: setup ## The same with one experiment of each kind, in a minute
 	@$(bin)/muster drill --system $(SYSTEM) --env $(ENV) quick
+
+.PHONY: load
+load: setup ## Send the promised load and judge it (PROFILE=smoke, target, spike, soak or step; WORKERS=n RATE=r DURATION=d)
+	@$(bin)/muster load $(PROFILE) --system $(SYSTEM) --env $(ENV) --workers $(WORKERS) \
+	  $(if $(RATE),--rate $(RATE)) $(if $(DURATION),--duration $(DURATION))
 
 .PHONY: heal
 heal: .venv/.ready ## Undo every fault that an interrupted drill left behind

@@ -1,45 +1,60 @@
-"""Users of the x0tta6bl4 API, at a constant rate. Plain ``locust -f loadtests/locustfile.py`` works too.
+"""Users of the system in an open loop. Plain ``locust -f loadtests/locustfile.py`` works too, with its web UI.
 
-``--rate`` is what all users offer together, in requests per second; ``--figures FILE`` writes one JSON line a second.
+``--rate`` is what all users offer together, in requests per second; ``--plan FILE`` is a whole schedule with its load
+mix (``plan``); ``--figures FILE`` writes one JSON line a second (``gather``).
 """
 
 from __future__ import annotations
 
 import logging
-import random
 import sys
 from pathlib import Path
-from types import MethodType
 from typing import Any
 
-import gevent
-from locust import constant_throughput, events, task
+from locust import events, task
 from locust.env import Environment
+from locust.user.users import LOCUST_STATE_RUNNING
 
 sys.path.insert(0, str(Path(__file__).parent))
-from figures import Figures
+from crew import Crew, follow, sums
 from lean.user import LeanUser, check_host, endpoints
+from plan import PlanError, of_options
+
+EXIT_USAGE = 4  # as everywhere in Muster
 
 
 @events.init_command_line_parser.add_listener
 def options(parser: Any) -> None:
-    """The two options of this file; the web UI offers the rate too."""
+    """The options of this file; the web UI offers the rate too."""
     parser.add_argument("--rate", type=float, default=500.0, help="requests per second that all users offer together")
+    parser.add_argument("--plan", default="", include_in_web_ui=False, help="send what this JSON file says")
     parser.add_argument("--figures", default="", include_in_web_ui=False, help="write one JSON line a second here")
 
 
 @events.init.add_listener
-def watch(environment: Environment, **_: Any) -> None:
-    """Refuse a host that no request can go to; write the figures where they were asked for."""
+def prepare(environment: Environment, **_: Any) -> None:
+    """Refuse a host that no request can go to and a plan that nobody can follow; then wait for the run."""
+    given = environment.parsed_options
     check_host(environment)
-    path = getattr(environment.parsed_options, "figures", "")
-    if path:
-        Figures(environment, Path(path))
+    try:
+        plan = of_options(given)
+        plan.headers()
+        if not getattr(given, "worker", False):
+            Caller.follow_plan(plan)
+    except PlanError as error:
+        print(f"locust: {error}", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
+    follow(environment, given.figures)
 
 
 @events.quitting.add_listener
 def tell(environment: Environment, **_: Any) -> None:
     """What the statistics do not show."""
+    run = getattr(environment, "run_followed", None)
+    if run is not None:
+        run.close()
+        if run.lines is not None and not environment.parsed_options.figures and (words := sums(run.lines)):
+            print(words, file=sys.stderr)
     for endpoint in endpoints(environment):
         if resent := endpoint.counters.resent:
             logging.getLogger(__name__).warning(
@@ -50,30 +65,41 @@ def tell(environment: Environment, **_: Any) -> None:
 class Caller(LeanUser):
     """One user with one connection. Redirects are not followed: load goes to the host it was allowed for, only."""
 
+    @classmethod
+    def follow_plan(cls, plan: Any) -> None:
+        """What the plan says of connections."""
+        cls.connect_timeout_s, cls.answer_timeout_s = plan.connect_timeout_s, plan.answer_timeout_s
+        cls.ca_file = plan.ca_file
+
     def __init__(self, environment: Environment) -> None:
+        crew: Crew = environment.crew
+        self.follow_plan(crew.plan)
         super().__init__(environment)
-        options = environment.parsed_options
-        self._share = options.rate / max(1, options.num_users or 1)
-        self.wait_time = MethodType(constant_throughput(self._share), self)
-        self._ping = self.client.prepare("GET", "/api/v1/ping")
-        self._route = self.client.prepare("GET", "/api/v1/route")
-        self._message = self.client.prepare("POST", "/api/v1/messages", json={"to": "all", "text": "hello"})
+        self._crew = crew
+        if not crew.requests:
+            headers = crew.plan.headers()
+            crew.requests = [
+                self.client.prepare(
+                    entry["method"],
+                    entry["path"],
+                    headers=headers,
+                    json=entry.get("body"),
+                    name=entry["path"],
+                    expect={entry["expect"]},
+                )
+                for entry in crew.plan.mix
+            ]
 
-    def on_start(self) -> None:
-        """Begin at an instant of one's own: users in step would be one burst, which no real users are."""
-        gevent.sleep(random.random() / self._share)  # noqa: S311 - no secret
-
-    @task(6)
-    def ping(self) -> None:
-        """The cheapest request, and the most frequent."""
-        self.client.send(self._ping)
-
-    @task(3)
-    def route(self) -> None:
-        """Ask for a way through the mesh."""
-        self.client.send(self._route)
-
-    @task(1)
-    def message(self) -> None:
-        """Leave a message."""
-        self.client.send(self._message)
+    @task
+    def ask(self) -> None:
+        """Take requests as they fall due, until the run ends. Locust's own loop would cost as much as a request."""
+        crew, send = self._crew, self.client.send
+        take, record, requests = crew.dispatcher.take, crew.recorder.record, crew.requests
+        crew.dispatcher.arrived()
+        while self._state == LOCUST_STATE_RUNNING:
+            due, kind, _ = take()
+            crew.in_flight += 1
+            try:
+                record(kind, due, send(requests[kind]))
+            finally:
+                crew.in_flight -= 1

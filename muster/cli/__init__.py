@@ -15,6 +15,7 @@ COMMANDS = {
     "faults": "List the faults that the ledger still holds.",
     "heal": "Undo every fault that is left.",
     "lab": "Run the local world: up, down, status, kubeconfig, ...",
+    "load": "Send the promised load in an open loop; judge it.",
     "report": "Build the HTML report of the runs so far.",
     "respond": "Serve Alertmanager's webhook; roll back what deserves it.",
     "rules": "Render Prometheus rules and Alertmanager routes.",

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from muster.errors import MusterError, UsageError
-from muster.faults.guard import typed_back
+from muster.load.allowed import allowed_host
+from muster.load.plan import Plan
 from muster.system import Environment
 from muster.wait import TimedOut, wait_until
 
@@ -21,6 +22,8 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 ENOUGH = 0.5  # of the rate that was asked for
 START_S = 20.0  # gevent, Locust and fifty connections, on a machine that is busy with a whole lab
 STOP_S = 3.0
+FIGURES = "load-figures.jsonl"
+LOOPBACK = "127.0.0.1"
 
 
 class LoadError(MusterError):
@@ -40,8 +43,17 @@ class Second:
 class Load:
     """A running Locust. Made by :meth:`start`; :meth:`stop` may be called any number of times."""
 
-    def __init__(self, process: subprocess.Popen[bytes], figures: Path, log: Path, *, rate: float) -> None:
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        figures: Path,
+        log: Path,
+        *,
+        rate: float,
+        workers: Sequence[subprocess.Popen[bytes]] = (),
+    ) -> None:
         self._process, self._figures, self._log = process, figures, log
+        self._workers = list(workers)
         self._read = 0  # bytes of the figures already given out
         self._stopped = False
         self.rate = rate
@@ -56,36 +68,68 @@ class Load:
             UsageError: The environment declares no ``http`` or does not allow load, or there is no locustfile.
             LoadError: Locust cannot be started.
         """
-        host = allowed_host(env)
-        locustfile = find_locustfile()
-        folder.mkdir(parents=True, exist_ok=True)
-        figures, log = folder / "load-figures.jsonl", folder / "load.log"
-        figures.write_bytes(b"")
-        argv = [
-            *(sys.executable, "-m", "locust", "--headless", "--only-summary", "--loglevel", "WARNING"),
-            *("--locustfile", str(locustfile), "--host", host),
-            *("--users", str(users), "--spawn-rate", str(users), "--run-time", f"{limit_s:.0f}s"),
-            *("--stop-timeout", "0", "--exit-code-on-error", "0"),
-            *("--rate", f"{rate:g}", "--figures", str(figures)),
+        more = [
+            "--users",
+            str(users),
+            "--spawn-rate",
+            str(users),
+            "--run-time",
+            f"{limit_s:.0f}s",
+            "--rate",
+            f"{rate:g}",
         ]
-        try:
-            with log.open("wb") as output:
-                process = subprocess.Popen(
-                    argv,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,  # a terminal's Ctrl-C is ours to handle: heal first, then stop the users
-                    env={**os.environ, "PYTHONUNBUFFERED": "1"},
-                )
-        except OSError as error:
-            raise LoadError(f"Locust cannot be started: {error}") from error
-        return cls(process, figures, log, rate=rate)
+        return cls._begin(env, more, folder, rate=rate, limit_s=limit_s)
+
+    @classmethod
+    def follow(cls, env: Environment, plan: Plan, *, folder: Path, workers: int = 1) -> Load:
+        """Send what the plan says, from so many processes of this machine; it ends by itself when the plan does.
+
+        Raises as :meth:`start` does, and UsageError when it is more than the environment's guard allows.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        users = ["--users", str(plan.users), "--spawn-rate", str(plan.users)]
+        more = [*users, "--plan", str(plan.write(folder))]
+        return cls._begin(env, more, folder, rate=plan.peak, limit_s=plan.duration_s, workers=workers)
+
+    @classmethod
+    def _begin(
+        cls, env: Environment, more: Sequence[str], folder: Path, *, rate: float, limit_s: float, workers: int = 1
+    ) -> Load:
+        host = allowed_host(env, rate=rate, time_s=limit_s)
+        folder.mkdir(parents=True, exist_ok=True)
+        figures, log = folder / FIGURES, folder / "load.log"
+        figures.write_bytes(b"")
+        locust = [sys.executable, "-m", "locust", "--locustfile", str(find_locustfile()), "--loglevel", "WARNING"]
+        alone = [*locust, "--headless", "--only-summary", "--host", host, "--stop-timeout", "0"]
+        alone += ["--exit-code-on-error", "0", "--figures", str(figures), *more]
+        if workers <= 1:
+            return cls(_spawn(alone, log), figures, log, rate=rate)
+        port = str(free_port())
+        alone += ["--master", "--master-bind-host", LOOPBACK, "--master-bind-port", port]
+        alone += ["--expect-workers", str(workers), "--expect-workers-max-wait", f"{START_S:.0f}"]
+        crew = [*locust, "--worker", "--master-host", LOOPBACK, "--master-port", port]
+        master = _spawn(alone, log)
+        others = [_spawn(crew, folder / f"load-worker-{number}.log") for number in range(1, workers + 1)]
+        return cls(master, figures, log, rate=rate, workers=others)
 
     @property
     def pid(self) -> int:
         """Locust's process id."""
         return self._process.pid
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """The process ids of its workers; empty when it is one process."""
+        return [worker.pid for worker in self._workers]
+
+    @property
+    def ended(self) -> int | None:
+        """Its exit code, or None while it runs."""
+        return self._process.poll()
+
+    def last_words(self) -> str:
+        """The last line of its log, for an error; empty when it said nothing."""
+        return _last_words(self._log)
 
     def failure(self) -> str:
         """Why the load is not running although nobody stopped it; empty while all is well."""
@@ -137,30 +181,41 @@ class Load:
     def stop(self) -> None:
         """SIGTERM, then SIGKILL; returns when the process is gone."""
         self._stopped = self._stopped or self._process.poll() is None
-        for number, patience_s in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, STOP_S)):
-            if self._process.poll() is not None:
-                return
-            self._process.send_signal(number)
-            try:
-                self._process.wait(patience_s)
-            except subprocess.TimeoutExpired:
-                continue
+        for process in (self._process, *self._workers):  # the master first: it takes the workers' last words
+            _end(process)
 
 
-def allowed_host(env: Environment) -> str:
-    """The environment's way in, if load may be sent there.
+def _spawn(argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    """One Locust. Raises :class:`LoadError`."""
+    try:
+        with log.open("wb") as output:
+            return subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a terminal's Ctrl-C is ours to handle: heal first, then stop the users
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+    except OSError as error:
+        raise LoadError(f"Locust cannot be started: {error}") from error
 
-    Raises :class:`~muster.errors.UsageError`, and NotTypedBackError for production whose name was not typed back.
-    """
-    parts = urlsplit(env.http)
-    if not env.http:
-        raise UsageError(f"environment {env.name} declares no http, so there is nowhere to send load to")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"environment {env.name}: http: {env.http!r} is not an http address")
-    if not env.guard.allow_load:
-        raise UsageError(f"environment {env.name} does not allow load (guard.allow_load), so none was sent")
-    typed_back(env)
-    return f"{parts.scheme}://{parts.netloc}"
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for number, patience_s in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, STOP_S)):
+        if process.poll() is not None:
+            return
+        process.send_signal(number)
+        try:
+            process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def free_port() -> int:
+    """Of loopback, for a master."""
+    with socket.create_server((LOOPBACK, 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def find_locustfile() -> Path:

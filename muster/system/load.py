@@ -40,6 +40,12 @@ def load_system(name: str, root: Path | None = None) -> System:
     return system
 
 
+def load_fact(model: type[_Model], file: Path) -> _Model:
+    """Any other YAML file of facts, with errors of the same kind. Raises :class:`~muster.errors.UsageError`."""
+    node, raw = _read(file)
+    return _validate(model, raw, node, file, ())
+
+
 def load_environment(
     system: System, name: str, root: Path | None = None, endpoints: dict[str, str] | None = None
 ) -> Environment:

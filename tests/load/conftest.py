@@ -32,7 +32,8 @@ def web():
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             state.paths.append(self.path)
             body = b"{}"
-            self.send_response(state.status)
+            accepted = state.status == 200 and self.command == "POST"  # as the reference service answers messages
+            self.send_response(202 if accepted else state.status)
             if state.location:
                 self.send_header("Location", state.location)
             self.send_header("Content-Length", str(len(body)))

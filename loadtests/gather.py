@@ -1,0 +1,103 @@
+"""Seconds of all processes, merged, as one JSON line each.
+
+A line is the parts of that second added up (see ``recorder``), with ``workers`` (how many processes there should be)
+and ``reports`` (how many told), ``cpu`` and ``lag_ms`` of the worst, ``requests``, ``errors``, the exact ``p50_ms``,
+``p95_ms`` and ``p99_ms`` (None without requests; from the intended time) and ``service_p95_ms``.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any
+
+from hdrh.histogram import HdrHistogram
+from recorder import histogram
+
+HOLD_S = 5.0  # for parts of other processes, which report every second
+SUMMED = ("offered", "sent", "late", "dropped", "held", "held_dropped", "waiting", "users", "exhausted")
+WORST = ("cpu", "lag_ms", "stalled_ms")
+
+
+def merge(at: int, parts: Iterable[dict[str, Any]], workers: int) -> dict[str, Any]:
+    """One line."""
+    parts = list(parts)
+    endpoints: dict[str, dict[str, Any]] = {}
+    for part in parts:
+        for name, told in part["endpoints"].items():
+            endpoints[name] = _added(endpoints[name], told) if name in endpoints else told
+    latency, service = (_sum(told[key] for told in endpoints.values()) for key in ("latency", "service"))
+    return {
+        "at": at,
+        **{key: sum(part[key] for part in parts) for key in SUMMED},
+        **{key: max((part[key] for part in parts), default=0.0) for key in WORST},
+        "workers": workers,
+        "reports": len(parts),
+        "requests": sum(told["requests"] for told in endpoints.values()),
+        "errors": sum(told["errors"] for told in endpoints.values()),
+        **{f"p{q}_ms": percentile_ms(latency, q) for q in (50, 95, 99)},
+        "service_p95_ms": percentile_ms(service, 95),
+        "endpoints": endpoints,
+    }
+
+
+def percentile_ms(found: Any, quantile: float) -> float | None:
+    """Of a histogram of microseconds; None for an empty one."""
+    return round(found.get_value_at_percentile(quantile) / 1000, 3) if found.get_total_count() else None
+
+
+def _added(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    kinds = dict(one["kinds"])
+    for kind, count in other["kinds"].items():
+        kinds[kind] = kinds.get(kind, 0) + count
+    return {
+        "requests": one["requests"] + other["requests"],
+        "errors": one["errors"] + other["errors"],
+        "kinds": kinds,
+        **{key: _sum((one[key], other[key])).encode().decode() for key in ("latency", "service")},
+    }
+
+
+def _sum(encoded: Iterable[str]) -> Any:
+    total = histogram()
+    for text in encoded:
+        total.add(HdrHistogram.decode(text))
+    return total
+
+
+class Lines:
+    """Collects parts and writes a line as soon as every process has told, or ``HOLD_S`` after the second's end."""
+
+    def __init__(self, file: IO[str] | None, workers: int = 1) -> None:
+        self.workers = workers
+        self.latency, self.service = histogram(), histogram()  # of the whole run
+        self._file = file
+        self._parts: dict[int, dict[str, dict[str, Any]]] = {}  # second -> process -> part
+        self._written = 0
+
+    @classmethod
+    def to(cls, path: str, workers: int = 1) -> Lines:
+        """Append to a file, line by line; with an empty path only the sums are kept."""
+        return cls(Path(path).open("a", encoding="utf-8", buffering=1) if path else None, workers)
+
+    def add(self, process: str, part: dict[str, Any]) -> None:
+        """One process's second. What comes after its line was written is left out, and missing in ``reports``."""
+        if part["at"] > self._written:
+            self._parts.setdefault(part["at"], {})[process] = part
+
+    def write(self, *, everything: bool = False) -> None:
+        """Write what is complete, or too old to wait for."""
+        for at in sorted(self._parts):
+            parts = self._parts[at]
+            if not everything and len(parts) < self.workers and time.time() < at + 1 + HOLD_S:
+                return
+            del self._parts[at]
+            self._written = at
+            line = merge(at, parts.values(), self.workers)
+            for told in line["endpoints"].values():
+                self.latency.add(HdrHistogram.decode(told["latency"]))
+                self.service.add(HdrHistogram.decode(told["service"]))
+            if self._file is not None:
+                self._file.write(json.dumps(line, separators=(",", ":")) + "\n")

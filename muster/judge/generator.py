@@ -1,0 +1,81 @@
+"""Was the generator itself the bottleneck? Then a load run proves nothing of the system, and says so. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from muster.judge.seconds import LoadRun, LoadSecond
+
+MOST_MISSED = 0.01  # of what was due: sent late by the generator's own doing, or not at all
+SATURATED = 0.95  # of one core; an event loop runs on one
+MOST_SATURATED = 0.05  # of the seconds
+MOST_STALLED = 0.01  # of the time, in stalls over 50 ms
+LEAST_OFFERED = 0.99  # of the schedule
+
+
+def trouble(run: LoadRun, seconds: Sequence[LoadSecond], *, latency_limit_s: float | None) -> list[str]:
+    """Why these seconds prove nothing, one phrase each; empty when the generator was well.
+
+    ``latency_limit_s``: with as many users as this times the rate, all of them waiting means (Little's law) that the
+    system takes longer than that on average: then it is the system's doing that nobody could send.
+    """
+    if not seconds:
+        return ["no second was recorded"]
+    found = [*_lost(seconds), *_missed(seconds), *_machine(seconds)]
+    if any(second.held for second in seconds) and not _enough_users(run, latency_limit_s):
+        found.append(f"its {run.most_users} users were too few for {run.peak:,.0f}/s")
+    return found
+
+
+def missed_ratio(seconds: Sequence[LoadSecond]) -> float:
+    """Share of what was due that was sent late by the generator's own doing, or never; 0 when nothing was due."""
+    offered = sum(second.offered for second in seconds)
+    return sum(second.late + second.dropped for second in seconds) / offered if offered else 0.0
+
+
+def offered_all(run: LoadRun) -> str:
+    """Whether the whole schedule was offered: empty, or a phrase that says what was. A run cut short is not judged."""
+    planned = sum(step.requests for step in run.steps)
+    offered = sum(second.offered for second in run.seconds)
+    if run.partial or offered >= LEAST_OFFERED * planned:
+        return ""
+    return f"only {offered:,} of {planned:,.0f} requests fell due in time"
+
+
+def _lost(seconds: Sequence[LoadSecond]) -> list[str]:
+    found = []
+    silent = [second for second in seconds if second.reports < second.workers]
+    if silent:
+        first = silent[0]
+        found.append(f"{first.workers - first.reports} of {first.workers} workers were lost")
+    gaps = seconds[-1].at - seconds[0].at + 1 - len(seconds)
+    if gaps > 0:
+        found.append(f"{gaps} of its seconds are missing")
+    return found
+
+
+def _missed(seconds: Sequence[LoadSecond]) -> list[str]:
+    offered = sum(second.offered for second in seconds)
+    own = sum(second.late + second.dropped - second.held_dropped for second in seconds)
+    if offered and own / offered > MOST_MISSED:
+        return [f"it missed {own / offered:.2%} of its schedule"]
+    return []
+
+
+def _machine(seconds: Sequence[LoadSecond]) -> list[str]:
+    found = []
+    busy = sum(second.cpu >= SATURATED for second in seconds)
+    if busy > math.floor(MOST_SATURATED * len(seconds)):
+        found.append(f"its core was saturated in {busy} of {len(seconds)} s")
+    stalled_s = sum(second.stalled_ms for second in seconds) / 1000
+    if stalled_s > MOST_STALLED * len(seconds):
+        found.append(f"its event loop stood still for {stalled_s / len(seconds):.1%} of the time")
+    exhausted = sum(second.exhausted for second in seconds)
+    if exhausted:
+        found.append(f"its machine ran out of descriptors, ports or buffers {exhausted} times")
+    return found
+
+
+def _enough_users(run: LoadRun, latency_limit_s: float | None) -> bool:
+    return latency_limit_s is not None and run.most_users >= latency_limit_s * run.peak

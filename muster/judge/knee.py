@@ -1,0 +1,76 @@
+"""Where a system bends: the highest step of a rising load that it holds. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from muster.judge import generator
+from muster.judge.seconds import LoadRun, LoadSecond, latency, percentile_ms
+
+KEPT = 0.99  # of what was offered in a step; a few seconds have blurred ends
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """One step. ``why`` says what did not hold, ``generator`` whether that was the generator's doing."""
+
+    rate: float
+    achieved_rps: float
+    p95_ms: float | None
+    error_ratio: float
+    why: str = ""
+    generator: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knee:
+    """``rate``: the highest step that held, all below it holding too; 0 if none did. ``beyond``: the step after it."""
+
+    rate: float
+    beyond: Held | None
+    steps: Sequence[Held]
+
+    @property
+    def exact(self) -> bool:
+        """Whether it was the system that gave way; otherwise the knee is at ``rate`` or higher."""
+        return self.beyond is not None and not self.beyond.generator
+
+
+def find(run: LoadRun, *, latency_limit_s: float, error_limit: float) -> Knee:
+    """Judge each constant step of a run by itself."""
+    steps, begin_s = [], 0.0
+    for step in run.steps:
+        end_s = begin_s + step.duration_s
+        if step.first == step.last and begin_s >= run.warm_up_s:
+            seconds = run.within(begin_s, end_s)
+            steps.append(_held(run, step.first, seconds, latency_limit_s=latency_limit_s, error_limit=error_limit))
+        begin_s = end_s
+    rate = 0.0
+    for held in steps:
+        if held.why:
+            return Knee(rate=rate, beyond=held, steps=steps)
+        rate = held.rate
+    return Knee(rate=rate, beyond=None, steps=steps)
+
+
+def _held(
+    run: LoadRun, rate: float, seconds: Sequence[LoadSecond], *, latency_limit_s: float, error_limit: float
+) -> Held:
+    requests, errors = sum(s.requests for s in seconds), sum(s.errors for s in seconds)
+    offered = sum(s.offered for s in seconds)
+    achieved_rps = (requests - errors) / len(seconds) if seconds else 0.0
+    p95_ms = percentile_ms(latency(seconds), 95)
+    error_ratio = errors / requests if requests else 0.0
+    why, own = "", False
+    if doubts := generator.trouble(run, seconds, latency_limit_s=latency_limit_s):
+        why, own = f"the generator: {'; '.join(doubts)}", True
+    elif p95_ms is None:
+        why = "nothing was answered"
+    elif error_ratio >= error_limit:
+        why = f"{error_ratio:.2%} of the requests failed"
+    elif p95_ms >= latency_limit_s * 1000:
+        why = f"P95 {p95_ms:,.0f} ms"
+    elif requests < KEPT * offered:
+        why = f"{requests / offered:.1%} of what was offered was answered"
+    return Held(rate=rate, achieved_rps=achieved_rps, p95_ms=p95_ms, error_ratio=error_ratio, why=why, generator=own)

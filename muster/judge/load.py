@@ -1,0 +1,240 @@
+"""Does the system hold the load that it promises, and can the answer be trusted? Pure.
+
+Latency counts from when a request was due, so that a system that stalls cannot hide it by being asked less (coordinated
+omission: Tene, How NOT to Measure Latency, 2013). A generator that was the bottleneck turns every finding but proven
+errors into UNKNOWN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from muster.judge import drift, generator
+from muster.judge.knee import Knee, find
+from muster.judge.seconds import LoadRun, LoadSecond, kinds, latency, percentile_ms, service
+from muster.system.model import Slo, System
+from muster.verdict import Finding, Verdict
+
+KEPT = 0.999  # of a rate: full seconds cut requests in two at either end
+DEAD_S = 3  # so many seconds at the end without one good answer: the system died
+# What a generator that stands still would see of a healthy system, too.
+_DOUBTFUL = ("AnswerTimeout", "ConnectTimeout", "NameNotResolved", "GeneratorExhausted")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadJudgement:
+    """Findings, what was not asked (check -> reason), and the numbers of the run."""
+
+    findings: Sequence[Finding]
+    skipped: Sequence[tuple[str, str]]
+    offered_rps: float
+    achieved_rps: float
+    missed_ratio: float
+    errors: int
+    requests: int
+    latency_ms: dict[str, float | None]  # p50, p95, p99, max; from the intended time
+    service_ms: dict[str, float | None]  # the same from sending: what a closed loop would report
+    first_failure_s: float | None  # since the schedule's begin
+    died_s: float | None
+    knee: Knee | None
+    drift: drift.Drift | None
+
+
+def judge(
+    run: LoadRun,
+    system: System,
+    *,
+    kind: str = "constant",
+    memory: Sequence[tuple[float, float]] | None = None,
+) -> LoadJudgement:
+    """Judge a run against the system's ladder.
+
+    Args:
+        run: What was recorded.
+        system: Its SLOs ``throughput``, ``latency_p95`` and ``error_ratio`` are the limits; one that is missing is
+            skipped.
+        kind: What the profile is for: ``constant``, ``step`` (find the knee) or ``soak`` (judge drift).
+        memory: (epoch seconds, bytes) samples of the largest replica, for a soak.
+    """
+    limits = _Limits(system)
+    doubts = generator.trouble(run, run.measured, latency_limit_s=limits.latency_s)
+    findings = [] if kind == "step" else [_generator(run, doubts)]
+    skipped: list[tuple[str, str]] = []
+    knee = None
+    if kind == "step":
+        knee = find(run, latency_limit_s=limits.latency_s or 1.0, error_limit=limits.errors or 1.0)
+        findings.append(_knee(knee, limits))
+    else:
+        for check, finding in (
+            ("load.throughput", _throughput(run, limits, doubts)),
+            ("load.latency", _latency(run, limits, doubts)),
+            ("load.errors", _errors(run, limits, doubts)),
+        ):
+            if isinstance(finding, str):
+                skipped.append((check, finding))
+            else:
+                findings.append(finding)
+    drifted = drift.measure(run, memory or ()) if kind == "soak" else None
+    if drifted is not None:
+        findings += drift.judge(drifted, system)
+    return LoadJudgement(
+        findings=findings,
+        skipped=skipped,
+        offered_rps=_per_second(run.full, "offered"),
+        achieved_rps=_achieved(run.full),
+        missed_ratio=generator.missed_ratio(run.full),
+        errors=sum(second.errors for second in run.measured),
+        requests=sum(second.requests for second in run.measured),
+        latency_ms=_percentiles(latency(run.measured)),
+        service_ms=_percentiles(service(run.measured)),
+        first_failure_s=_first_failure(run),
+        died_s=_died(run),
+        knee=knee,
+        drift=drifted,
+    )
+
+
+class _Limits:
+    """The rungs that a load run is held against, in seconds, shares and requests/s; None where there is none."""
+
+    def __init__(self, system: System) -> None:
+        self.throughput = system.slo.get("throughput")
+        self.latency = system.slo.get("latency_p95")
+        self.error = system.slo.get("error_ratio")
+        self.rate, self.latency_s, self.errors = map(_objective, (self.throughput, self.latency, self.error))
+        aim = self.throughput.target if self.throughput else None
+        self.target = aim.bound if aim else None
+
+
+def _objective(slo: Slo | None) -> float | None:
+    return slo.objective.bound if slo is not None and slo.objective is not None else None
+
+
+def _generator(run: LoadRun, doubts: Sequence[str]) -> Finding:
+    said = generator.offered_all(run)
+    found = [*doubts, said] if said else list(doubts)
+    if found:
+        message = f"this run proves nothing: the generator was the bottleneck, {'; '.join(found)}"
+        able = _per_second(run.full, "sent")
+        return _finding("load.generator", Verdict.UNKNOWN, f"{message} (it sent {able:,.0f} of {run.peak:,.0f}/s)")
+    missed, lag = generator.missed_ratio(run.full), max((second.lag_ms for second in run.full), default=0.0)
+    busiest = max((second.cpu for second in run.full), default=0.0)
+    return _finding(
+        "load.generator",
+        Verdict.PASS,
+        f"the load was offered as planned, {missed:.2%} missed, {busiest:.0%} of a core, stalls of {lag:.0f} ms",
+    )
+
+
+def _throughput(run: LoadRun, limits: _Limits, doubts: Sequence[str]) -> Finding | str:
+    if limits.throughput is None or limits.rate is None:
+        return "the system promises no throughput"
+    achieved, offered = _achieved(run.full), _per_second(run.full, "offered")
+    if run.peak < limits.rate:
+        return f"{run.peak:,.0f}/s were offered: the promise of {limits.rate:,.0f}/s was not tested"
+    words = f"{achieved:,.0f} of {offered:,.0f} requests/s were served"
+    target = limits.target if limits.target is not None and run.peak >= limits.target else None
+    if achieved >= KEPT * limits.rate:
+        short = target is not None and achieved < KEPT * target and not doubts
+        verdict = Verdict.WARN if short else Verdict.PASS
+        tail = f", under the target of {target:,.0f}/s" if short else f" (promised: {limits.rate:,.0f}/s)"
+        return _finding("load.throughput", verdict, words + tail, limits.throughput)
+    message = f"{words}, under the {limits.rate:,.0f}/s that are promised"
+    return _doubted("load.throughput", message, doubts, limits.throughput)
+
+
+def _latency(run: LoadRun, limits: _Limits, doubts: Sequence[str]) -> Finding | str:
+    if limits.latency is None or limits.latency_s is None:
+        return "the system promises no latency"
+    p95_ms = percentile_ms(latency(run.measured), 95)
+    if p95_ms is None:
+        return _finding("load.latency", Verdict.UNKNOWN, "nothing was answered, so there is no latency", limits.latency)
+    limit_ms = limits.latency_s * 1000
+    if p95_ms < limit_ms:
+        message = f"P95 from the intended time is {p95_ms:.4g} ms, under {limit_ms:g} ms"
+        return _finding("load.latency", Verdict.PASS, message, limits.latency)
+    message = f"P95 from the intended time is {p95_ms:,.4g} ms, over the {limit_ms:g} ms that are promised"
+    return _doubted("load.latency", message, doubts, limits.latency)
+
+
+def _errors(run: LoadRun, limits: _Limits, doubts: Sequence[str]) -> Finding | str:
+    if limits.error is None or limits.errors is None:
+        return "the system promises nothing about errors"
+    held = sum(second.held_dropped for second in run.measured)
+    asked = sum(second.requests for second in run.measured) + held
+    failed = sum(second.errors for second in run.measured) + held
+    if not asked:
+        return _finding("load.errors", Verdict.UNKNOWN, "no request was answered or failed", limits.error)
+    found = kinds(run.measured)
+    if held:
+        found["no user was free to send it"] = held
+    if failed / asked < limits.errors:
+        message = f"{failed:,} of {asked:,} requests failed, under {limits.errors:g} of them"
+        return _finding("load.errors", Verdict.PASS, message, limits.error)
+    died = _died(run)
+    when = f"; from {died:.0f} s on every request failed" if died is not None else ""
+    most = f", most of them: {found.most_common(1)[0][0]}" if found else ""
+    message = f"{failed / asked:.2%} of {asked:,} requests failed, over {limits.errors:.1%}{most}{when}"
+    sure = sum(count for kind, count in found.items() if not kind.startswith(_DOUBTFUL)) / asked >= limits.errors
+    return _doubted("load.errors", message, () if sure else doubts, limits.error)
+
+
+def _knee(knee: Knee, limits: _Limits) -> Finding:
+    promised, beyond = limits.rate or 0.0, knee.beyond
+    at = f"it holds {knee.rate:,.0f} requests/s" if knee.rate else "it does not hold the first step"
+    if beyond is not None:
+        at += f", at {beyond.rate:,.0f}/s no more: {beyond.why}"
+    if not knee.steps or (knee.rate < promised and (beyond is None or beyond.generator)):
+        return _finding("load.knee", Verdict.UNKNOWN, f"{at}; {promised:,.0f}/s were not tested", limits.throughput)
+    verdict = Verdict.PASS if knee.rate >= promised else Verdict.FAIL
+    tail = "" if knee.exact else "; the knee is there or higher"
+    return _finding("load.knee", verdict, f"{at} (promised: {promised:,.0f}/s){tail}", limits.throughput)
+
+
+def _doubted(check: str, message: str, doubts: Sequence[str], slo: Slo) -> Finding:
+    """FAIL, or UNKNOWN with the reason when the generator may be what failed."""
+    if not doubts:
+        return _finding(check, Verdict.FAIL, message, slo)
+    return _finding(check, Verdict.UNKNOWN, f"{message}; but the generator was the bottleneck: {doubts[0]}", slo)
+
+
+def _finding(check: str, verdict: Verdict, message: str, slo: Slo | None = None) -> Finding:
+    return Finding(check=check, verdict=verdict, message=message, runbook=slo.runbook if slo else "", section="Load")
+
+
+def _achieved(seconds: Sequence[LoadSecond]) -> float:
+    """Requests a second that were answered as expected."""
+    return sum(second.requests - second.errors for second in seconds) / len(seconds) if seconds else 0.0
+
+
+def _per_second(seconds: Sequence[LoadSecond], key: str) -> float:
+    return sum(getattr(second, key) for second in seconds) / len(seconds) if seconds else 0.0
+
+
+def _percentiles(found: object) -> dict[str, float | None]:
+    return {
+        "p50": percentile_ms(found, 50),
+        "p95": percentile_ms(found, 95),
+        "p99": percentile_ms(found, 99),
+        "max": percentile_ms(found, 100),
+    }
+
+
+def _first_failure(run: LoadRun) -> float | None:
+    """Seconds from the schedule's begin to the second with the first failure, warm-up included."""
+    failed = (second.at for second in run.seconds if second.at >= run.began and (second.errors or second.held_dropped))
+    at = next(failed, None)
+    return None if at is None or not run.scheduled else float(at - run.began)
+
+
+def _died(run: LoadRun) -> float | None:
+    """When the system died: from this second on no request was answered as expected, to the schedule's end."""
+    died: int | None = None
+    for second in reversed(run.scheduled):
+        if second.requests > second.errors:
+            break
+        died = second.at
+    if died is None or run.scheduled[-1].at - died + 1 < DEAD_S:
+        return None
+    return float(died - run.began)

@@ -1,0 +1,157 @@
+"""A load run as it was recorded, second by second, and what can be added up of it. Pure.
+
+Percentiles are those of HDR histograms (within 0.1% of each measured value), merged over endpoints, seconds and
+processes; an average of percentiles is none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+LONGEST_US, DIGITS = 120_000_000, 3  # as loadtests/recorder.py records them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """One endpoint in one second: counts, errors by kind, and histograms in microseconds, as base64."""
+
+    requests: int
+    errors: int
+    kinds: Mapping[str, int]
+    latency: str
+    service: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadSecond:
+    """One second of all load processes together. ``at`` is its start in whole seconds since the epoch.
+
+    ``offered``: due. ``late``: sent late by the generator's own doing. ``dropped``: never sent, too long after they
+    were due; ``held_dropped`` of them because every user was waiting for the system. ``cpu`` (share of one core),
+    ``lag_ms`` and ``stalled_ms`` are of the busiest process. ``reports`` of ``workers`` processes told.
+    """
+
+    at: int
+    offered: int
+    sent: int
+    late: int
+    dropped: int
+    held: int
+    held_dropped: int
+    users: int
+    cpu: float
+    lag_ms: float
+    stalled_ms: float
+    exhausted: int
+    workers: int
+    reports: int
+    requests: int
+    errors: int
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    service_p95_ms: float | None
+    waiting: int = 0
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A part of the schedule: seconds, and the rate (requests/s) that it begins and ends with."""
+
+    duration_s: float
+    first: float
+    last: float
+
+    @property
+    def requests(self) -> float:
+        """How many are due in it."""
+        return self.duration_s * (self.first + self.last) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadRun:
+    """What was ordered and what was recorded. ``partial`` says why it ended before its schedule, if it did."""
+
+    steps: Sequence[Step]
+    warm_up_s: float
+    most_users: int
+    workers: int
+    seconds: Sequence[LoadSecond]
+    partial: str = ""
+
+    @property
+    def duration_s(self) -> float:
+        """Of the schedule, warm-up included."""
+        return sum(step.duration_s for step in self.steps)
+
+    @property
+    def peak(self) -> float:
+        """The highest rate of the schedule, in requests/s."""
+        return max(max(step.first, step.last) for step in self.steps)
+
+    @cached_property
+    def scheduled(self) -> list[LoadSecond]:
+        """The seconds in which requests were due: the first is where the schedule began, the last may be cut."""
+        due = [second.at for second in self.seconds if second.offered]
+        return [second for second in self.seconds if due and due[0] <= second.at <= due[-1]]
+
+    @property
+    def began(self) -> int:
+        """The epoch second in which the first request was due; 0 if none was."""
+        return self.scheduled[0].at if self.scheduled else 0
+
+    @cached_property
+    def full(self) -> list[LoadSecond]:
+        """Measured seconds for rates: after the warm-up, in full, within the schedule."""
+        first = self.began + 1 + math.ceil(self.warm_up_s)
+        return [second for second in self.scheduled[:-1] if second.at >= first]
+
+    @cached_property
+    def measured(self) -> list[LoadSecond]:
+        """Measured seconds for errors and latencies: with those in which the last answers came."""
+        first = self.began + 1 + math.ceil(self.warm_up_s)
+        return [second for second in self.seconds if self.scheduled and second.at >= first]
+
+    def within(self, begin_s: float, end_s: float) -> list[LoadSecond]:
+        """The full seconds of a part of the schedule, in seconds from its begin; the first is left out to settle."""
+        return [s for s in self.full if s.at >= self.began + math.ceil(begin_s) + 2 and s.at + 1 <= self.began + end_s]
+
+
+def latency(seconds: Iterable[LoadSecond], name: str | None = None) -> Any:
+    """Histogram of the latencies from the intended time, of one endpoint or of all."""
+    return merged(e.latency for s in seconds for n, e in s.endpoints.items() if name in (None, n))
+
+
+def service(seconds: Iterable[LoadSecond], name: str | None = None) -> Any:
+    """Histogram of the service times, from sending; what a closed loop would report."""
+    return merged(e.service for s in seconds for n, e in s.endpoints.items() if name in (None, n))
+
+
+def merged(encoded: Iterable[str]) -> Any:
+    """One histogram of many."""
+    from hdrh.histogram import HdrHistogram
+
+    total = HdrHistogram(1, LONGEST_US, DIGITS)
+    for text in encoded:
+        total.add(HdrHistogram.decode(text))
+    return total
+
+
+def percentile_ms(found: Any, quantile: float) -> float | None:
+    """Of such a histogram; None if nothing was measured."""
+    return round(found.get_value_at_percentile(quantile) / 1000, 3) if found.get_total_count() else None
+
+
+def kinds(seconds: Iterable[LoadSecond]) -> Counter[str]:
+    """Errors by kind, ``<class>: <sentence>``."""
+    total: Counter[str] = Counter()
+    for second in seconds:
+        for endpoint in second.endpoints.values():
+            total.update(endpoint.kinds)
+    return total
