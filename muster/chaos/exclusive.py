@@ -36,12 +36,35 @@ class TakenError(MusterError):
     """Another drill runs there."""
 
 
+_held: set[Path] = set()  # files that this very process holds
+
+
+def busy(system: str, environment: str) -> str:
+    """Which other process runs a drill there with this ledger, in a word; empty: none."""
+    file = lock_file(system, environment)
+    if file in _held or not file.exists():
+        return ""
+    handle = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return f"process {file.read_text(encoding='utf-8') or 'unknown'}"
+    finally:
+        os.close(handle)
+    return ""
+
+
+def lock_file(system: str, environment: str) -> Path:
+    """The file beside the ledger that a drill holds."""
+    return Ledger().folder.parent.absolute() / f"experiment-{system}-{environment}.lock"
+
+
 class Exclusive:
     """Held by one process for its drill, from ``__enter__`` on; :attr:`lost` says when it is not any more."""
 
     def __init__(self, system: str, env: Environment) -> None:
         self._place, self._env = f"{system}/{env.name}", env
-        self._file = Ledger().folder.parent / f"experiment-{system}-{env.name}.lock"
+        self._file = lock_file(system, env.name)
         self._handle = -1
         self._stack = ExitStack()
         self._lost = ""
@@ -77,6 +100,8 @@ class Exclusive:
             raise TakenError(
                 f"another experiment runs on {self._place} (process {holder}); two at once prove nothing"
             ) from None
+        _held.add(self._file)
+        undo.callback(_held.discard, self._file)
         os.ftruncate(self._handle, 0)
         os.write(self._handle, str(os.getpid()).encode())
 

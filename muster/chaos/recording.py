@@ -13,7 +13,6 @@ from chaoslib.extension import get_extension
 from muster.chaos import outputs, shared, story
 from muster.chaos.context import Configuration, Place, open_kube, place
 from muster.chaos.cooldown import wait_until_ready
-from muster.chaos.exclusive import Exclusive
 from muster.chaos.sources import watchers
 from muster.chaos.stops import Stops, switched_off
 from muster.chaos.story import Story
@@ -62,7 +61,7 @@ class Recording:
         guard.may_begin(env)
         session = shared.current()
         # A session keeps others out until its end: between two experiments the place is not free either.
-        alone = session.hold(system.name, env) if session else self._own.enter_context(Exclusive(system.name, env))
+        alone = (session.alone if session else self._own).enter_context(shared.alone(system.name, env))
         with nullcontext() if env.kubernetes is None else open_kube(env) as kube:
             if told_off := switched_off(env, kube):
                 raise MusterError(told_off)
@@ -77,6 +76,7 @@ class Recording:
             expected=self.objectives.model_dump(exclude_none=True),
             window_s=window_s(self.objectives, system, env.time_scale),
             outlast_s=self._outlast_s(),
+            predicted_s=self._predicted(),
         )
         if self.objectives.action == "rollback":
             wait_until_ready(env, told)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from muster.chaos.exclusive import Exclusive
 from muster.chaos.steady import Look
+from muster.errors import MusterError
 from muster.judge.objectives import LoadOrder
 from muster.load import Load
 from muster.system import Environment
@@ -30,20 +31,7 @@ class Session:
     load: Load | None = None
     order: LoadOrder | None = None
     look: Look | None = None
-    alone: Exclusive | None = None
-
-    def hold(self, system: str, env: Environment) -> Exclusive:
-        """Keep other drills out from the first experiment to the end of the session. Raises as Exclusive does."""
-        if self.alone is None or self.alone.lost:
-            self.let_go()
-            self.alone = Exclusive(system, env).__enter__()
-        return self.alone
-
-    def let_go(self) -> None:
-        """Let others in."""
-        if self.alone is not None:
-            self.alone.__exit__(None, None, None)
-        self.alone = None
+    alone: ExitStack = field(default_factory=ExitStack)
 
     def users(self, env: Environment, order: LoadOrder) -> Load:
         """Users as ordered: those that are here, where it is the same order and they are well, else new ones.
@@ -81,7 +69,29 @@ def session(folder: Path) -> Iterator[Session]:
         try:
             shared.dismiss()
         finally:
-            shared.let_go()
+            shared.alone.close()
+
+
+_alone: list[Exclusive] = []
+
+
+@contextmanager
+def alone(system: str, env: Environment) -> Iterator[Exclusive]:
+    """Keep other drills out for a while; within a while that has begun in this process, it is that one.
+
+    Raises as :class:`~muster.chaos.exclusive.Exclusive` does, and MusterError when it is not held any more.
+    """
+    if _alone:
+        if _alone[0].lost:
+            raise MusterError(_alone[0].lost)
+        yield _alone[0]
+        return
+    with Exclusive(system, env) as held:
+        _alone[:] = [held]
+        try:
+            yield held
+        finally:
+            _alone.clear()
 
 
 def current() -> Session | None:

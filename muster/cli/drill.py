@@ -37,7 +37,17 @@ _PLUGINS = ("--disable-plugin-autoload", "-p", "allure_pytest", "-p", "no:cachep
 @click.option("--system", "system_name", envvar="MUSTER_SYSTEM", default="x0tta6bl4", show_default=True)
 @click.option("--env", "env_name", envvar="MUSTER_ENV", default="lab", show_default=True)
 @click.option("--run-dir", type=click.Path(path_type=Path, file_okay=False), help="Write the outputs here.")
-def command(experiments: tuple[str, ...], system_name: str, env_name: str, run_dir: Path | None) -> int:
+@click.option("--dry-run", is_flag=True, help="Tell exactly what would be done, and do nothing.")
+@click.option("--production", metavar="NAME", help="Yes, production: its environment's name, typed back.")
+def command(
+    experiments: tuple[str, ...],
+    *,
+    system_name: str,
+    env_name: str,
+    run_dir: Path | None,
+    dry_run: bool,
+    production: str | None,
+) -> int:
     """Run EXPERIMENTS and show the story while it happens.
 
     An experiment is named by its name, a glob (pqc-*), a tag (quick, release), all, or a file; the default is the
@@ -46,6 +56,9 @@ def command(experiments: tuple[str, ...], system_name: str, env_name: str, run_d
     Exit code 0: every objective was met; 1: one was not; 6: nothing failed, but something is unknown; 130 and 143: it
     was interrupted, and everything was healed and stopped.
     """
+    if dry_run:
+        return _dry_run(experiments, system_name, env_name)
+    _type_back(system_name, env_name, production)
     with _signals() as received:
         try:
             return _drill(experiments, system_name, env_name, run_dir)
@@ -55,10 +68,34 @@ def command(experiments: tuple[str, ...], system_name: str, env_name: str, run_d
             return 128 + number
 
 
+def _dry_run(experiments: tuple[str, ...], system_name: str, env_name: str) -> int:
+    from rich.console import Console
+
+    from muster.drill import dry_run
+
+    return dry_run.show(_files(experiments), system_name, env_name, Console(highlight=False))
+
+
+def _type_back(system_name: str, env_name: str, given: str | None) -> None:
+    """For production, its name: as it was given, or typed at a terminal. The guard judges it, whatever the way."""
+    from muster.faults.guard import PRODUCTION
+    from muster.system import load_system
+
+    if given is not None and given != env_name:
+        raise UsageError(f"--production {given}: the drill is to be in environment {env_name}")
+    production = bool(load_system(system_name).environments.get(env_name, {}).get("production"))
+    if given is None and production and PRODUCTION not in os.environ and sys.stdin.isatty():
+        given = click.prompt(f"Environment {env_name} is production. Type its name to break things there", type=str)
+    if given is not None:
+        os.environ[PRODUCTION] = given
+
+
 def _drill(experiments: tuple[str, ...], system_name: str, env_name: str, run_dir: Path | None) -> int:
     from rich.console import Console
 
+    from muster.chaos import shared
     from muster.drill.progress import Progress
+    from muster.faults import guard
     from muster.report import RUN_VARIABLE, run_folder
     from muster.system import load_system
 
@@ -70,6 +107,8 @@ def _drill(experiments: tuple[str, ...], system_name: str, env_name: str, run_di
         progress = Progress(Console(file=stream, highlight=False))
         with progress.shown():
             env = stack.enter_context(_world(system, env_name, progress))
+            guard.may_begin(env)
+            stack.enter_context(shared.alone(system.name, env))  # before healing is: others' faults are not ours
             run = run_dir.resolve() if run_dir else run_folder("drill", system.name, env.name)
             run.mkdir(parents=True, exist_ok=True)
             os.environ[RUN_VARIABLE] = str(run)
@@ -171,6 +210,9 @@ def _experiments(files: list[Path], system: str, env: str, run: Path, progress: 
     def told(item: Experiment, finding: Finding) -> None:
         result: dict[str, Any] = item.result or {"verdict": finding.verdict.value, "message": finding.message}
         progress.verdict(item.name, result)
+        left = [each.name for each in item.session.items[item.session.items.index(item) + 1 :]]
+        if result.get("stopped") and left:
+            progress.say(f"\nnot run, because the drill was stopped: {', '.join(left)}", "bold yellow")
 
     arguments = [*_PLUGINS, "--rootdir", str(files[0].parent.parent), "--system", system, "--env", env]
     arguments += ["--run-dir", str(run), *map(str, files)]

@@ -44,7 +44,7 @@ class Experiment(pytest.Item):
         }
         evidence.attach(self.config, self.result)
         if self.result.get("stopped"):
-            self.session.shouldstop = self.result["message"]  # what was agreed for one holds for those after it
+            self.session.shouldfail = self.result["message"]  # what was agreed for one holds for those after it
         elif journal["status"] == "interrupted" and "could not begin" not in self.result["message"]:
             raise KeyboardInterrupt(self.result["message"])
         verdict = Verdict(self.result["verdict"])

@@ -88,6 +88,8 @@ class DrillRun:
             finding = _finding(item, call, load_system(self.system))
             self._seconds[finding.check] = call.duration
             self._findings[item.name] = finding
+            if (item.result or {}).get("stopped"):
+                self.interrupted = finding.message  # of the others nothing is known
             if self._on_result is not None:
                 self._on_result(item, finding)
         return report

@@ -31,7 +31,7 @@ def may_begin(env: Environment) -> None:
     Healing never asks: what is broken may be undone at any time.
     """
     typed_back(env)
-    if not env.guard.namespaces:
+    if env.kubernetes is not None and not env.guard.namespaces:
         raise Refused(f"environment {env.name} allows no faults anywhere (guard.namespaces is empty)")
     if why := frozen(env.freeze, time.time()):
         raise Refused(f"environment {env.name}: {why}")

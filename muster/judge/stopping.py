@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import Field
 
 from muster.system.fact import Fact, Ratio, Seconds
+from muster.system.units import Unit, show
 from muster.timeline import Kind, Timeline
 from muster.verdict import Verdict
 
@@ -47,8 +48,8 @@ def users_suffer(timeline: Timeline, conditions: StopConditions, *, allowed: flo
     if ratio <= budget:
         return None
     reason = (
-        f"{ratio:.0%} of users' requests failed over the last {conditions.over_s:g} s, "
-        f"and the drill's budget is {budget:.0%}"
+        f"{show(ratio, Unit.RATIO)} of users' requests failed over the last {conditions.over_s:g} s, "
+        f"and the drill's budget is {show(budget, Unit.RATIO)}"
     )
     return Stop(verdict=Verdict.FAIL, reason=reason)
 

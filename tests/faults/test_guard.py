@@ -9,6 +9,7 @@ from muster.faults.intent import Intent, carry_out
 from muster.load import Load
 from muster.system import Environment
 
+WHERE = {"namespace": "shop", "deployment": "web", "container": "web", "selector": "app=web", "port": 80}
 ALWAYS = [{"from": "2020-01-01T00:00:00Z", "until": "2120-01-01T00:00:00Z", "why": "the year's end"}]
 
 
@@ -18,8 +19,8 @@ def _nothing_typed(monkeypatch):
 
 
 def make(**fields):
-    guard = {"namespaces": ["shop"], "allow_load": True}
-    return Environment.model_validate({"name": "live", "description": "", "guard": guard, **fields})
+    given = {"name": "live", "description": "", "guard": {"namespaces": ["shop"], "allow_load": True}}
+    return Environment.model_validate({**given, "kubernetes": {"kubeconfig": "unused", **WHERE}, **fields})
 
 
 @pytest.mark.parametrize("given", ["", "live2", "Live", "yes", "true"])
@@ -79,8 +80,7 @@ def test_healing_asks_for_nothing(tmp_path, monkeypatch):
         "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: k, user: u}}],"
         " clusters: [{name: k, cluster: {server: 'https://127.0.0.1:1'}}], users: [{name: u, user: {token: t}}]}"
     )
-    where = {"kubeconfig": str(config), "namespace": "shop", "deployment": "web", "container": "web"}
-    env = make(production=True, freeze=ALWAYS, kubernetes={**where, "selector": "app=web", "port": 80})
+    env = make(production=True, freeze=ALWAYS, kubernetes={"kubeconfig": str(config), **WHERE})
     given = {"system": "s", "environment": "live", "server": "https://127.0.0.1:1", "namespace": "shop"}
     entry = Ledger(tmp_path).open("pod_kill", **given, target="pods a", undo={})
 

@@ -6,12 +6,21 @@ from typing import Any
 
 from muster import faults
 from muster.chaos import story
-from muster.chaos.actions.common import CONFIRM_WITHIN, tell_injected
+from muster.chaos.actions.common import CONFIRM_WITHIN, Order, tell_injected
 from muster.chaos.context import Configuration, field
+from muster.system import Environment
 from muster.system.units import parse_duration
 from muster.timeline import Kind
 
 EXPIRES = "5m"
+
+
+def order_inject(
+    _env: Environment, kind: str, expires: str = EXPIRES, confirm_within: str = CONFIRM_WITHIN, **how: Any
+) -> Order:
+    """What :func:`inject` is asked for by these arguments. Raises ValueError for a duration that cannot be read."""
+    parse_duration(confirm_within)
+    return Order(kind=kind, how=how, expires_s=parse_duration(expires))
 
 
 def inject(
@@ -34,14 +43,20 @@ def inject(
         The id of the ledger's entry.
     """
     with field(configuration) as on:
-        system, expires_s = on.system.name, parse_duration(expires)
-        entry = faults.inject(kind, on.ledger, on.kube, on.env, system=system, expires_s=expires_s, **how)
+        order = order_inject(on.env, kind, expires, confirm_within, **how)
+        system = on.system.name
+        entry = faults.inject(kind, on.ledger, on.kube, on.env, system=system, expires_s=order.expires_s, **order.how)
         tell_injected(entry, f"{kind.replace('_', ' ')}: {entry.target}" + (f"; {entry.note}" if entry.note else ""))
         fault = faults.faults()[kind]
         at = fault.confirm(on.kube, on.env, entry, timeout_s=parse_duration(confirm_within))
         message = f"{kind.replace('_', ' ')} is in force"
         story.tell(Kind.FAULT_CONFIRMED, source="kubernetes", at=at, message=message, fault=entry.id)
         return entry.id
+
+
+def order_kill_pods(env: Environment, how_many: str = "one", grace_s: int | None = None) -> Order:
+    """What :func:`kill_pods` is asked for by these arguments."""
+    return order_inject(env, "pod_kill", how_many=str(how_many), grace_s=grace_s)
 
 
 def kill_pods(how_many: str = "one", grace_s: int | None = None, configuration: Configuration = None) -> str:

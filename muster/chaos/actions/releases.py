@@ -6,17 +6,44 @@ import math
 import time
 from typing import Literal, get_args
 
+from muster import faults
 from muster.chaos import story
-from muster.chaos.actions.common import CONFIRM_WITHIN, tell_injected
+from muster.chaos.actions.common import CONFIRM_WITHIN, Order, tell_injected
 from muster.chaos.context import Configuration, Field, field
 from muster.errors import UsageError
 from muster.faults import Entry, bad_release
+from muster.system import Environment
 from muster.system.units import parse_duration
 from muster.timeline import Kind
 from muster.wait import wait_until
 from muster.workload import hash_of
 
 Until = Literal["all", "first", "stalled"]
+EXPIRES_S = 600.0
+
+
+def order_release(
+    env: Environment,
+    *,
+    environment: dict[str, str] | None = None,
+    image: str | None = None,
+    until: Until = "all",
+    takes_hold: str = "0s",
+    progress_deadline: str = "",
+    confirm_within: str = CONFIRM_WITHIN,
+) -> Order:
+    """What :func:`release` is asked for by these arguments. Raises UsageError, or ValueError, for one that is none."""
+    if until not in get_args(Until):
+        raise UsageError(f"release: until: {until!r} is none of {', '.join(get_args(Until))}")
+    for text in (takes_hold, confirm_within):
+        parse_duration(text)
+    deadline_s = math.ceil(env.scaled(parse_duration(progress_deadline))) if progress_deadline else None
+    how = {
+        "env_vars": environment or {},
+        "image": image,
+        "progress_deadline_s": None if deadline_s is None else max(1, deadline_s),
+    }
+    return Order(kind="bad_release", how=how, expires_s=EXPIRES_S)
 
 
 def release(
@@ -44,18 +71,24 @@ def release(
     Returns:
         The id of the ledger's entry.
     """
-    if until not in get_args(Until):
-        raise UsageError(f"release: until: {until!r} is none of {', '.join(get_args(Until))}")
     with field(configuration) as on:
-        deadline = parse_duration(progress_deadline) if progress_deadline else None
-        entry = bad_release.inject(
+        order = order_release(
+            on.env,
+            environment=environment,
+            image=image,
+            until=until,
+            takes_hold=takes_hold,
+            progress_deadline=progress_deadline,
+            confirm_within=confirm_within,
+        )
+        entry = faults.inject(
+            order.kind,
             on.ledger,
             on.kube,
             on.env,
             system=on.system.name,
-            env_vars=environment or {},
-            image=image,
-            progress_deadline_s=None if deadline is None else max(1, math.ceil(on.env.scaled(deadline))),
+            expires_s=order.expires_s,
+            **order.how,
         )
         parts = [f"{name}={value}" for name, value in sorted((environment or {}).items())]
         parts += [f"image {image}"] if image else []
