@@ -1,4 +1,4 @@
-"""What an experiment's report shows: the picture of the story and the timeline that it was drawn from."""
+"""What an experiment leaves for people: the picture of its story and the draft of a postmortem, also in its report."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import pytest
 
 from muster.chaos import outputs
 from muster.drill import picture
+from muster.drill.postmortem import Evidence, draft
 from muster.errors import Unknown
 from muster.report.allure import links, severity
 from muster.system import load_system
 from muster.verdict import Verdict
 
-PICTURE = "story.png"
+PICTURE, POSTMORTEM = "story.png", "postmortem.md"
+BASELINE = Path("baseline") / "summary.json"  # below the run folder: smoke before the first fault
 
 
 def draw(folder: Path, message: str) -> Path:
@@ -35,12 +37,32 @@ def draw(folder: Path, message: str) -> Path:
     return picture.save(picture.draw(outputs.read(file), caption, limits), folder / PICTURE)
 
 
+def write_postmortem(folder: Path) -> Path:
+    """Draft the postmortem of the experiment recorded in ``folder`` as ``postmortem.md`` beside its timeline.json."""
+    file = folder / outputs.FILE
+    body: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    system = load_system(body["system"])
+    found = Evidence(timeline=outputs.read(file), body=body, system=system, warnings=_warnings(folder.parents[1]))
+    target = folder / POSTMORTEM
+    target.write_text(draft(found), encoding="utf-8")
+    return target
+
+
+def _warnings(run: Path) -> list[dict[str, Any]]:
+    """What smoke warned of before the first fault; nothing where no baseline was taken (a plain ``chaos run``)."""
+    file = run / BASELINE
+    if not file.is_file():
+        return []
+    findings = json.loads(file.read_text(encoding="utf-8"))["findings"]
+    return [finding for finding in findings if finding["verdict"] == Verdict.WARN.value]
+
+
 def attach(config: pytest.Config, result: dict[str, Any]) -> None:
-    """Draw the story; in the Allure result of the running test it stands first, then a step for each objective."""
+    """Draw the story and draft the postmortem; in Allure they follow a step for each objective."""
     if not result.get("folder"):
         return
     folder = Path(result["folder"])
-    png = draw(folder, str(result["message"]))
+    png, postmortem = draw(folder, str(result["message"])), write_postmortem(folder)
     if not config.pluginmanager.hasplugin("allure_listener"):
         return
     import allure
@@ -51,6 +73,7 @@ def attach(config: pytest.Config, result: dict[str, Any]) -> None:
         with suppress(AssertionError, Unknown):
             _step(objective)
     allure.attach.file(str(png), name="the whole story", attachment_type=allure.attachment_type.PNG)
+    allure.attach.file(str(postmortem), name="postmortem draft", attachment_type="text/markdown", extension="md")
     allure.attach.file(str(folder / outputs.FILE), name="timeline.json", attachment_type=allure.attachment_type.JSON)
 
 

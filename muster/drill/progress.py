@@ -12,6 +12,8 @@ from rich.live import Live
 from rich.text import Text
 
 from muster.chaos.story import Story, listening
+from muster.drill.deadlines import Deadlines
+from muster.drill.words import HELD, clause, once
 from muster.timeline import Event, Kind
 from muster.verdict import Verdict
 
@@ -21,28 +23,28 @@ _STYLE = {
     Verdict.FAIL: "bold red",
     Verdict.UNKNOWN: "bold yellow",
 }
-_LINES: dict[Kind, tuple[str, str]] = {  # kind -> style, words ({m}: the event's message, {name}: of its data)
-    Kind.FAULT_INJECTED: ("bold red", "fault injected: {m}"),
-    Kind.FAULT_CONFIRMED: ("red", "fault in force: {m}"),
-    Kind.ALERT_PENDING: ("dim", "alert pending: {alert}"),
-    Kind.ALERT_FIRING: ("bold yellow", "alert firing: {alert}"),
-    Kind.ALERT_RESOLVED: ("dim", "alert resolved: {alert}"),
-    Kind.PAGE_RECEIVED: ("yellow", "paged {contact}: {alert}"),
-    Kind.WEBHOOK_RECEIVED: ("cyan", "the responder received the webhook: {alert}"),
-    Kind.DECIDED: ("cyan", "decided: {m}"),
-    Kind.ROLLBACK_STARTED: ("bold blue", "rolling back: {m}"),
-    Kind.TRAFFIC_OFF: ("blue", "{m}"),
-    Kind.ROLLBACK_PROVEN: ("bold magenta", "proven {verdict}: {m}"),
-    Kind.SYMPTOM_GONE: ("magenta", "symptom gone {verdict}: {m}"),
-    Kind.ESCALATED: ("bold red", "escalated: {m}"),
-    Kind.CHECK_FAILED: ("yellow", "seen by the checks: {m}"),
-    Kind.CONTAINER_ENDED: ("yellow", "{m}"),
-    Kind.POD_READY: ("dim", "{m}"),
-    Kind.POD_GONE: ("dim", "{m}"),
-    Kind.RECOVERED: ("bold green", "recovered: {m}"),
-    Kind.HEALED: ("dim", "healed: {m}"),
+_LOOKS: dict[Kind, str] = {
+    Kind.FAULT_INJECTED: "bold red",
+    Kind.FAULT_CONFIRMED: "red",
+    Kind.ALERT_PENDING: "dim",
+    Kind.ALERT_FIRING: "bold yellow",
+    Kind.ALERT_RESOLVED: "dim",
+    Kind.PAGE_RECEIVED: "yellow",
+    Kind.WEBHOOK_RECEIVED: "cyan",
+    Kind.DECIDED: "cyan",
+    Kind.ROLLBACK_STARTED: "bold blue",
+    Kind.TRAFFIC_OFF: "blue",
+    Kind.ROLLBACK_PROVEN: "bold magenta",
+    Kind.SYMPTOM_GONE: "magenta",
+    Kind.ESCALATED: "bold red",
+    Kind.CHECK_FAILED: "yellow",
+    Kind.CONTAINER_ENDED: "yellow",
+    Kind.POD_READY: "dim",
+    Kind.POD_GONE: "dim",
+    Kind.RECOVERED: "bold green",
+    Kind.HEALED: "dim",
+    Kind.NOTE: "dim",
 }
-_ONCE = {Kind.ALERT_RESOLVED, Kind.TRAFFIC_OFF}  # said by more than one source
 _PHASES = {
     Kind.DRILL_STARTED: "bringing users in",
     Kind.STEADY: "steady state",
@@ -55,12 +57,6 @@ _PHASES = {
     Kind.RECOVERED: "recovered; looking again",
     Kind.HEALED: "healed",
 }
-_DEADLINES = (  # after this kind, that objective's kind is due
-    (Kind.FAULT_CONFIRMED, Kind.WEBHOOK_RECEIVED, "webhook_within_s", "webhook"),
-    (Kind.WEBHOOK_RECEIVED, Kind.ROLLBACK_PROVEN, "rollback_within_s", "proof"),
-    (Kind.WEBHOOK_RECEIVED, Kind.RECOVERED, "recovered_within_s", "recovery"),
-    (Kind.FAULT_INJECTED, Kind.RECOVERED, "recovered_within_s", "recovery"),
-)
 
 
 class Progress:
@@ -71,10 +67,8 @@ class Progress:
         self._began = time.time()
         self._zero: float | None = None
         self._phase, self._users = "setting up", ""
-        self._at: dict[Kind, float] = {}
-        self._told: set[tuple[Kind, str | None]] = set()
-        self._expected: dict[str, Any] = {}
-        self._window_s = 0.0
+        self._deadlines = Deadlines()
+        self._told: set[tuple[str, ...]] = set()
         self._live: Live | None = None
 
     @contextmanager
@@ -99,48 +93,46 @@ class Progress:
 
     def _hear(self, story: Story, event: Event) -> None:
         if event.kind is Kind.DRILL_STARTED:
-            self._zero, self._at, self._users, self._told = None, {}, "", set()
-            self._expected = event.data.get("expected", {})
-            self._window_s = float(event.data.get("window_s", 0.0))
+            self._zero, self._users, self._told = None, "", set()
+            self._deadlines = Deadlines.of(event.data)
             self.say(f"\n{story.experiment}: {event.message}", "bold")
         if event.kind is Kind.TRAFFIC:
             self._users = _users(event)
             return
         if event.kind is Kind.FAULT_INJECTED:
             self._zero = event.at
-        if event.kind in _ONCE and (event.kind, _of(event)) in self._told:
+        self._deadlines.hear(event)
+        same = once(event)
+        if same in self._told:
             return
-        self._told.add((event.kind, _of(event)))
-        self._at.setdefault(event.kind, event.at)
+        if same:
+            self._told.add(same)
         if event.kind is not Kind.DECIDED or event.data.get("decision") != "propose":
             self._phase = _PHASES.get(event.kind, self._phase)
+        if words := clause(event):
+            self._line(event, self._style(event), words)
+
+    def _style(self, event: Event) -> str:
         if event.kind is Kind.STEADY:
-            held = event.data.get("verdict") in ("PASS", "WARN")
-            self._line(event, "green" if held else "yellow", f"{'steady' if held else 'not steady'}: {event.message}")
-        elif event.kind is Kind.NOTE and event.source == "muster":
-            self._line(event, "dim", event.message)
-        elif event.kind in _LINES:
-            style, words = _LINES[event.kind]
-            known = {"alert": "", "contact": "", "verdict": "", **event.data}
-            self._line(event, style, words.format_map({**known, "m": event.message}))
+            return "green" if event.data.get("verdict") in HELD else "yellow"
+        return _LOOKS.get(event.kind, "")
 
     def _line(self, event: Event, style: str, words: str) -> None:
         stamp = f"{event.at - self._zero:+9.2f} s" if self._zero is not None else " " * 11
         self._console.print(Text.assemble((stamp, "dim"), "  ", (words, style)), highlight=False, soft_wrap=True)
 
     def _status(self) -> Text:
-        parts = [f"  {time.time() - self._began:5.0f} s", self._phase, self._due(), self._users]
-        return Text("   ".join(part for part in parts if part), style="reverse")
-
-    def _due(self) -> str:
+        """Two lines that never wrap: what is awaited and by when; below it, what users see."""
         now = time.time()
-        for begun, due, key, what in _DEADLINES:
-            limit = self._expected.get(key)
-            if limit is None or begun not in self._at or due in self._at:
-                continue
-            window = self._window_s if begun is Kind.FAULT_CONFIRMED else 0.0
-            return f"{what} due in {self._at[begun] + limit + window - now:.1f} s"
-        return ""
+        awaited = self._deadlines.next()
+        first = f" {now - self._began:5.0f} s   {awaited.text(now) if awaited else self._phase}"
+        lines = [first, f"{' ' * 10}{self._users}"] if self._users else [first]
+        width = self._console.width
+        shown = Text(style="reverse", no_wrap=True, overflow="ellipsis")
+        for number, line in enumerate(lines):
+            shown.append("\n" if number else "")
+            shown.append(line[: width - 1].ljust(width - 1))
+        return shown
 
     def verdict(self, name: str, result: dict[str, Any]) -> None:
         """The objectives of one experiment, each with its sentence, the worst first."""
@@ -152,10 +144,6 @@ class Progress:
             said = Verdict(item["verdict"])
             line = Text.assemble("  ", (f"{said.value:<8}", _STYLE[said]), f"{item['objective']:<18} ", item["message"])
             self._console.print(line, highlight=False, soft_wrap=True)
-
-
-def _of(event: Event) -> str | None:
-    return None if event.kind is Kind.TRAFFIC_OFF else event.data.get("alert")
 
 
 def _users(event: Event) -> str:

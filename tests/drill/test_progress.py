@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 
 import pytest
 from rich.console import Console
@@ -60,20 +61,52 @@ def test_what_two_sources_say_is_told_once(screen, story):
     assert screen.text().count("no bad replica is left") == 1
 
 
-def test_the_next_deadline_is_shown_until_it_is_met(screen, story):
-    """While the webhook is due, the status line counts down over the alert's window."""
-    expected = {"webhook_within_s": 1.2, "rollback_within_s": 5.0}
+def status(screen):
+    return [line.rstrip() for line in screen.progress._status().plain.splitlines()]
+
+
+def test_what_is_awaited_and_by_when_is_shown_until_it_came(screen, story):
+    """The alert by its prediction, the page and the proof by their promises, each counted down; then the next."""
+    expected = {"alert": ALERT, "page": "on-call", "action": "rollback", "page_within_s": 5, "rollback_within_s": 20}
     with screen.progress.shown():
-        story.tell(Kind.DRILL_STARTED, source="muster", expected=expected, window_s=5.0)
+        story.tell(Kind.DRILL_STARTED, source="muster", expected=expected, window_s=5.0, predicted_s=(5.0, 6.75))
+        story.tell(Kind.FAULT_INJECTED, source="muster")
+        assert "waiting for the fault to take hold" in status(screen)[0]
+        story.tell(Kind.FAULT_CONFIRMED, source="kubernetes")
+        assert f"waiting for {ALERT}, due in 6." in status(screen)[0]
+        assert "(predicted 5.0 to 6.8 s)" in status(screen)[0]
+        story.tell(Kind.ALERT_FIRING, source="prometheus", alert="AnotherAlert")
+        assert ALERT in status(screen)[0]
+        story.tell(Kind.ALERT_FIRING, source="prometheus", alert=ALERT)
+        assert "waiting for the page to on-call, due in" in status(screen)[0]
+        story.tell(Kind.PAGE_RECEIVED, source="inbox", alert=ALERT, contact="on-call")
+        story.tell(Kind.WEBHOOK_RECEIVED, source="responder", alert=ALERT)
+        story.tell(Kind.DECIDED, source="responder", alert=ALERT, decision="roll back")
+        assert "waiting for the proof, due in" in status(screen)[0]
+        story.tell(Kind.TRAFFIC, source="load", requests=500, errors=75, p95_ms=12.0)
+        assert status(screen)[1].strip() == "500 req/s  15.0% errors  P95 12 ms"
+
+
+def test_what_is_late_is_said_to_be_overdue(screen, story):
+    """A deadline that has passed does not count on below zero."""
+    with screen.progress.shown():
+        story.tell(Kind.DRILL_STARTED, source="muster", expected={"alert": ALERT}, predicted_s=(5.0, 6.0))
+        story.tell(Kind.FAULT_INJECTED, source="muster", at=time.time() - 10)
+        story.tell(Kind.FAULT_CONFIRMED, source="kubernetes", at=time.time() - 10)
+        assert "overdue for 4." in status(screen)[0]
+
+
+@pytest.mark.parametrize("width", [40, 80, 100])
+def test_the_status_never_wraps(story, width):
+    """Two lines at most, each shorter than the terminal is wide, or the live view would leave lines behind."""
+    progress = Progress(Console(file=io.StringIO(), width=width))
+    with progress.shown():
+        story.tell(Kind.DRILL_STARTED, source="muster", expected={"alert": ALERT}, predicted_s=(5.0, 6.0))
         story.tell(Kind.FAULT_INJECTED, source="muster")
         story.tell(Kind.FAULT_CONFIRMED, source="kubernetes")
-        assert "webhook due in 6." in screen.progress._status().plain
-        story.tell(Kind.WEBHOOK_RECEIVED, source="responder", alert=ALERT)
-        assert (
-            "proof due in 5." in screen.progress._status().plain or "proof due in 4." in screen.progress._status().plain
-        )
         story.tell(Kind.TRAFFIC, source="load", requests=500, errors=75, p95_ms=12.0)
-        assert "500 req/s  15.0% errors  P95 12 ms" in screen.progress._status().plain
+        lines = progress._status().plain.split("\n")
+    assert [len(line) for line in lines] == [width - 1, width - 1]
 
 
 def test_the_verdict_lists_every_objective_the_worst_first(screen):

@@ -1,0 +1,255 @@
+"""The draft of a postmortem: the runbooks' incident report, filled from a drill's evidence and from nothing else.
+
+The fields are those of the production runbooks' "Incident Response Template"; what to do afterwards is "POST-INCIDENT"
+of the on-call runbook and of the emergency procedures. What the evidence does not tell is "not known", with the reason.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from muster.drill.followup import Item, items, only_follows
+from muster.drill.words import clause, once
+from muster.system import System
+from muster.timeline import Event, Kind, Timeline
+
+_INTRODUCTION = "it claims nothing that the evidence does not show. Whoever reviews it puts in what only people know."
+SEVERITIES = ("critical", "warning", "info")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """A drill as recorded: its timeline, ``timeline.json`` of it, the facts, and what smoke warned of before."""
+
+    timeline: Timeline
+    body: Mapping[str, Any]
+    system: System
+    warnings: Sequence[Mapping[str, Any]] = ()  # findings of the baseline's summary.json whose verdict is WARN
+
+    @property
+    def injected(self) -> Event | None:
+        """The fault's injection."""
+        return self.timeline.first(Kind.FAULT_INJECTED)
+
+    def after(self, kind: Kind, **data: Any) -> Event | None:
+        """The first such event since the fault."""
+        return self.timeline.first(kind, after=self.injected.at, **data) if self.injected else None
+
+    def said(self, objective: str) -> str:
+        """The sentence of that objective; empty when it was not judged."""
+        return next((str(row["message"]) for row in self.body["objectives"] if row["objective"] == objective), "")
+
+
+def draft(evidence: Evidence) -> str:
+    """The postmortem in Markdown."""
+    body = evidence.body
+    parts = [
+        f"# Postmortem draft: {body['title']}",
+        f"Written by Muster from the evidence of the drill `{body['experiment']}` ({body['verdict']}); {_INTRODUCTION}",
+        _table(("Field", "Value"), _fields(evidence)),
+        "## Timeline",
+        _clocks(evidence),
+        _table(("UTC", "after the fault", "by", "what"), _rows(evidence)),
+        "## Lessons learned",
+        "\n".join(f"- {lesson}" for lesson in _lessons(evidence)),
+        "## Action items",
+        _actions(items(body, evidence.system, evidence.warnings)),
+        "## After the incident",
+        "\n".join(f"- [ ] {step}" for step in _afterwards(evidence)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _fields(evidence: Evidence) -> Iterable[tuple[str, str]]:
+    injected, body = evidence.injected, evidence.body
+    began = injected or evidence.timeline.first(Kind.DRILL_STARTED)
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(began.at)) if began else "undated"
+    yield "Incident ID", f"DRILL-{stamp}-{body['experiment']}"
+    yield "Severity", _severity(evidence)
+    yield "Start time", _utc(injected.at, day=True) if injected else "not known: no fault was injected"
+    yield "Detection method", _detection(evidence)
+    yield "Affected services", _affected(evidence)
+    yield "Impact: users", _users(body["measured"])
+    yield "Impact: revenue", "not known: nothing that the drill reads counts money"
+    yield "Impact: reputation", "not known: nothing that the drill reads tells what people thought of it"
+    yield "Root cause", _cause(evidence)
+    yield "Resolution", _resolution(evidence)
+    yield "Resolution time", _resolution_time(evidence)
+
+
+def _severity(evidence: Evidence) -> str:
+    expected = evidence.body["expected"].get("alert", "")
+    fired = [event for event in evidence.timeline.of(Kind.ALERT_FIRING) if _since(evidence, event)]
+    names = [str(event.data.get("alert")) for event in fired]
+    known = [name for name in names if name in evidence.system.alerts]
+    if expected in known:
+        name = expected
+    elif known:
+        name = min(known, key=lambda name: SEVERITIES.index(evidence.system.alerts[name].severity))
+    elif expected:
+        return f"not known: {expected}, which would have said it, was not seen firing"
+    else:
+        return "not known: no alert was seen firing, and nothing else classifies it"
+    alert = evidence.system.alerts[name]
+    return f"{alert.severity.capitalize()}{f' ({alert.sev})' if alert.sev else ''}, as {name} says"
+
+
+def _since(evidence: Evidence, event: Event) -> bool:
+    return evidence.injected is not None and event.at >= evidence.injected.at
+
+
+def _detection(evidence: Evidence) -> str:
+    expected, injected = evidence.body["expected"], evidence.injected
+    if injected is None:
+        return "not known: no fault was injected, so there was nothing to detect"
+    fired = evidence.after(Kind.ALERT_FIRING, alert=expected.get("alert")) if expected.get("alert") else None
+    if fired:
+        pages = [e for e in evidence.timeline.of(Kind.PAGE_RECEIVED) if e.data.get("alert") == expected["alert"]]
+        told = ", ".join(dict.fromkeys(str(e.data.get("contact")) for e in pages if e.at >= injected.at))
+        paged = f"; paged: {told}" if told else "; nobody was seen paged for it"
+        return f"Alert: {expected['alert']}, {fired.at - injected.at:.1f} s after the fault{paged}"
+    seen = evidence.after(Kind.CHECK_FAILED)
+    if seen:
+        return f"Monitoring: a check of `make smoke`, {seen.at - injected.at:.1f} s after the fault: {seen.message}"
+    if expected.get("alert"):
+        return f"not known: {evidence.said('alert') or 'the expected alert was not seen'}"
+    other = evidence.after(Kind.ALERT_FIRING)
+    if other:
+        after_s = other.at - injected.at
+        return f"Alert: {other.data.get('alert')}, {after_s:.1f} s after the fault, though none was expected"
+    return "not known: no alert was expected of this fault and none was seen; the drill itself put it in"
+
+
+def _affected(evidence: Evidence) -> str:
+    place = f"{evidence.system.title}, in {evidence.body['environment']}"
+    confirmed = evidence.after(Kind.FAULT_CONFIRMED)
+    if confirmed is None:
+        return f"not known: the fault was never seen in force (it was meant for {place})"
+    pods = confirmed.data.get("pods") or []
+    which = f"; pods {', '.join(pods)}" if pods else ""
+    return f"{place}: {confirmed.message or 'the fault was in force'}{which}"
+
+
+def _users(measured: Mapping[str, Any]) -> str:
+    if not measured.get("user_requests"):
+        return "not known: no user made a request after the fault, or none was counted"
+    said = f"{measured['user_errors']:,} of {measured['user_requests']:,} requests failed "
+    said += f"({measured['user_error_ratio']:.2%})"
+    if measured.get("impact_s") is not None:
+        said += f"; felt in {measured['impact_s']:.0f} seconds"
+    worst = measured.get("worst_second")
+    if worst and worst["errors"]:
+        said += f"; the worst was {worst['after_s']:.0f} s after the fault, when {worst['errors']:.0f} "
+        said += f"of {worst['requests']:.0f} failed"
+    if measured.get("worst_p95_ms") is not None:
+        said += f"; slowest second: P95 {measured['worst_p95_ms']:.0f} ms"
+    return said
+
+
+def _cause(evidence: Evidence) -> str:
+    if evidence.injected is None:
+        return f"not known: {evidence.said('fault') or 'no fault was injected'}"
+    faults = [event.message for event in evidence.timeline.of(Kind.FAULT_INJECTED) if event.message]
+    return f"The drill's own fault, put in on purpose: {'; '.join(faults) or evidence.body['title']}"
+
+
+def _resolution(evidence: Evidence) -> str:
+    proven = evidence.after(Kind.ROLLBACK_PROVEN, verdict="PASS")
+    remedy = evidence.after(Kind.REMEDY_PROVEN, verdict="PASS")
+    healed, recovered = evidence.after(Kind.HEALED), evidence.after(Kind.RECOVERED)
+    if evidence.injected is None:
+        return "not known: nothing was broken"
+    if proven:
+        return f"Rolled back by the responder, and proven: {proven.message}"
+    if remedy:
+        return f"The runbook's remedy, carried out by the responder: {remedy.message}"
+    if evidence.body["expected"].get("action") == "by-hand" and healed:
+        return f"Undone by hand, as the runbook asks: {healed.message}"
+    if recovered and (healed is None or recovered.at <= healed.at):
+        return f"It recovered by itself: {recovered.message}"
+    if healed:
+        return f"Not by the system: Muster undid its own fault at the end of the drill: {healed.message}"
+    return "not known: nothing was seen that ended it"
+
+
+def _resolution_time(evidence: Evidence) -> str:
+    measured = evidence.body["measured"]
+    if measured.get("total_s") is not None:
+        word = {"rollback": "webhook", "by-hand": "undo by hand"}.get(evidence.body["expected"].get("action", "none"))
+        more = (
+            f" ({measured['recover_s']:.1f} s after the {word})"
+            if word and measured.get("recover_s") is not None
+            else ""
+        )
+        return f"{measured['total_s']:.1f} s from the fault until every check held again{more}"
+    why = measured.get("unmeasured", {}).get("total_s") or evidence.said("recovery")
+    return f"not known: {why or 'nobody waited until the steady state was seen again'}"
+
+
+def _clocks(evidence: Evidence) -> str:
+    moved = [
+        f"{name} by {-clock.skew_s:+.2f} s (give or take {clock.bound_s:.2f} s)"
+        for name, clock in sorted(evidence.timeline.clocks.items())
+        if abs(clock.skew_s) > clock.bound_s and abs(clock.skew_s) >= 0.01
+    ]
+    return f"Times are the drill's; other clocks were put right: {', '.join(moved)}." if moved else ""
+
+
+def _rows(evidence: Evidence) -> Iterable[tuple[str, ...]]:
+    zero = evidence.injected.at if evidence.injected else None
+    told: set[tuple[str, ...]] = set()
+    for event in evidence.timeline.events:
+        what, same = clause(event), once(event)
+        if not what or same in told:
+            continue
+        if same:
+            told.add(same)
+        yield _utc(event.at), f"{event.at - zero:+.2f} s" if zero is not None else "", event.source, what
+
+
+def _lessons(evidence: Evidence) -> Iterable[str]:
+    """What held, what did not and what is not known, each sentence once; what merely followed is left out."""
+    body, told = evidence.body, set[str]()
+    if body.get("interrupted"):
+        yield f"The drill did not run to its end ({body['interrupted']}), so what follows is incomplete."
+    if body.get("broken"):
+        told.add(evidence.said(body["broken"]))
+        yield f"The chain broke at the {body['broken']}: {evidence.said(body['broken'])}."
+    for verdict, said in (("FAIL", "Did not hold"), ("UNKNOWN", "Not known"), ("PASS", "Held")):
+        for row in body["objectives"]:
+            if row["verdict"] == verdict and row["message"] not in told and not only_follows(row):
+                told.add(row["message"])
+                yield f"{said}: {row['message']}."
+
+
+def _actions(found: Sequence[Item]) -> str:
+    if not found:
+        return "None: every promise was kept, and smoke warned of nothing before."
+    rows = ((str(number), item.what, item.owner, item.why) for number, item in enumerate(found, 1))
+    return _table(("#", "what", "owner", "because"), rows)
+
+
+def _afterwards(evidence: Evidence) -> Iterable[str]:
+    name = evidence.body["expected"].get("alert", "")
+    alert = evidence.system.alerts.get(name)
+    yield "Filed in the incident log"
+    yield "Root cause analysed: for a drill, why each missed promise was missed"
+    yield (
+        f"Runbook section `{alert.runbook}` put right where it misled" if alert else "Runbook put right where it misled"
+    )
+    yield "Talked over with the team"
+    yield "Each action item has a date, and the drill is repeated when they are done"
+
+
+def _utc(at: float, *, day: bool = False) -> str:
+    text = time.strftime("%Y-%m-%d %H:%M:%S" if day else "%H:%M:%S", time.gmtime(at))
+    return f"{text}.{int(at % 1 * 1000):03d}{' UTC' if day else ''}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [" | ".join(head), " | ".join("---" for _ in head)]
+    lines += [" | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in row) for row in rows]
+    return "\n".join(f"| {line} |" for line in lines)
