@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -12,7 +13,9 @@ from muster.judge import Breach, Firing
 from muster.report.sections import advice, alert_of, section_title
 from muster.snapshot import Snapshot
 from muster.system import System
-from muster.verdict import Finding, Verdict
+from muster.verdict import Finding, SLOWarning, Verdict
+
+_SHOWN = 3  # warnings of one check
 
 
 def classify(report: pytest.TestReport, call: pytest.CallInfo[Any], warned: str) -> tuple[Verdict | None, str]:
@@ -31,6 +34,20 @@ def classify(report: pytest.TestReport, call: pytest.CallInfo[Any], warned: str)
     if report.when != "call":
         return None, ""
     return (Verdict.WARN, warned) if warned else (Verdict.PASS, "")
+
+
+def said_of(heard: Sequence[warnings.WarningMessage]) -> list[str]:
+    """The sentences of the SLO warnings, each once. Other warnings are passed on."""
+    for warning in heard:
+        if not issubclass(warning.category, SLOWarning):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return list(dict.fromkeys(str(entry.message) for entry in heard if issubclass(entry.category, SLOWarning)))
+
+
+def in_one(sentences: Sequence[str]) -> str:
+    """What a check warns of: of a thousand replicas nobody reads each."""
+    more = f" (and {len(sentences) - _SHOWN} more)" if len(sentences) > _SHOWN else ""
+    return "; ".join(sentences[:_SHOWN]) + more
 
 
 def speak_plainly(item: pytest.Item) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from muster.judge import Undeclared, view
+from muster.pytest_plugin import outcome
 from muster.pytest_plugin.evidence import Evidence
 from muster.pytest_plugin.expected import EXPECTED_RULES
-from muster.pytest_plugin.outcome import check_name, classify, collection_finding, finding_of, method_of, speak_plainly
 from muster.pytest_plugin.subject import Subject
 from muster.pytest_plugin.taking import take_for
 from muster.pytest_plugin.terminal import ChecksReporter, VerboseUnknown
@@ -103,13 +103,13 @@ class ChecksRun:
         """A file that cannot be loaded is a check whose verdict is UNKNOWN."""
         if report.failed:
             self._redact(report)
-            finding = collection_finding(report)
+            finding = outcome.collection_finding(report)
             self._findings[finding.check] = finding
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Give each check its words, and its Allure title, labels and links."""
         for item in items:
-            speak_plainly(item)
+            outcome.speak_plainly(item)
             if self.evidence is not None:
                 self.evidence.label(item, _anchor(item))
 
@@ -158,14 +158,11 @@ class ChecksRun:
                 result = yield
             except Undeclared as reason:
                 pytest.skip(str(reason))
-        for warning in heard:
-            if not issubclass(warning.category, SLOWarning):
-                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-        said = [str(warning.message) for warning in heard if issubclass(warning.category, SLOWarning)]
+        said = outcome.said_of(heard)
         if said and self.strict:
             raise AssertionError(f"{said[0]} (strict)")
         if said:
-            self._warned[item.nodeid] = "; ".join(said)
+            self._warned[item.nodeid] = outcome.in_one(said)
         return result
 
     @pytest.hookimpl(tryfirst=True)
@@ -181,19 +178,19 @@ class ChecksRun:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """The finding of a check, made when its outcome is known."""
         report = yield
-        name = check_name(item)
+        name = outcome.check_name(item)
         self._seconds[name] = self._seconds.get(name, 0.0) + call.duration
         self._redact(report)
-        verdict, message = classify(report, call, self._warned.get(item.nodeid, ""))
+        verdict, message = outcome.classify(report, call, self._warned.get(item.nodeid, ""))
         if verdict is Verdict.PASS:
-            message = method_of(self.snapshot, set(_fixtures(item)) & self.subject.system.slo.keys())
+            message = outcome.method_of(self.snapshot, set(_fixtures(item)) & self.subject.system.slo.keys())
         message = self.redactor.text(message)
         report.user_properties.append(("verdict", verdict and verdict.value))
         if report.skipped:
             anchor = _anchor(item)
             self._skipped[name] = Skip(check=name, reason=message, runbook=anchor, section=section_title(anchor))
         elif verdict is not None:
-            self._findings[name] = finding_of(
+            self._findings[name] = outcome.finding_of(
                 item,
                 self.subject.system,
                 anchor=_anchor(item),
@@ -212,9 +209,7 @@ class ChecksRun:
         report.sections = [(name, self.redactor.text(text)) for name, text in report.sections]
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_report_teststatus(
-        self, report: pytest.TestReport
-    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> Status | None:
         """The letters and words of UNKNOWN and WARN, where pytest's own reporter is in use."""
         verdict = dict(getattr(report, "user_properties", [])).get("verdict")
         if verdict == Verdict.UNKNOWN:

@@ -42,15 +42,13 @@ def next_step(system: System, alert: str) -> str:
 
 
 def advice(system: System, anchor: str, step: int, alert: str, *, due: bool) -> str:
-    """What to do about a check that failed.
+    """What to do about a check that failed; "" where the runbook says nothing of it.
 
-    Where an alert is ``due`` (its limit is broken, or it fires), and where its section knows nothing but rolling back,
-    that is what the alert asks for. Anything else is looked into first, as the step says that the check encodes:
-    "scale up" is no answer to a quota without room. Where the step's words cannot be read it is the alert's again.
+    Where an alert is ``due`` (its limit is broken, or it fires), it is what the alert asks for. Anything else is looked
+    into first, as the step says that the check encodes: "scale up" is no answer to a quota without room, and an alert
+    that can never fire is none to roll back. A section that knows nothing but rolling back means that in each step.
     """
-    if not due and not (alert and system.alerts[alert].action == "rollback"):
-        section = section_of(system, anchor) if step else None
-        for known in section.steps if section else ():
-            if known.number == step:
-                return known.text
-    return next_step(system, alert)
+    if due or (step and alert and system.alerts[alert].action == "rollback"):
+        return next_step(system, alert)
+    section = section_of(system, anchor) if step else None
+    return next((known.text for known in section.steps if known.number == step), "") if section else ""

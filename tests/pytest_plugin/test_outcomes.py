@@ -1,10 +1,13 @@
 """Verdicts, exit codes and words of a run of checks."""
 
 import json
+import warnings
 
 import pytest
 
+from muster.pytest_plugin.outcome import in_one, said_of
 from muster.system import load_system
+from muster.verdict import SLOWarning
 
 
 def verdicts(summary):
@@ -53,6 +56,17 @@ def test_an_alert_that_fires_is_shown_in_its_own_section_with_its_own_remedy(che
     _, summary, output = checks("-k", "nothing_critical")
     assert summary["findings"][0]["runbook"] == "x0tta6bl4#high-error-rate"
     assert "runbook: High error rate -> roll back at once, tell on-call, team-lead" in output
+
+
+def test_many_warnings_of_one_check_are_one_sentence():
+    """Each is said once, three are said in full."""
+    assert in_one(["a", "b", "c"]) == "a; b; c"
+    assert in_one([str(number) for number in range(1000)]) == "0; 1; 2 (and 997 more)"
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        for message in ("x", "y", "x"):
+            warnings.warn(message, SLOWarning, stacklevel=1)
+    assert said_of(heard) == ["x", "y"]
 
 
 def test_without_prometheus_what_needs_it_is_unknown_and_nothing_of_it_passes(checks, write_snapshot, readings):
