@@ -58,7 +58,7 @@ def draw(timeline: Timeline, caption: Caption, limits: Limits) -> Any:
     figure = Figure(figsize=(12.8, 8.4), dpi=150, facecolor="white")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
-        4, 1, height_ratios=(1.15, 1.6, 1.6, 1.6), left=0.075, right=0.975, top=0.865, bottom=0.075, hspace=0.13
+        4, 1, height_ratios=(1.15, 1.6, 1.6, 1.6), left=0.075, right=0.905, top=0.865, bottom=0.075, hspace=0.13
     )
     story = figure.add_subplot(grid[0])
     panels = [figure.add_subplot(grid[row], sharex=story) for row in (1, 2, 3)]
@@ -78,7 +78,7 @@ def draw(timeline: Timeline, caption: Caption, limits: Limits) -> Any:
             axes.axvline(mark.at, color=mark.colour, linewidth=1.1, alpha=0.85, zorder=2)
     for axes in (story, *panels[:2]):
         axes.tick_params(labelbottom=False)
-    panels[2].set_xlabel("seconds after the fault", color=MUTED, fontsize=10)
+    panels[2].set_xlabel("seconds after the fault" if shown else "seconds", color=MUTED, fontsize=10)
     _labels(figure, story, shown, span)
     _name_window(story, timeline, zero, caption)
     return figure
@@ -180,17 +180,16 @@ def _latency(axes: Any, seconds: Sequence[Event], zero: float, limits: Limits) -
 
 
 def _lines(axes: Any, limits: Mapping[str, float], unit: str, top: float) -> None:
-    """Each limit as a dashed line with its name at the right edge, shaded above the highest; names do not collide."""
+    """Each limit as a dashed line, its name in the margin where it hides no curve; shaded above the highest."""
     if limits:
         axes.axhspan(max(limits.values()), top, color=RED, alpha=0.06, linewidth=0, zorder=0)
     last = float("-inf")
     for name, value in sorted(limits.items(), key=lambda item: item[1]):
         axes.axhline(value, color=RED, linewidth=0.9, linestyle=(0, (5, 4)), alpha=0.7, zorder=2)
-        y = max(value + 0.02 * top, last + 0.11 * top)
+        y = max(value, last + 0.1 * top)
         axes.text(
-            0.995, y / top, f"{name} {value:g}{unit}", transform=axes.transAxes,
-            ha="right", va="bottom", fontsize=8.5, color=RED,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.75}, zorder=4,
+            1.006, y / top, f"{name} {value:g}{unit}", transform=axes.transAxes,
+            ha="left", va="center", fontsize=8.5, color=RED,
         )  # fmt: skip
         last = y
 
@@ -240,6 +239,8 @@ def _labels(figure: Any, axes: Any, shown: Sequence[Mark], span: tuple[float, fl
     axes.spines["left"].set_visible(False)
     axes.spines["bottom"].set_visible(False)
     axes.set_ylim(0, 1)
+    if not shown:
+        axes.text(0.5, 0.5, "no fault was injected", transform=axes.transAxes, ha="center", va="center", color=MUTED)
     renderer = figure.canvas.get_renderer()
     width = span[1] - span[0]
     pad, rows = 0.006 * width, []  # type: float, list[float]
