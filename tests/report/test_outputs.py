@@ -146,9 +146,8 @@ def test_a_remedy_is_advised_only_where_its_alert_is_due(facts):
     assert advice(facts, "x0tta6bl4#service-down", 4, alert, due=False).startswith("Whether nodes or quotas are")
     fallback = advice(facts, "x0tta6bl4#pqc-fallback", 2, "X0TTA6BL4PQCFallback", due=False)
     assert fallback == "roll back at once, tell on-call, security, team-lead, cto"
-    assert advice(facts, "x0tta6bl4#frequent-restarts", 0, "X0TTA6BL4FrequentRestarts", due=False).startswith(
-        "escalate"
-    )
+    can_never_fire = advice(facts, "x0tta6bl4#pqc-fallback", 0, "X0TTA6BL4PQCFallback", due=False)
+    assert can_never_fire == ""
 
 
 @pytest.mark.parametrize(
