@@ -52,6 +52,10 @@ lab: setup ## Run the lab in the foreground with a live table, until Ctrl-C
 bench: setup ## Measure smoke, drill and set-up times for docs/benchmarks.md (wants an idle machine)
 	@$(bin)/python benchmarks/bench_first_light.py
 
+.PHONY: bench-drill
+bench-drill: setup ## Measure detection, rollback, recovery and whole drills (RUNS=3 of each set; wants an idle machine)
+	@$(bin)/python benchmarks/bench_drill.py --runs $(or $(RUNS),3)
+
 .PHONY: bench-smoke
 bench-smoke: setup ## Measure smoke against bare pytest, far sources, curl and many pods (wants an idle machine)
 	@$(bin)/python benchmarks/bench_smoke.py
