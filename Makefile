@@ -95,6 +95,11 @@ test: setup node_modules/.ready ## Run the tests of muster and the lab themselve
 	@$(bin)/pytest -m "not drill" -n 2 --dist loadgroup
 	@$(bin)/pytest -m drill
 
+.PHONY: attack
+attack: setup ## Kill a drill at 50 random instants and look whether healing leaves anything (ATTACKS=50 SEED=)
+	@lab/setup.sh --tests
+	@MUSTER_ATTACKS=$(or $(ATTACKS),50) MUSTER_SEED=$(SEED) $(bin)/pytest -s tests/faults/test_attack.py
+
 .PHONY: lint
 lint: .venv/.ready ## Format, lint, types, layers, rules in step with the facts
 	@$(bin)/ruff format --check
