@@ -15,7 +15,8 @@ from typing import Any
 import gevent
 import locust.runners
 from dispatcher import Dispatcher
-from gather import Lines, percentile_ms
+from gather import Lines
+from histograms import percentile_ms
 from lean.request import Prepared
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
@@ -24,6 +25,7 @@ from recorder import Recorder
 from schedule import kinds
 
 locust.runners.WORKER_REPORT_INTERVAL = 1.0  # seconds; three would be too few looks for a live view
+PARENT = "MUSTER_LOAD_PARENT"  # process id of the Muster that started this Locust
 _KEY = "muster"  # in a worker's report
 _GATHER_S = 3.0  # for users to be there before the first request is due
 _log = logging.getLogger(__name__)
@@ -84,7 +86,7 @@ class Run:
 
     def __init__(self, environment: Environment, figures: str) -> None:
         self._environment, self._figures = environment, figures
-        self._parent = os.getppid()
+        self._parent = int(os.environ.get(PARENT, "0"))
         self._greenlet: Any = None
         self._pending: list[dict[str, Any]] = []  # of a worker, for its next report
         self._done: set[str] = set()  # workers that have sent everything
@@ -158,8 +160,8 @@ class Run:
         return self._running - {client.id for client in clients.all if client.state != locust.runners.STATE_MISSING}
 
     def _orphaned(self) -> bool:
-        """Whoever asked for the load is gone: nobody would ever stop it."""
-        if os.getppid() == self._parent:
+        """Whoever asked for the load is gone: nobody would ever stop it. Who started Locust by hand may go."""
+        if not self._parent or os.getppid() == self._parent:
             return False
         self._environment.process_exit_code = 1
         self._environment.runner.quit()

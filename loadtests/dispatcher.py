@@ -147,6 +147,9 @@ class Dispatcher:
             due = self._next
             self._advance()
             self.count.offered += 1
+            if now - due > self._give_up_after_s:  # nobody looked for so long: a run ends when its schedule does
+                self.count.dropped += 1
+                continue
             self.count.late += now - due > self._late_after_s
             self._hand(due, next(self._kinds))
             left -= 1

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from hdrh.histogram import HdrHistogram
-from recorder import histogram
+from histograms import histogram, merged, percentile_ms
 
 HOLD_S = 5.0  # for parts of other processes, which report every second
 SUMMED = ("offered", "sent", "late", "dropped", "held", "held_dropped", "waiting", "users", "exhausted")
@@ -28,7 +28,7 @@ def merge(at: int, parts: Iterable[dict[str, Any]], workers: int) -> dict[str, A
     for part in parts:
         for name, told in part["endpoints"].items():
             endpoints[name] = _added(endpoints[name], told) if name in endpoints else told
-    latency, service = (_sum(told[key] for told in endpoints.values()) for key in ("latency", "service"))
+    latency, service = (merged(told[key] for told in endpoints.values()) for key in ("latency", "service"))
     return {
         "at": at,
         **{key: sum(part[key] for part in parts) for key in SUMMED},
@@ -43,11 +43,6 @@ def merge(at: int, parts: Iterable[dict[str, Any]], workers: int) -> dict[str, A
     }
 
 
-def percentile_ms(found: Any, quantile: float) -> float | None:
-    """Of a histogram of microseconds; None for an empty one."""
-    return round(found.get_value_at_percentile(quantile) / 1000, 3) if found.get_total_count() else None
-
-
 def _added(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     kinds = dict(one["kinds"])
     for kind, count in other["kinds"].items():
@@ -56,15 +51,8 @@ def _added(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
         "requests": one["requests"] + other["requests"],
         "errors": one["errors"] + other["errors"],
         "kinds": kinds,
-        **{key: _sum((one[key], other[key])).encode().decode() for key in ("latency", "service")},
+        **{key: merged((one[key], other[key])).encode().decode() for key in ("latency", "service")},
     }
-
-
-def _sum(encoded: Iterable[str]) -> Any:
-    total = histogram()
-    for text in encoded:
-        total.add(HdrHistogram.decode(text))
-    return total
 
 
 class Lines:

@@ -99,9 +99,11 @@ def parse(text: str) -> Plan:
 
 def of_system() -> list[dict[str, Any]]:
     """The load mix of the facts. Raises :class:`PlanError`."""
-    file = Path(__file__).resolve().parents[1] / "systems" / f"{SYSTEM}.yaml"
+    folders = (Path.cwd() / "systems", Path(__file__).resolve().parents[1] / "systems")
+    file = next((folder / f"{SYSTEM}.yaml" for folder in folders if (folder / f"{SYSTEM}.yaml").is_file()), None)
+    if file is None:
+        raise PlanError(f"there is no systems/{SYSTEM}.yaml with a load mix; MUSTER_SYSTEM names another")
     try:
-        mix = yaml.safe_load(file.read_text(encoding="utf-8"))["load"]["mix"]
+        return list(yaml.safe_load(file.read_text(encoding="utf-8"))["load"]["mix"])
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         raise PlanError(f"{file} holds no load mix") from None
-    return list(mix)

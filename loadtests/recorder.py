@@ -15,20 +15,13 @@ from typing import Any
 
 from dispatcher import Count
 from gevent import get_hub
-from hdrh.histogram import HdrHistogram
+from histograms import LONGEST_US, histogram
 from lean.errors import GeneratorExhausted
 from lean.user import Outcome
 
-LONGEST_US = 120_000_000
-DIGITS = 3  # values differ from what was measured by less than 0.1%
 STALL_S = 0.05
 MOST_KINDS = 20  # of errors that are told apart in one second
 _PULSE_S = 0.02
-
-
-def histogram() -> Any:
-    """An empty one, of microseconds."""
-    return HdrHistogram(1, LONGEST_US, DIGITS)
 
 
 @dataclass(slots=True)

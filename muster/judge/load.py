@@ -19,7 +19,8 @@ from muster.verdict import Finding, Verdict
 KEPT = 0.999  # of a rate: full seconds cut requests in two at either end
 DEAD_S = 3  # so many seconds at the end without one good answer: the system died
 # What a generator that stands still would see of a healthy system, too.
-_DOUBTFUL = ("AnswerTimeout", "ConnectTimeout", "NameNotResolved", "GeneratorExhausted")
+_HELD = "no user was free to send it"
+_DOUBTFUL = (_HELD, "AnswerTimeout", "ConnectTimeout", "NameNotResolved", "GeneratorExhausted")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +169,7 @@ def _errors(run: LoadRun, limits: _Limits, doubts: Sequence[str]) -> Finding | s
         return _finding("load.errors", Verdict.UNKNOWN, "no request was answered or failed", limits.error)
     found = kinds(run.measured)
     if held:
-        found["no user was free to send it"] = held
+        found[_HELD] = held
     if failed / asked < limits.errors:
         message = f"{failed:,} of {asked:,} requests failed, under {limits.errors:g} of them"
         return _finding("load.errors", Verdict.PASS, message, limits.error)

@@ -144,8 +144,14 @@ def merged(encoded: Iterable[str]) -> Any:
 
 
 def percentile_ms(found: Any, quantile: float) -> float | None:
-    """Of such a histogram; None if nothing was measured."""
-    return round(found.get_value_at_percentile(quantile) / 1000, 3) if found.get_total_count() else None
+    """By nearest rank, of such a histogram; None if nothing was measured."""
+    count = found.get_total_count()
+    if not count:
+        return None
+    rank = max(
+        1, math.ceil(quantile / 100 * count - 1e-9)
+    )  # HdrHistogram itself rounds: of 12 values P95 were the 11th
+    return round(found.get_value_at_percentile(100 * rank / count) / 1000, 3)
 
 
 def kinds(seconds: Iterable[LoadSecond]) -> Counter[str]:

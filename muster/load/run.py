@@ -24,6 +24,7 @@ START_S = 20.0  # gevent, Locust and fifty connections, on a machine that is bus
 STOP_S = 3.0
 FIGURES = "load-figures.jsonl"
 LOOPBACK = "127.0.0.1"
+PARENT = "MUSTER_LOAD_PARENT"  # loadtests/crew.py: when this process is gone, the load ends
 
 
 class LoadError(MusterError):
@@ -195,7 +196,7 @@ def _spawn(argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a terminal's Ctrl-C is ours to handle: heal first, then stop the users
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", PARENT: str(os.getpid())},
             )
     except OSError as error:
         raise LoadError(f"Locust cannot be started: {error}") from error

@@ -1,0 +1,213 @@
+"""A load run is judged by what was recorded; a generator that was the bottleneck proves nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache
+
+import pytest
+from hdrh.histogram import HdrHistogram
+
+from muster.judge import drift
+from muster.judge.load import judge
+from muster.judge.seconds import Endpoint, LoadRun, LoadSecond, Step
+from muster.system import load_system
+from muster.verdict import Verdict
+
+BEGAN = 1_000_000
+
+
+@cache
+def encoded(latency_ms, count):
+    found = HdrHistogram(1, 120_000_000, 3)
+    found.record_value(int(latency_ms * 1000), count)
+    return found.encode().decode()
+
+
+def second(at, rate=6800, *, latency_ms=3.0, errors=0, kind="UnexpectedStatus: 500", answered=None, **more):
+    answered = rate if answered is None else answered
+    text = encoded(latency_ms, max(answered, 0)) if answered else encoded(1.0, 0)
+    kinds = {kind: errors} if errors else {}
+    told = Endpoint(requests=answered, errors=errors, kinds=kinds, latency=text, service=encoded(1.0, answered))
+    base = {
+        "offered": rate, "sent": rate, "late": 0, "dropped": 0, "held": 0, "held_dropped": 0, "users": 60,
+        "cpu": 0.4, "lag_ms": 5.0, "stalled_ms": 0.0, "exhausted": 0, "workers": 1, "reports": 1,
+        "requests": answered, "errors": errors, "p50_ms": 1.0, "p95_ms": latency_ms, "p99_ms": latency_ms,
+        "service_p95_ms": 1.0,
+    }  # fmt: skip
+    return LoadSecond(at=BEGAN + at, endpoints={"GET /a": told}, **{**base, **more})
+
+
+def run(seconds, *, rate=6800.0, steps=None, warm_up_s=2.0, **more):
+    steps = steps or [Step(duration_s=float(len(seconds)), first=rate, last=rate)]
+    return LoadRun(steps=steps, warm_up_s=warm_up_s, most_users=1020, workers=1, seconds=seconds, **more)
+
+
+def verdicts(judged):
+    return {finding.check: finding.verdict for finding in judged.findings}
+
+
+@pytest.fixture(scope="module")
+def system():
+    return load_system("x0tta6bl4")
+
+
+def test_a_run_that_holds_passes(system):
+    """6,800/s served with P95 3 ms and no error: every finding is a PASS."""
+    judged = judge(run([second(at) for at in range(20)]), system)
+    assert set(verdicts(judged).values()) == {Verdict.PASS}
+    assert judged.achieved_rps == 6800
+    assert judged.missed_ratio == 0
+    assert judged.latency_ms["p95"] == pytest.approx(3, rel=0.001)
+
+
+def test_slow_answers_fail(system):
+    """P95 of 120 ms is over the promised 100 ms, and the sentence has both numbers."""
+    judged = judge(run([second(at, latency_ms=120.0) for at in range(20)]), system)
+    assert verdicts(judged)["load.latency"] is Verdict.FAIL
+    assert any("120" in finding.message and "100 ms" in finding.message for finding in judged.findings)
+
+
+def test_errors_fail_and_the_first_is_timed(system):
+    """1% of errors from second 7 on: FAIL, with the second of the first failure."""
+    judged = judge(run([second(at, errors=68 if at >= 7 else 0) for at in range(20)]), system)
+    assert verdicts(judged)["load.errors"] is Verdict.FAIL
+    assert judged.first_failure_s == 7
+
+
+def test_too_few_served_fail_and_too_few_for_the_target_warn(system):
+    """5,000/s is under the promise; 6,500/s under the target only, which breaks nothing."""
+    low = judge(run([second(at, answered=5000) for at in range(20)]), system)
+    assert verdicts(low)["load.throughput"] is Verdict.FAIL
+    middle = judge(run([second(at, answered=6500) for at in range(20)]), system)
+    assert verdicts(middle)["load.throughput"] is Verdict.WARN
+
+
+def test_a_promise_that_was_not_tested_is_skipped_with_its_reason(system):
+    """At 1,000/s nobody learns whether 6,000/s are held: that is said, not passed."""
+    judged = judge(run([second(at, 1000) for at in range(20)], rate=1000.0), system)
+    assert "load.throughput" not in verdicts(judged)
+    assert "was not tested" in dict(judged.skipped)["load.throughput"]
+
+
+TROUBLES = {
+    "missed": {"late": 100},
+    "saturated": {"cpu": 0.99},
+    "stood still": {"stalled_ms": 40.0},
+    "were lost": {"workers": 3, "reports": 2},
+    "ran out": {"exhausted": 1},
+}
+
+
+@pytest.mark.parametrize("word", TROUBLES)
+def test_a_generator_that_was_the_bottleneck_proves_nothing(system, word):
+    """Whatever was wrong with it: slow answers and missing throughput are UNKNOWN, never FAIL and never PASS."""
+    slow = [second(at, latency_ms=500.0, answered=3000, **TROUBLES[word]) for at in range(20)]
+    found = verdicts(judge(run(slow), system))
+    assert found["load.generator"] is Verdict.UNKNOWN
+    assert found["load.latency"] is Verdict.UNKNOWN
+    assert found["load.throughput"] is Verdict.UNKNOWN
+    message = next(f.message for f in judge(run(slow), system).findings if f.check == "load.generator")
+    assert word in message
+    healthy = verdicts(judge(run([second(at, **TROUBLES[word]) for at in range(20)]), system))
+    assert Verdict.UNKNOWN in healthy.values()
+
+
+def test_answers_with_wrong_statuses_fail_whatever_the_generator_did(system):
+    """A 500 is a 500, also from a slow machine; a timeout may be the machine's own."""
+    sick = {"late": 100}
+    sure = judge(run([second(at, errors=68, **sick) for at in range(20)]), system)
+    assert verdicts(sure)["load.errors"] is Verdict.FAIL
+    perhaps = judge(run([second(at, errors=68, kind="AnswerTimeout: x", **sick) for at in range(20)]), system)
+    assert verdicts(perhaps)["load.errors"] is Verdict.UNKNOWN
+
+
+def test_missing_seconds_and_a_schedule_that_was_not_offered_are_unknown(system):
+    """Seconds that nobody recorded, or requests that never fell due, are no proof."""
+    gap = [second(at) for at in range(20) if at != 10]
+    assert verdicts(judge(run(gap), system))["load.generator"] is Verdict.UNKNOWN
+    short = run([second(at, 3000) for at in range(20)], rate=6800.0)
+    assert verdicts(judge(short, system))["load.generator"] is Verdict.UNKNOWN
+
+
+def test_nothing_recorded_is_unknown(system):
+    """No data is never a pass."""
+    found = verdicts(judge(run([], steps=[Step(duration_s=10, first=6800, last=6800)]), system))
+    assert found["load.generator"] is Verdict.UNKNOWN
+    assert Verdict.PASS not in found.values()
+
+
+def test_users_that_all_wait_are_the_systems_doing_when_they_are_enough(system):
+    """With rate times promised latency users, all of them waiting proves that answers take longer than promised."""
+    hung = [second(at, answered=600, latency_ms=4000.0, held=5000, dropped=4000, held_dropped=4000) for at in range(20)]
+    assert verdicts(judge(run(hung), system))["load.latency"] is Verdict.FAIL
+    few = dataclasses.replace(run(hung), most_users=100)
+    assert verdicts(judge(few, system))["load.latency"] is Verdict.UNKNOWN
+
+
+def test_a_system_that_dies_fails_with_its_second(system):
+    """From second 8 on nothing is answered: FAIL, and the sentence says when."""
+    dead = {"errors": 6800, "kind": "ConnectRefused: x"}
+    judged = judge(run([second(at, **(dead if at >= 8 else {})) for at in range(20)]), system)
+    assert judged.died_s == 8
+    message = next(finding.message for finding in judged.findings if finding.check == "load.errors")
+    assert "from 8 s on every request failed" in message
+    assert judge(run([second(at) for at in range(20)]), system).died_s is None
+
+
+def test_the_warm_up_is_not_judged(system):
+    """Slow and failing first seconds are excluded, the first failure is still told."""
+    cold = {"latency_ms": 900.0, "errors": 500}
+    judged = judge(run([second(at, **(cold if at < 2 else {})) for at in range(20)]), system)
+    assert set(verdicts(judged).values()) == {Verdict.PASS}
+    assert judged.first_failure_s == 0
+
+
+def steps_run(slow_from, *, cpu=0.4, rates=(4000, 5000, 6000, 7000, 8000)):
+    steps = [Step(duration_s=5.0, first=rate, last=rate) for rate in rates]
+    seconds = []
+    for at in range(5 * len(rates) + 1):
+        rate = rates[min(at // 5, len(rates) - 1)]
+        bad = rate >= slow_from
+        seconds.append(second(at, rate, latency_ms=300.0 if bad else 3.0, cpu=cpu if bad else 0.4))
+    return run(seconds, steps=steps, warm_up_s=0.0)
+
+
+def test_the_knee_is_the_last_step_that_held(system):
+    """Slow from 8,000/s on: the knee is at 7,000/s, over the promise."""
+    judged = judge(steps_run(8000), system, kind="step")
+    assert (judged.knee.rate, judged.knee.beyond.rate, judged.knee.exact) == (7000, 8000, True)
+    assert verdicts(judged) == {"load.knee": Verdict.PASS}
+
+
+def test_a_knee_under_the_promise_fails(system):
+    """Slow from 6,000/s on."""
+    assert verdicts(judge(steps_run(6000), system, kind="step")) == {"load.knee": Verdict.FAIL}
+
+
+def test_a_knee_of_the_generator_is_a_lower_bound(system):
+    """Where the generator gave way the knee is there or higher; below the promise that is UNKNOWN."""
+    above = judge(steps_run(7000, cpu=0.99), system, kind="step")
+    assert not above.knee.exact
+    assert verdicts(above) == {"load.knee": Verdict.PASS}
+    assert verdicts(judge(steps_run(5000, cpu=0.99), system, kind="step")) == {"load.knee": Verdict.UNKNOWN}
+
+
+def test_a_soak_warns_of_memory_that_grows_and_latency_that_creeps(system):
+    """200 MB an hour is over the runbook's 100; P95 from 3 to 13 ms is told; without samples memory is UNKNOWN."""
+    creeping = run([second(at, latency_ms=3.0 if at < 20 else 13.0) for at in range(40)])
+    growing = [(BEGAN + at, 1e9 + at * 200e6 / 3600) for at in range(5, 40, 5)]
+    found = verdicts(judge(creeping, system, kind="soak", memory=growing))
+    assert found["load.memory-drift"] is Verdict.WARN
+    assert found["load.latency-drift"] is Verdict.WARN
+    steady = run([second(at) for at in range(40)])
+    found = verdicts(judge(steady, system, kind="soak", memory=[(BEGAN + at, 1e9) for at in range(5, 40, 5)]))
+    assert found["load.memory-drift"] is Verdict.PASS
+    assert found["load.latency-drift"] is Verdict.PASS
+    assert verdicts(judge(steady, system, kind="soak"))["load.memory-drift"] is Verdict.UNKNOWN
+
+
+def test_the_slope_is_that_of_the_best_line():
+    """Two units a second, whatever the offset; one instant has none."""
+    assert drift.slope([(x, 5 + 2 * x) for x in (1.0, 2.0, 7.0)]) == pytest.approx(2)
+    assert drift.slope([(1.0, 5.0), (1.0, 9.0)]) == 0

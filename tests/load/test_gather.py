@@ -1,0 +1,75 @@
+"""Parts of several processes become one line without loss."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+
+import pytest
+from gather import Lines, merge
+from histograms import histogram
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+times_us = st.lists(st.integers(1, 10_000_000), min_size=1, max_size=60)
+
+
+def part(at, latencies_us, **more):
+    found = histogram()
+    for value in latencies_us:
+        found.record_value(value)
+    text = found.encode().decode()
+    told = {"requests": len(latencies_us), "errors": 0, "kinds": {}, "latency": text, "service": text}
+    base = dict.fromkeys(
+        ("offered", "sent", "late", "dropped", "held", "held_dropped", "waiting", "users", "exhausted"), 0
+    )
+    return {"at": at, **base, "cpu": 0.1, "lag_ms": 1.0, "stalled_ms": 0.0, "endpoints": {"GET /a": told}, **more}
+
+
+@settings(deadline=None)
+@given(times_us, times_us)
+def test_percentiles_of_merged_processes_are_those_of_all_their_requests(one, other):
+    """P50, P95 and P99 of two processes together are within 0.1% of the exact ones of all values."""
+    line = merge(100, [part(100, one), part(100, other)], 2)
+    values = sorted(one + other)
+    assert line["requests"] == len(values)
+    for quantile in (50, 95, 99):
+        exact = values[math.ceil(quantile * len(values) / 100) - 1] / 1000
+        assert line[f"p{quantile}_ms"] == pytest.approx(exact, rel=0.0011, abs=0.0011)
+
+
+def test_a_line_is_written_when_every_process_has_told():
+    """It waits for the second worker, then for nobody."""
+    file = io.StringIO()
+    lines = Lines(file, workers=2)
+    now = 4_000_000_000  # far in the future: nothing is too old to wait for
+    lines.add("a", part(now, [1000], cpu=0.4))
+    lines.write()
+    assert file.getvalue() == ""
+    lines.add("b", part(now, [3000], cpu=0.9))
+    lines.write()
+    line = json.loads(file.getvalue())
+    assert (line["requests"], line["reports"], line["workers"], line["cpu"]) == (2, 2, 2, 0.9)
+
+
+def test_a_process_that_stays_silent_is_missing_in_the_line():
+    """After the hold time the line is written without it, and says so; what it tells later changes nothing."""
+    file = io.StringIO()
+    lines = Lines(file, workers=2)
+    lines.add("a", part(1000, [1000]))
+    lines.write()
+    lines.add("b", part(1000, [1000]))
+    lines.write(everything=True)
+    (line,) = map(json.loads, file.getvalue().splitlines())
+    assert (line["reports"], line["workers"]) == (1, 2)
+
+
+def test_errors_of_one_kind_are_counted_together():
+    """The same sentence from two processes is one kind."""
+    told = [part(1, [5]), part(1, [6])]
+    for each in told:
+        each["endpoints"]["GET /a"] |= {"errors": 1, "kinds": {"AnswerTimeout: x": 1}}
+    line = merge(1, told, 2)
+    assert line["errors"] == 2
+    assert line["endpoints"]["GET /a"]["kinds"] == {"AnswerTimeout: x": 2}
