@@ -8,18 +8,21 @@ user's default cluster.
 
 from __future__ import annotations
 
+import json
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import httpx
 import yaml
 
 from muster.errors import MusterError, UsageError
 from muster.kubeconfig import read_plain
+
+if TYPE_CHECKING:
+    import httpx  # a tenth of a second: imported where a session is opened
 
 STRATEGIC = "application/strategic-merge-patch+json"
 MERGE = "application/merge-patch+json"
@@ -111,6 +114,8 @@ class Kube:
     """A synchronous session. Paths are the API's own, such as ``/api/v1/namespaces/x/pods``."""
 
     def __init__(self, access: Access, *, timeout_s: float = 5.0) -> None:
+        import httpx
+
         self.access = access
         self._http = httpx.Client(
             base_url=access.server, headers=access.headers, verify=access.verify, timeout=timeout_s, trust_env=False
@@ -143,11 +148,13 @@ class Kube:
 
     def _send(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
         response = self._request(method, path, **kwargs)
-        if response.status_code == httpx.codes.UNAUTHORIZED and self._renewed():
+        if response.status_code == 401 and self._renewed():
             response = self._request(method, path, **kwargs)
         return parse(response, f"{method} {path}")
 
     def _request(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        import httpx
+
         try:
             return self._http.request(method, path, **kwargs)
         except httpx.HTTPError as error:
@@ -180,17 +187,18 @@ class Kube:
 
 def parse(response: httpx.Response, what: str) -> dict[str, Any]:
     """The body of a good answer; a Status failure becomes a :class:`KubeError` with the server's own words."""
+    return parse_body(response.status_code, response.content, what)
+
+
+def parse_body(status: int, content: bytes, what: str) -> dict[str, Any]:
+    """:func:`parse` of a status and a body that somebody else received."""
     try:
-        body = response.json()
+        body = json.loads(content)
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        raise KubeError(
-            f"Kubernetes API: {what} answered {response.status_code} without JSON", status=response.status_code
-        )
-    if response.status_code >= 400:
+        raise KubeError(f"Kubernetes API: {what} answered {status} without JSON", status=status)
+    if status >= 400:
         message, reason = str(body.get("message", "")), str(body.get("reason", ""))
-        raise KubeError(
-            f"Kubernetes API: {what}: {message or response.status_code}", status=response.status_code, reason=reason
-        )
+        raise KubeError(f"Kubernetes API: {what}: {message or status}", status=status, reason=reason)
     return body

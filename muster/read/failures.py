@@ -6,8 +6,6 @@ import socket
 import ssl
 from collections.abc import Iterator
 
-import httpx
-
 from muster.errors import MusterError
 from muster.kube import KubeError
 from muster.snapshot import Failure, FailureKind
@@ -23,6 +21,10 @@ class ReadError(Exception):
         self.failure = Failure(kind, message)
 
 
+class BadAddressError(ValueError):
+    """An address that nobody can be asked at."""
+
+
 def explain(error: BaseException, source: str, deadline_s: float) -> Failure | None:
     """The typed failure behind an exception, or None when it is not a failure to read but a mistake of ours."""
     if isinstance(error, ReadError):
@@ -31,11 +33,11 @@ def explain(error: BaseException, source: str, deadline_s: float) -> Failure | N
         return Failure(_OF_STATUS.get(error.status, FailureKind.HTTP_STATUS), str(error))
     if isinstance(error, MusterError):
         return Failure(FailureKind.UNREACHABLE, str(error))
-    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+    if isinstance(error, BadAddressError):
         return Failure(FailureKind.UNREACHABLE, f"{source} is not an address that can be read: {error}")
-    if isinstance(error, TimeoutError | httpx.TimeoutException):
+    if isinstance(error, TimeoutError):
         return Failure(FailureKind.TIMEOUT, f"{source} did not answer within {deadline_s:g} s")
-    if isinstance(error, httpx.HTTPError | OSError):
+    if isinstance(error, OSError):
         return _explain_transport(error, source)
     if isinstance(error, LookupError | TypeError | AttributeError | ValueError):
         # What a reader runs into when an answer is JSON and yet not what the source's API gives.
@@ -65,7 +67,7 @@ def _explain_transport(error: BaseException, source: str) -> Failure:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The exception, what it groups, and what caused it, innermost last; httpx wraps the socket's own error."""
+    """The exception, what it groups, and what caused it, innermost last."""
     yield error
     if isinstance(error, BaseExceptionGroup):
         for part in error.exceptions:

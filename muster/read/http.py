@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
-import httpx
-
-from muster.read.failures import ReadError
+from muster.read.failures import BadAddressError, ReadError
+from muster.read.pool import Pool, Server
+from muster.read.wire import Receiving
 from muster.snapshot import FailureKind
 
 LIMIT_BYTES = 16 * 1024 * 1024
+_PORTS = {"http": 80, "https": 443}
 _ODD = re.compile(rb"\\u[dD][89a-fA-F]|[0-9][eE]\+?[0-9]{3}")  # half a character (perhaps), a very large number
 
 
@@ -41,7 +44,7 @@ class Http:
         self._timeout_s = timeout_s
         self._ca_file = ca_file
         self._tokens = {base.rstrip("/"): file for base, file in (tokens or {}).items()}
-        self._clients: dict[int, httpx.AsyncClient] = {}
+        self.pool = Pool()
         self._trust: ssl.SSLContext | None = None
 
     async def get(
@@ -52,7 +55,7 @@ class Http:
         headers: dict[str, str] | None = None,
         verify: ssl.SSLContext | bool | None = None,
     ) -> tuple[int, bytes]:
-        """Status and body of one GET. Raises httpx's errors, and ReadError for a redirect or an endless body."""
+        """Status and body of one GET; raises as :meth:`fetch`."""
         answer = await self.fetch(url, params=params, headers=headers, verify=verify)
         return answer.status, answer.body
 
@@ -64,34 +67,48 @@ class Http:
         headers: dict[str, str] | None = None,
         verify: ssl.SSLContext | bool | None = None,
     ) -> Answer:
-        """One GET. Raises httpx's errors, and ReadError: redirect, too_large, encoding, tls (no usable CA file)."""
-        client = self._client(self._default_trust(url) if verify is None else verify)
+        """One GET.
+
+        Raises ReadError: redirect, too_large, encoding, tls (no usable CA file); BadAddressError; OSError, of which
+        TimeoutError when the answer is not whole in the pool's time; BrokenAnswerError for what is no HTTP.
+        """
+        server, target = _address(url, params)
+        if url.startswith("https:"):
+            trust = verify if isinstance(verify, ssl.SSLContext) else self.trust()
+            server = Server(server.host, server.port, trust)
         sent = {**self._authorization(url), **(headers or {})}
-        async with client.stream("GET", url, params=params, headers=sent) as response:
-            if response.is_redirect:
-                where = response.headers.get("location", "nowhere")
+        request = _request(server, target, sent)
+
+        def begun(receiving: Receiving) -> Callable[[bytes], None]:
+            if 300 <= receiving.status < 400:
+                where = receiving.headers.get("location", "nowhere")
                 raise ReadError(FailureKind.REDIRECT, f"{url} redirects to {where}; name that address instead")
-            body = await _body(response, url)
-            return Answer(response.status_code, body, response.headers.get("content-type", ""))
+            body.begin(receiving.headers.get("content-encoding", "identity").strip().lower())
+            return body.take
+
+        body, receiving = _Body(url), Receiving(begun)
+        connection = await self.pool.take(server)
+        try:
+            async with asyncio.timeout(self._timeout_s):  # from here: waiting for a turn is not the server's fault
+                await connection.ask(request, receiving)
+        finally:
+            self.pool.give(server, connection)
+        return Answer(receiving.status, body.whole(), receiving.headers.get("content-type", ""))
 
     async def get_json(self, url: str, *, params: dict[str, str] | None = None) -> Any:
         """The JSON of a 200. Raises ReadError: http_status, forbidden, unparseable."""
         status, body = await self.get(url, params=params)
-        if status != httpx.codes.OK:
+        if status != 200:
             kind = FailureKind.FORBIDDEN if status in {401, 403} else FailureKind.HTTP_STATUS
             raise ReadError(kind, f"{url} answered {status}{_excerpt(body)}")
         return parse_json(body, url)
 
     async def close(self) -> None:
         """Close every connection."""
-        for client in self._clients.values():
-            await client.aclose()
-
-    def _default_trust(self, url: str) -> ssl.SSLContext | bool:
-        return self.trust() if url.startswith("https:") else False  # building one costs 20 ms
+        self.pool.close()
 
     def trust(self) -> ssl.SSLContext:
-        """Whom HTTPS sources are judged by. Raises ReadError when the CA file cannot be used."""
+        """Whom HTTPS sources are judged by, built when first asked (20 ms). Raises ReadError: the CA file is unusable."""
         if self._trust is None:
             trust = ssl.create_default_context()
             if self._ca_file:
@@ -115,40 +132,71 @@ class Http:
                 return {"Authorization": f"Bearer {token}"}
         return {}
 
-    def _client(self, verify: ssl.SSLContext | bool) -> httpx.AsyncClient:
-        key = id(verify)
-        if key not in self._clients:
-            self._clients[key] = httpx.AsyncClient(
-                verify=verify,
-                timeout=self._timeout_s,
-                trust_env=False,
-                headers={"Accept-Encoding": "gzip"},  # what is undone below
-                follow_redirects=False,
-                limits=httpx.Limits(max_connections=200, max_keepalive_connections=50),
-            )
-        return self._clients[key]
+
+def _address(url: str, params: Mapping[str, str] | None) -> tuple[Server, str]:
+    """Who is asked, and for what. Raises BadAddressError."""
+    try:
+        parts: SplitResult = urlsplit(url)
+        host, port = parts.hostname, parts.port or _PORTS[parts.scheme]
+    except (ValueError, KeyError) as error:
+        what = f"{error.args[0]!r} is neither http nor https" if isinstance(error, KeyError) else error
+        raise BadAddressError(str(what)) from None
+    if not host or not url.isprintable() or " " in parts.netloc:
+        raise BadAddressError("it names no host" if not host else "it holds what no address can hold")
+    query = "&".join(part for part in (parts.query, urlencode(params or {})) if part)
+    target = quote(parts.path, safe="/%:@!$&'()*+,;=~") or "/"
+    return Server(host, port), f"{target}?{query}" if query else target
 
 
-async def _body(response: httpx.Response, url: str) -> bytes:
-    """The whole body. Raises ReadError: over the limit (also once unpacked), or not packed as it says."""
-    packed = response.headers.get("content-encoding", "identity").strip().lower()
-    if packed not in {"identity", "gzip", "x-gzip"}:
-        raise ReadError(FailureKind.ENCODING, f"{url} answers in Content-Encoding {packed}, which was not asked for")
-    gzip = zlib.decompressobj(31) if packed != "identity" else None
-    body = bytearray()
-    async for chunk in response.aiter_raw():
+def _request(server: Server, target: str, headers: Mapping[str, str]) -> bytes:
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    if server.port != _PORTS["https" if server.trust else "http"]:
+        host = f"{host}:{server.port}"
+    sent = {"Host": host, "Accept": "*/*", "Accept-Encoding": "gzip", "User-Agent": "muster", **headers}
+    if strange := [name for name, value in sent.items() if not f"{name}{value}".isprintable()]:
+        raise BadAddressError(f"its header {strange[0]} holds what no header can hold")
+    lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+    try:
+        return f"GET {target} HTTP/1.1\r\n{lines}\r\n".encode("ascii")
+    except UnicodeEncodeError:
+        raise BadAddressError("it holds more than ASCII") from None
+
+
+class _Body:
+    """A body that comes in. Raises ReadError: over the limit (also once unpacked), or not packed as it says."""
+
+    def __init__(self, url: str) -> None:
+        self._url, self._packed = url, ""
+        self._body = bytearray()
+        self._gzip: Any = None
+
+    def begin(self, packed: str) -> None:
+        """What it is packed in, by its header."""
+        if packed not in {"identity", "gzip", "x-gzip"}:
+            message = f"{self._url} answers in Content-Encoding {packed}, which was not asked for"
+            raise ReadError(FailureKind.ENCODING, message)
+        self._packed = packed
+        self._gzip = zlib.decompressobj(31) if packed != "identity" else None
+
+    def take(self, piece: bytes) -> None:
+        """One piece, as it was sent."""
         try:
             # Never more than the limit at once: a few kilobytes may unpack to gigabytes.
-            body += gzip.decompress(chunk, LIMIT_BYTES + 1 - len(body)) if gzip else chunk
+            left = LIMIT_BYTES + 1 - len(self._body)
+            self._body += self._gzip.decompress(piece, left) if self._gzip else piece
         except zlib.error:
-            raise ReadError(FailureKind.ENCODING, f"{url} says Content-Encoding {packed}, and is not") from None
-        if len(body) > LIMIT_BYTES:
-            raise ReadError(FailureKind.TOO_LARGE, f"{url} answers with more than 16 MB")
-        if gzip and gzip.unused_data:
-            raise ReadError(FailureKind.ENCODING, f"{url} has something after its {packed} data")
-    if gzip and not gzip.eof:
-        raise ReadError(FailureKind.ENCODING, f"{url} ends in the middle of its {packed} data")
-    return bytes(body)
+            message = f"{self._url} says Content-Encoding {self._packed}, and is not"
+            raise ReadError(FailureKind.ENCODING, message) from None
+        if len(self._body) > LIMIT_BYTES:
+            raise ReadError(FailureKind.TOO_LARGE, f"{self._url} answers with more than 16 MB")
+        if self._gzip and self._gzip.unused_data:
+            raise ReadError(FailureKind.ENCODING, f"{self._url} has something after its {self._packed} data")
+
+    def whole(self) -> bytes:
+        """All of it, unpacked."""
+        if self._gzip and not self._gzip.eof:
+            raise ReadError(FailureKind.ENCODING, f"{self._url} ends in the middle of its {self._packed} data")
+        return bytes(self._body)
 
 
 def parse_json(body: bytes, where: str) -> Any:

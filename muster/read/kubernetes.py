@@ -10,9 +10,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
-from muster.kube import Access, load_access, parse
+from muster.kube import Access, load_access, parse_body
 from muster.read.failures import ReadError
 from muster.snapshot import FailureKind
 from muster.workload import HASH_LABEL, epoch, plain, revision
@@ -166,14 +164,14 @@ async def access_of(session: Session) -> Access:
 async def get(session: Session, path: str, **params: str) -> dict[str, Any]:
     """One object, or one page of a list. Raises :class:`~muster.kube.KubeError` in the server's words."""
     status, body = await _ask(session, path, params)
-    return parse(httpx.Response(status, content=body), f"GET {path}")
+    return parse_body(status, body, f"GET {path}")
 
 
 async def text(session: Session, path: str, **params: str) -> bytes:
     """What is not JSON: a log. Raises :class:`~muster.kube.KubeError` in the server's words."""
     status, body = await _ask(session, path, params)
-    if status != httpx.codes.OK:
-        parse(httpx.Response(status, content=body), f"GET {path}")
+    if status != 200:
+        parse_body(status, body, f"GET {path}")
         raise ReadError(FailureKind.HTTP_STATUS, f"Kubernetes API: GET {path} answered {status}")
     return body
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
 from muster.read.failures import ReadError
 from muster.read.http import parse_json
 from muster.snapshot import FailureKind
@@ -191,9 +189,9 @@ async def query(session: Session, text: str) -> Samples:
 async def _api(session: Session, path: str, **params: str) -> Any:
     url = f"{session.environment.prometheus.rstrip('/')}/api/v1/{path}"
     status, raw = await session.http.get(url, params=params)
-    if status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+    if status in {401, 403}:
         raise ReadError(FailureKind.FORBIDDEN, f"{url} answered {status}")
-    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+    if status >= 500:
         raise ReadError(FailureKind.HTTP_STATUS, f"{url} answered {status}")
     body = parse_json(raw, url)
     if not isinstance(body, dict) or "status" not in body:

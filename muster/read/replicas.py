@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
 from muster.read.failures import ReadError
 from muster.read.http import parse_json
 from muster.read.session import each
@@ -85,7 +83,7 @@ async def _answer(session: Session, url: str) -> dict[str, Any]:
     try:
         parsed = parse_json(body, url)
     except ReadError:
-        if status == httpx.codes.OK:
+        if status == 200:
             raise
         parsed = {}  # an error page: the status says enough
     if not isinstance(parsed, dict):

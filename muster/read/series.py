@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
 from muster.read.failures import ReadError, explain
 from muster.read.prometheus import query as ask
 from muster.system.promql import fill, selector_of
@@ -100,7 +98,7 @@ async def _series(session: Session, text: str, asked: frozenset[str]) -> dict[st
     try:
         # What an indicator asks anyway is asked once; of anything else only the number of series is fetched.
         samples = await ask(session, text if text in asked else f"count({text})")
-    except (ReadError, httpx.HTTPError, OSError) as error:  # typed, and kept: one query says nothing about the others
+    except (ReadError, OSError) as error:  # typed, and kept: one query says nothing about the others
         failure = explain(error, session.environment.prometheus, session.deadline_s)
         assert failure is not None  # noqa: S101 - all of these are failures to read
         return {"failure": {"kind": failure.kind.value, "message": failure.message}}
