@@ -66,8 +66,9 @@ def assert_every_rule_is_loaded(rules: tuple[Rule, ...], expected: tuple[Expecte
     if not expected:
         raise Unknown("the facts ask for no rule, so there is nothing to look for")
     named = {(rule.kind, rule.name) for rule in rules}
-    missing = [rule.name for rule in expected if (rule.kind, rule.name) not in named]
-    claim(not missing, f"Prometheus has no rule {', '.join(dict.fromkeys(missing))}: it can never fire")
+    missing = {rule.name: rule.kind for rule in expected if (rule.kind, rule.name) not in named}
+    silent = "it can never fire" if ALERTING in missing.values() else "what stands on it is silent"
+    claim(not missing, f"Prometheus has no rule {', '.join(missing)}: {silent}; `muster rules` writes what to load")
     wanted = {(rule.kind, rule.name) for rule in expected}
     ours = [rule for rule in rules if (rule.kind, rule.name) in wanted]
     for rule in ours:

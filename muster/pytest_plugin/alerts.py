@@ -21,3 +21,9 @@ class EachAlert:
         if FIXTURE in metafunc.fixturenames:
             alerts = [pytest.param(name, marks=pytest.mark.runbook(at)) for name, at in self._anchors.items()]
             metafunc.parametrize(FIXTURE, alerts, ids=list(self._anchors))
+
+
+def alert_judged(item: pytest.Item) -> str:
+    """The alert that this check is judged for; "" where it is not about one."""
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.params.get(FIXTURE, "")) if callspec is not None else ""

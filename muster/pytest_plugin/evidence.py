@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from muster.pytest_plugin.alerts import alert_judged
 from muster.read.redact import Redactor
 from muster.report import allure
 from muster.report.runbook import Section, section_of
@@ -67,8 +68,10 @@ class Evidence:
     def label(self, item: pytest.Item, anchor: str) -> None:
         """Title, labels and links of one check, from its name and the facts."""
         if isinstance(item, pytest.Function):
-            item.function.__allure_display_name__ = item.name.removeprefix("test_").replace("_", " ")
-        for kind, value in allure.labels(self._system, anchor, section_title(anchor)):
+            # One function may be several checks, so Allure fills in which of them it is.
+            which = ": {param_id}" if hasattr(item, "callspec") else ""
+            item.function.__allure_display_name__ = f"{_words(item)}{which}"
+        for kind, value in allure.labels(self._system, anchor, section_title(anchor), alert=alert_judged(item)):
             item.add_marker(pytest.mark.allure_label(value, label_type=kind))
         for url, name in allure.links(self._system, anchor):
             item.add_marker(pytest.mark.allure_link(url, link_type="link", name=name))
@@ -123,6 +126,11 @@ class Evidence:
             )
 
 
+def _words(item: pytest.Function) -> str:
+    """``the alert can fire`` of ``test_the_alert_can_fire[NAME]``."""
+    return (item.originalname or item.name).removeprefix("test_").replace("_", " ")
+
+
 class Writer:
     """Writes Allure's results: the hooks below are allure_commons' (its reference names their arguments)."""
 
@@ -130,6 +138,7 @@ class Writer:
         self.redactor = redactor
         self.broken = ""
         self._folder = folder
+        self._clean: dict[str, bytes] = {}  # text -> without secrets: many checks judge one reading
 
     def note(self, error: OSError) -> None:
         """Remember the first thing that could not be written."""
@@ -145,7 +154,9 @@ class Writer:
     def report_attached_data(self, body: str | bytes, file_name: str) -> None:
         """Evidence of one check. Each has a file of its own: Allure's page gives a shared one to the first only."""
         text = body.decode(errors="replace") if isinstance(body, bytes) else body
-        self._write(file_name, self.redactor.text(text).encode())
+        if text not in self._clean:
+            self._clean[text] = self.redactor.text(text).encode()
+        self._write(file_name, self._clean[text])
 
     def report_attached_file(self, source: str, file_name: str) -> None:
         """A file of the run, which was redacted when it was written."""

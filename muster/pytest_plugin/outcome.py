@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from muster.judge import Breach, Firing
+from muster.pytest_plugin.alerts import alert_judged
 from muster.report.sections import advice, alert_of, section_title
 from muster.snapshot import Snapshot
 from muster.system import System
@@ -95,7 +96,8 @@ def finding_of(
     """
     marker = item.get_closest_marker("runbook")
     step = int(marker.kwargs.get("step", 0)) if marker else 0
-    alert, due = alert_of(system, anchor), False
+    own = alert_judged(item)
+    alert, due = own if own in system.alerts else alert_of(system, anchor), False
     if isinstance(error, Firing) and error.alert in system.alerts:
         alert, anchor, step, due = error.alert, system.alerts[error.alert].runbook, 0, True
     elif isinstance(error, Breach):

@@ -130,8 +130,6 @@ def _secret_files(value: Any) -> Iterator[str]:
                 yield item
             elif str(key).endswith("token_files") and isinstance(item, dict):
                 yield from map(str, item.values())
-            elif key == "token_files":
-                yield from item.values()
             else:
                 yield from _secret_files(item)
 

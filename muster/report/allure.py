@@ -28,12 +28,15 @@ _EXECUTORS = (
 )
 
 
-def labels(system: System, anchor: str, section: str) -> list[tuple[str, str]]:
+def labels(system: System, anchor: str, section: str, *, alert: str = "") -> list[tuple[str, str]]:
     """(type, value) labels: epic is the system, feature the runbook section, story each alert, and the severity.
 
-    ``anchor`` is ``<runbook>#<section>``, or "" for a check that names none.
+    ``anchor`` is ``<runbook>#<section>``, or "" for a check that names none; ``alert`` is the one that the check is
+    about, where it is not about the whole section.
     """
-    alerts = [name for name, alert in system.alerts.items() if anchor and alert.runbook == anchor]
+    alerts = [name for name, entry in system.alerts.items() if anchor and entry.runbook == anchor]
+    if alert in alerts:
+        alerts = [alert]
     found = [("epic", system.name), ("feature", section), *(("story", name) for name in alerts)]
     return [*found, ("severity", severity(system, alerts))]
 

@@ -74,6 +74,25 @@ def test_allure_labels_come_from_the_facts(checks, write_snapshot, readings, pro
     assert [word for word in ("Does not hold", "Unknown", "Flaky") if word not in names] == []
 
 
+def test_a_check_of_each_alert_is_shown_by_the_alert_that_it_is_about(checks, write_snapshot, readings, project):
+    """One function, many checks: title, story, severity and finding are of one alert, not of its section."""
+    write_snapshot(readings)
+    _, summary, _ = checks("-k", "can_fire and Latency", allure=True)
+    files = (project / "out" / "allure-results").glob("*-result.json")
+    results = {result["name"]: result["labels"] for result in (json.loads(file.read_text()) for file in files)}
+    names = {
+        "X0TTA6BL4HighLatency": "normal",
+        "X0TTA6BL4HighLatencyCritical": "critical",
+        "X0TTA6BL4LatencyRollback": "blocker",
+    }
+    assert results.keys() == {f"the alert can fire: {name}" for name in names}
+    for name, severity in names.items():
+        told = {(label["name"], label["value"]) for label in results[f"the alert can fire: {name}"]}
+        assert {value for kind, value in told if kind == "story"} == {name}
+        assert ("severity", severity) in told
+    assert {finding["alert"] for finding in summary["findings"]} == names.keys()
+
+
 def test_a_folder_that_is_used_again_holds_the_last_run_only(checks, write_snapshot, readings, project):
     """Results of an earlier run do not mix with this one's."""
     write_snapshot(readings)
