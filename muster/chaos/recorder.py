@@ -14,10 +14,13 @@ from collections.abc import Callable
 from typing import Any
 
 from chaoslib.exceptions import InterruptExecution, InvalidActivity
+from chaoslib.types import Dry
 
 from muster.chaos import story
 from muster.chaos.context import Configuration
+from muster.chaos.plan import draw
 from muster.chaos.recording import Recording
+from muster.errors import MusterError
 from muster.judge.stopping import Stop
 from muster.judge.timeline import Judgement
 from muster.verdict import Verdict
@@ -45,7 +48,8 @@ def before_experiment_control(
 ) -> None:
     """Bring users in and watch, before the hypothesis is looked at."""
     _State.recording, _State.interrupted, _State.stopped = None, "", None
-    if context.get("dry"):
+    if context.get("dry") in (Dry.ACTIONS, Dry.ACTIVITIES):  # the other ways to be dry do break things
+        _tell_plan(name, context)
         return
     if threading.current_thread() is threading.main_thread():
         _handle(signal.SIGTERM, _interrupt)
@@ -55,6 +59,20 @@ def before_experiment_control(
     except Exception as error:  # whatever it is: Chaos Toolkit would swallow it and break things unrecorded
         _State.interrupted = f"the experiment could not begin: {error or type(error).__name__}"
         raise InterruptExecution(_State.interrupted) from error
+
+
+def _tell_plan(name: str, experiment: dict[str, Any]) -> None:
+    """``chaos run --dry actions`` and ``--dry activities``: what would be done; nothing is."""
+    try:
+        drawn = draw(name, experiment)
+    except MusterError as error:
+        logger.warning("what would be done cannot be told: %s", error)
+        return
+    for heading, lines in drawn.parts:
+        for line in lines:
+            logger.info("%s: %s", heading, line)
+    for reason in drawn.refused:
+        logger.error("refused: %s", reason)
 
 
 def before_rollback_control(**_: Any) -> None:
