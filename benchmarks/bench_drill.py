@@ -88,7 +88,7 @@ def collect(found: dict[str, Series], documents: Mapping[str, Any]) -> None:
         measured = documents[name]["measured"]
         webhook, window = measured.get("webhook_s"), measured["window_s"]
         over = None if webhook is None else max(0.0, webhook - window)
-        found.setdefault(f"{trigger}: fault in force to webhook, over the window", Series()).add(over)
+        found.setdefault(f"{trigger}: fault in force to webhook, over the window", Series(promise)).add(over)
         label = f"{trigger}: first scrape of the fault to webhook, over the window"
         found.setdefault(label, Series(promise)).add(measured.get("overhead_s"))
         for what, key, most in AFTER_WEBHOOK:

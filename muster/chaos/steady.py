@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from muster.chaos import standby
 from muster.errors import UsageError
 from muster.verdict import Verdict
 
@@ -57,13 +57,14 @@ def look(
     with tempfile.TemporaryDirectory(prefix="muster-steady-") as scratch:
         run = folder or Path(scratch)
         checks = find_checks()
-        argv = [sys.executable, "-m", "pytest", *PLUGINS, "--rootdir", str(checks.parent), str(checks)]
+        argv = [*PLUGINS, "--rootdir", str(checks.parent), str(checks)]
         argv += ["--system", system, "--env", environment, "--run-dir", str(run)]
         argv += ["-k", select] if select else []
         argv += [] if chain else ["-m", "not chain"]
         argv += ["-p", "allure_pytest", "--alluredir", str(allure)] if allure else []
         at = time.time()
         code, said = _run(argv, {**os.environ, "MUSTER_RUN": str(run)})
+        standby.prepare()  # where one look was needed, another will be
         if code is None:
             return Look(at=at, verdict=Verdict.UNKNOWN, message=f"the checks did not end within {TIMEOUT_S:g} s")
         return _read(run, at, code, said)
@@ -71,11 +72,9 @@ def look(
 
 def _run(argv: list[str], environ: dict[str, str]) -> tuple[int | None, str]:
     """Exit code (None: it was given up) and output. Whatever ends this, the process is gone and reaped."""
-    with subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environ
-    ) as process:
+    with standby.take() as process:
         try:
-            output, _ = process.communicate(timeout=TIMEOUT_S)
+            output, _ = process.communicate(standby.order(argv, environ), timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired:
             return None, ""
         finally:
