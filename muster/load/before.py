@@ -39,13 +39,23 @@ def _ask(client: httpx.Client, method: str, path: str, body: object, expect: int
     try:
         answer = client.request(method, path, json=body) if body is not None else client.request(method, path)
     except (httpx.HTTPError, OSError) as error:
-        failure = explain(error, url, TIMEOUT_S)
-        reason = failure.message if failure is not None else f"{url}: {error}"
-        raise MusterError(f"{reason}; no load was sent") from None
+        raise MusterError(f"{_reason(error, url)}; no load was sent") from None
     if answer.status_code != expect:
         raise MusterError(
             f"{method} {url} answered {answer.status_code}, the load mix expects {expect}; no load was sent"
         )
+
+
+def _reason(error: BaseException, url: str) -> str:
+    """One sentence, from the innermost cause that says what the machine or TLS said."""
+    if isinstance(error, httpx.TimeoutException):
+        return f"{url} did not answer within {TIMEOUT_S:g} s"
+    below: BaseException | None = error
+    while below is not None:
+        if isinstance(below, OSError) and (failure := explain(below, url, TIMEOUT_S)) is not None:
+            return failure.message
+        below = below.__cause__ or below.__context__
+    return f"{url}: {error or type(error).__name__}"
 
 
 def _token(file: str) -> str:

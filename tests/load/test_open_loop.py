@@ -1,0 +1,240 @@
+"""Whole runs against real servers: what stalls shows, who is lost is noticed, what dies is timed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from muster.judge import generator
+from muster.judge.load import judge
+from muster.judge.seconds import Step
+from muster.load import plan as plans
+from muster.load import session
+from muster.load.run import free_port
+from muster.system import load_system
+from muster.verdict import Verdict
+from muster.wait import wait_until
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def system():
+    return load_system("x0tta6bl4")
+
+
+@pytest.fixture
+def page():
+    """``page(period_s=1, stall_s=0)`` -> (url, process) of a server that stands still for a part of each period."""
+    started = []
+
+    def start(*, period_s=1.0, stall_s=0.0):
+        port = free_port()
+        argv = [sys.executable, str(Path(__file__).with_name("stalling.py")), str(port), str(period_s), str(stall_s)]
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout.readline() == "listening\n"
+        return f"http://127.0.0.1:{port}", process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def plan_of(system, env, rate, duration_s, **more):
+    steps = [Step(duration_s=duration_s, first=rate, last=rate)]
+    return plans.make(system, env, steps, users=10, **more)
+
+
+def test_a_stalled_server_shows_as_long_as_it_stalls(system, env_at, page, tmp_path):
+    """Frozen 1 s in every 4: P95 from the intended time is the analytic 0.8 s; every request was sent, none late.
+
+    A quarter of the requests wait for 1 s at most, evenly: 5% of all is a fifth of those, so P95 is 1 s times 4/5.
+    """
+    url, _ = page(period_s=4.0, stall_s=1.0)
+    env = env_at(url)
+    plan = plans.make(system, env, [Step(duration_s=8.0, first=200.0, last=200.0)], users=250)
+    run = session.run(env, plan, tmp_path)
+    judged = judge(run, system)
+    every = [second for second in run.seconds if second.at >= run.began]
+    assert sum(second.offered for second in every) == 1600 == sum(second.requests for second in every)
+    assert judged.latency_ms["p95"] == pytest.approx(800, rel=0.15)  # cut periods at both ends; the benchmark has 5%
+    assert next(f for f in judged.findings if f.check == "load.latency").verdict is not Verdict.PASS
+
+
+def test_a_lost_worker_makes_it_unknown(system, env_at, page, tmp_path):
+    """One master, three workers, one killed: the run goes on, is UNKNOWN, and says how many were lost."""
+    url, _ = page()
+    env = env_at(url)
+    began = []
+
+    def begun(load):
+        began.append(load)
+
+    def told(second):
+        if second.reports == 3 and len(began) == 1:
+            os.kill(began[0].worker_pids[1], signal.SIGKILL)
+            began.append("killed")
+
+    run = session.run(env, plan_of(system, env, 90.0, 7.0), tmp_path, workers=3, told=told, on_start=begun)
+    assert {second.workers for second in run.seconds} == {3}
+    assert run.seconds[0].reports == 3
+    assert run.full[-1].reports == 2
+    assert "1 of 3 workers were lost" in generator.trouble(run, run.full, latency_limit_s=0.1)
+    finding = next(f for f in judge(run, system).findings if f.check == "load.generator")
+    assert finding.verdict is Verdict.UNKNOWN
+    wait_until(
+        lambda: any(psutil.pid_exists(pid) for pid in began[0].worker_pids),
+        lambda alive: not alive,
+        what="the workers' end",
+        timeout_s=5,
+    )
+
+
+@pytest.fixture
+def muster(tmp_path):
+    """``muster(url, *arguments)`` -> the started command, in a folder where environment ``web`` is that address."""
+    facts = (CHECKOUT / "systems" / "x0tta6bl4.yaml").read_text(encoding="utf-8")
+    (tmp_path / "systems").mkdir()
+    started = []
+
+    def start(url, *arguments, guard="{allow_load: true}"):
+        extra = f"\n  web:\n    description: a test\n    http: {url}\n    guard: {guard}\n"
+        (tmp_path / "systems" / "x0tta6bl4.yaml").write_text(facts + extra, encoding="utf-8")
+        argv = [sys.executable, "-m", "muster", "load", *arguments, "--env", "web"]
+        environ = {**os.environ, "PYTHONPATH": str(CHECKOUT), "NO_COLOR": "1"}
+        started.append(
+            subprocess.Popen(
+                argv, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def document(folder):
+    (run,) = [path for path in (folder / "reports").iterdir() if not path.is_symlink()]
+    return run, json.loads((run / "load.json").read_text(encoding="utf-8"))
+
+
+def test_a_host_that_dies_is_a_failure_with_its_second(muster, page, tmp_path):
+    """The server is killed in mid-run: exit code 1, load.json says when, and all outputs are there."""
+    url, server = page()
+    command = muster(url, "smoke", "--rate", "100", "--duration", "8s")
+    figures = wait_until(
+        lambda: list(tmp_path.glob("reports/*/load-figures.jsonl")), bool, what="a run folder", timeout_s=30
+    )[0]
+    wait_until(
+        lambda: sum(json.loads(line)["offered"] > 0 for line in figures.read_text().splitlines() if line.endswith("}")),
+        lambda seconds: seconds >= 4,
+        what="four seconds",
+        timeout_s=30,
+    )
+    server.kill()
+    output, _ = command.communicate(timeout=60)
+    assert command.returncode == 1, output
+    run, body = document(tmp_path)
+    assert (body["schema"], body["verdict"], body["partial"]) == ("muster/load/v1", "FAIL", "")
+    assert 3 <= body["died_s"] <= 6
+    assert 0 <= body["died_s"] - body["first_failure_s"] <= 1  # it may die within a second
+    assert "refused the connection" in output
+    assert {"summary.json", "junit.xml", "load.png", "latencies.png", "allure-results"} <= {
+        file.name for file in run.iterdir()
+    }
+    results = [json.loads(file.read_text()) for file in (run / "allure-results").glob("*-result.json")]
+    assert "failed" in {result["status"] for result in results}
+    assert all((run / "allure-results" / shown["source"]).is_file() for r in results for shown in r["attachments"])
+
+
+def test_ctrl_c_keeps_what_was_measured_and_marks_it_partial(muster, page, tmp_path):
+    """SIGINT after some seconds: exit code 130, a load.json that says so, never a PASS."""
+    url, _ = page()
+    command = muster(url, "smoke", "--rate", "50", "--duration", "60s")
+    figures = wait_until(
+        lambda: list(tmp_path.glob("reports/*/load-figures.jsonl")), bool, what="a run folder", timeout_s=30
+    )[0]
+    wait_until(lambda: len(figures.read_text().splitlines()), lambda n: n >= 3, what="three seconds", timeout_s=30)
+    command.send_signal(signal.SIGINT)
+    output, _ = command.communicate(timeout=30)
+    assert command.returncode == 130, output
+    _, body = document(tmp_path)
+    assert body["partial"] == "it was interrupted"
+    assert body["verdict"] in {"UNKNOWN", "FAIL"}
+    assert len(body["seconds"]) >= 3
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("url", "guard", "code", "words"),
+    [
+        ("http://127.0.0.1:1", "{allow_load: true}", 1, "refuses connections; no load was sent"),
+        (
+            "http://nowhere.invalid",
+            "{allow_load: true, load: {most_rate: 10000/s, most_time: 10m}}",
+            1,
+            "no such host",
+        ),
+        ("http://staging.example", "{allow_load: true}", 4, "bounds no load"),
+        ("http://127.0.0.1:1", "{allow_load: false}", 4, "does not allow load"),
+    ],
+)
+def test_where_nothing_can_be_sent_there_is_a_sentence_and_no_statistics(muster, tmp_path, url, guard, code, words):
+    """Down, unknown, not allowed: one sentence, no run folder."""
+    command = muster(url, "smoke", guard=guard)
+    output, _ = command.communicate(timeout=30)
+    assert (command.returncode, words in output, "Traceback" in output) == (code, True, False), output
+    assert not (tmp_path / "reports").exists()
+
+
+def test_an_answer_with_another_status_ends_it_before_it_begins(muster, web, tmp_path):
+    """A wrong address that answers 404 is no system under load."""
+    web.status = 404
+    output, _ = (command := muster(web.url, "smoke")).communicate(timeout=30)
+    assert command.returncode == 1
+    assert "GET" in output
+    assert "answered 404, the load mix expects 200; no load was sent" in output
+    assert not (tmp_path / "reports").exists()
+
+
+def test_plain_locust_with_its_web_ui_still_works(page):
+    """The page is served, a run begins at the rate that is given there, and Locust's statistics count it."""
+    url, _ = page()
+    port = free_port()
+    argv = [sys.executable, "-m", "locust", "-f", str(CHECKOUT / "loadtests" / "locustfile.py"), "--host", url]
+    argv += ["--web-host", "127.0.0.1", "--web-port", str(port), "--loglevel", "WARNING"]
+    with subprocess.Popen(argv, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as locust:
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+                wait_until(
+                    lambda: client.get("/").status_code,
+                    lambda status: status == 200,
+                    what="the web UI",
+                    timeout_s=30,
+                    tolerate=(httpx.HTTPError,),
+                )
+                form = {"user_count": "5", "spawn_rate": "5", "host": url, "rate": "40"}
+                assert client.post("/swarm", data=form).json()["success"]
+                total = wait_until(
+                    lambda: client.get("/stats/requests").json()["stats"][-1]["num_requests"],
+                    lambda count: count >= 80,
+                    what="requests",
+                    timeout_s=20,
+                )
+                assert total >= 80
+        finally:
+            locust.terminate()
+            locust.wait(10)
