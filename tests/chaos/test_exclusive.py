@@ -2,11 +2,15 @@
 
 import subprocess
 import sys
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 
-from muster.chaos import exclusive
+from muster.chaos import exclusive, shared
+from muster.chaos.actions import common
 from muster.chaos.exclusive import Exclusive, TakenError
+from muster.errors import MusterError
 from muster.kube import MERGE, KubeError
 from muster.lease import Lease, LeaseHeldError
 from muster.system import Environment
@@ -133,6 +137,46 @@ def test_a_cluster_that_does_not_answer_loses_it_in_time(api, env, monkeypatch):
     with Exclusive("s", env) as held:
         wait_until(lambda: held.lost, bool, what="the loss", timeout_s=10)
         assert "could not be renewed" in held.lost
+
+
+HOLDING = """
+import sys
+from muster.chaos.exclusive import Exclusive
+from muster.system import Environment
+with Exclusive("s", Environment(name="lab", description="")):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_an_experiment_that_was_refused_heals_nothing_of_the_one_that_runs(tmp_path, monkeypatch):
+    """Chaos Toolkit plays its rollbacks all the same, and the ledger's faults are the other's."""
+    assert exclusive.busy("s", "lab") == ""
+    with Exclusive("s", Environment(name="lab", description="")):
+        assert exclusive.busy("s", "lab") == ""  # it is we
+    with subprocess.Popen([sys.executable, "-c", HOLDING], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
+        assert exclusive.busy("s", "lab") == f"process {other.pid}"
+        place = SimpleNamespace(system=SimpleNamespace(name="s"), env=SimpleNamespace(name="lab"))
+        monkeypatch.setattr(common, "field", lambda _: nullcontext(place))
+        with pytest.raises(TakenError, match=rf"nothing was healed: .* another experiment \(process {other.pid}\)"):
+            common.heal()
+        other.stdin.close()
+    assert exclusive.busy("s", "lab") == ""
+
+
+def test_experiments_of_one_drill_share_what_it_holds():
+    """The drill holds it from before the first to after the last; what was lost is not begun with again."""
+    lab = Environment(name="lab", description="")
+    with shared.alone("s", lab) as held:
+        with shared.alone("s", lab) as within:
+            assert within is held
+        assert exclusive.lock_file("s", "lab").exists()
+        held._lost = "another has taken the Lease"
+        with pytest.raises(MusterError, match="another has taken"), shared.alone("s", lab):
+            raise AssertionError("begun")
+    with shared.alone("s", lab) as later:
+        assert later is not held
 
 
 def test_of_two_who_take_it_at_once_one_wins(api, env):
