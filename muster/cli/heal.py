@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from muster.faults import Entry
 
 
 @click.command()
@@ -23,12 +28,13 @@ def command(system_name: str, env_name: str, only: str | None, forget: str | Non
         print(f"{forget}: forgotten")
         return 0
     if only:
-        ledger.get(only)
+        _of_here(ledger.get(only), system_name, env_name)
     system = load_system(system_name)
     if env_name in system.environments and not any(
-        isinstance(record, LedgerError) or record.open for record in ledger.records()
+        isinstance(record, LedgerError) or (record.open and record.environment == env_name)
+        for record in ledger.records()
     ):  # then it need not run, and load_environment() would ask for that
-        print("no faults are left")
+        print(f"no faults are left in {system_name}/{env_name}")
         return 0
     env = load_environment(system, env_name)
     if env.kubernetes is None:
@@ -40,3 +46,14 @@ def command(system_name: str, env_name: str, only: str | None, forget: str | Non
     if not results:
         print(f"no faults are left in {system.name}/{env_name}")
     return 0 if all(result.ok for result in results) else 1
+
+
+def _of_here(entry: Entry, system: str, environment: str) -> None:
+    """A fault of somewhere else is not healed here, and "no faults are left" would say that it was."""
+    from muster.errors import UsageError
+
+    if (entry.system, entry.environment) != (system, environment):
+        raise UsageError(
+            f"fault {entry.id} is of {entry.system}/{entry.environment}, not of {system}/{environment}; "
+            f"say --system {entry.system} --env {entry.environment}"
+        )

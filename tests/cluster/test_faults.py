@@ -139,7 +139,7 @@ def test_heal_from_a_new_process_any_number_of_times(shop, ledger):
     first = _muster(shop, "heal")
     assert (first.returncode, "good release again" in first.stdout) == (0, True), first.stderr
     second = _muster(shop, "heal")
-    assert (second.returncode, second.stdout) == (0, "no faults are left\n")
+    assert (second.returncode, second.stdout.startswith("no faults are left in ")) == (0, True)
     assert "FAULT_ERROR_RATIO" not in str(shop.settle().template)
 
 

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from muster.cli.faults import command as faults_command
 from muster.cli.heal import command as heal_command
-from muster.errors import MusterError
+from muster.errors import MusterError, UsageError
 from muster.faults import Ledger
 
 GIVEN = {"system": "x0tta6bl4", "environment": "lab", "server": "https://127.0.0.1:1", "namespace": "shop"}
@@ -38,7 +38,7 @@ def test_an_environment_that_does_not_exist_has_not_been_healed(ledger):
     """A typing error must not read as "no faults are left"."""
     with pytest.raises(MusterError, match="no environment 'nope'"):
         _run(heal_command, "--env", "nope")
-    assert _run(heal_command).output == "no faults are left\n"
+    assert _run(heal_command).output == "no faults are left in x0tta6bl4/lab\n"
 
 
 def test_open_faults_are_listed_and_healed_ones_only_when_asked(ledger):
@@ -72,7 +72,7 @@ def test_corrupt_record_is_an_error_after_the_list(ledger):
 def test_nothing_to_heal_needs_no_environment(ledger):
     """The lab may be down: that is no error when nothing is left."""
     ledger.healed(ledger.open("pod_kill", **GIVEN, target="pods a", undo={}))
-    assert _run(heal_command).output == "no faults are left\n"
+    assert _run(heal_command).output == "no faults are left in x0tta6bl4/lab\n"
 
 
 def test_fault_of_a_cluster_that_is_down_is_an_error(ledger):
@@ -80,6 +80,19 @@ def test_fault_of_a_cluster_that_is_down_is_an_error(ledger):
     ledger.open("bad_release", **GIVEN, target="deployment/web", undo={})
     with pytest.raises(MusterError, match="lab"):
         _run(heal_command)
+
+
+def test_fault_of_another_environment_is_not_said_to_be_healed(ledger):
+    """It is named where it belongs; "no faults are left" with exit code 0 would be a lie about it."""
+    entry = ledger.open("bad_release", **GIVEN | {"environment": "staging"}, target="deployment/web", undo={})
+    with pytest.raises(UsageError, match="--system x0tta6bl4 --env staging"):
+        _run(heal_command, "--only", entry.id)
+
+
+def test_faults_of_another_environment_do_not_ask_this_one_to_run(ledger):
+    """What is left in staging says nothing of a lab that is down."""
+    ledger.open("bad_release", **GIVEN | {"environment": "staging"}, target="deployment/web", undo={})
+    assert _run(heal_command).output == "no faults are left in x0tta6bl4/lab\n"
 
 
 def test_forgotten_record_is_gone_without_healing(ledger):
