@@ -39,6 +39,8 @@ def assert_a_drain_is_possible(budgets: tuple[Budget, ...]) -> None:
     for budget in budgets:
         if not budget.seen:
             raise Unknown(f"disruption budget {budget.name}: the controller has not counted its newest spec")
+        if not budget.expected:
+            raise Unknown(f"disruption budget {budget.name} covers no pod now, so it cannot be told what it lets go")
         never = budget.needed >= budget.expected
         why = f"it always wants {budget.needed} of {budget.expected}" if never else "wait until they are healthy"
         counts = f"{budget.healthy} of {budget.expected} pods are healthy and {budget.needed} must be"

@@ -11,7 +11,7 @@ import pytest
 
 from muster.judge import Breach, Firing
 from muster.pytest_plugin.alerts import alert_judged
-from muster.report.sections import advice, alert_of, section_title
+from muster.report.sections import advice, advice_on_silence, alert_of, section_title
 from muster.snapshot import Snapshot
 from muster.system import System
 from muster.verdict import Finding, SLOWarning, Verdict
@@ -102,6 +102,7 @@ def finding_of(
         alert, anchor, step, due = error.alert, system.alerts[error.alert].runbook, 0, True
     elif isinstance(error, Breach):
         alert, due = alert_of(system, anchor, error.slo, error.level), True
+    then = advice_on_silence(system) if own else advice(system, anchor, step, alert, due=due)
     return Finding(
         check=check_name(item),
         verdict=verdict,
@@ -111,7 +112,7 @@ def finding_of(
         severity=system.alerts[alert].severity if alert else "",
         section=section_title(anchor),
         step=step,
-        next_step=advice(system, anchor, step, alert, due=due) if verdict is Verdict.FAIL else "",
+        next_step=then if verdict is Verdict.FAIL else "",
     )
 
 

@@ -52,3 +52,9 @@ def advice(system: System, anchor: str, step: int, alert: str, *, due: bool) -> 
         return next_step(system, alert)
     section = section_of(system, anchor) if step else None
     return next((known.text for known in section.steps if known.number == step), "") if section else ""
+
+
+def advice_on_silence(system: System) -> str:
+    """What to do about an alert that can never fire: the last step of the runbook's section on absent data."""
+    section = section_of(system, system.no_data.runbook)
+    return section.steps[-1].text if section and section.steps else ""

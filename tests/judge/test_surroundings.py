@@ -142,6 +142,8 @@ def test_a_budget_that_lets_no_pod_go_fails_with_its_counts():
         disruption.assert_a_drain_is_possible(disruption.budgets([budget(allowed=0, needed=3)]))
     with pytest.raises(AssertionError, match=r"several disruption budgets cover the same pods \(b, c\)"):
         disruption.assert_a_drain_is_possible(disruption.budgets([budget(), budget(name="c")]))
+    with pytest.raises(Unknown, match="covers no pod now"):
+        disruption.assert_a_drain_is_possible(disruption.budgets([budget(expected=0, healthy=0, needed=0, allowed=0)]))
     with pytest.raises(Unknown, match="has not counted its newest spec"):
         disruption.assert_a_drain_is_possible(disruption.budgets([budget(seen=False)]))
     with pytest.warns(SLOWarning, match="no disruption budget covers the pods"):

@@ -93,6 +93,16 @@ def test_a_check_of_each_alert_is_shown_by_the_alert_that_it_is_about(checks, wr
     assert {finding["alert"] for finding in summary["findings"]} == names.keys()
 
 
+def test_over_an_alert_that_can_never_fire_nobody_is_told_to_do_what_it_asks_for(checks, write_snapshot, readings):
+    """Not "roll back at once" because a rule is missing: the runbook on absent data is followed."""
+    readings["rules"] = [rule for rule in readings["rules"] if rule["name"] != "X0TTA6BL4PQCFallback"]
+    write_snapshot(readings)
+    _, _, output = checks("-k", "can_fire and PQCFallback")
+    assert "Prometheus has no rule X0TTA6BL4PQCFallback: it can never fire" in output
+    assert "render the rules again" in output
+    assert "roll back" not in output
+
+
 def test_a_folder_that_is_used_again_holds_the_last_run_only(checks, write_snapshot, readings, project):
     """Results of an earlier run do not mix with this one's."""
     write_snapshot(readings)

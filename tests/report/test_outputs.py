@@ -8,7 +8,7 @@ import pytest
 
 from muster.errors import MusterError
 from muster.report import Skip, Summary, allure, junit, run_folder
-from muster.report.sections import advice, alert_of, next_step, section_title
+from muster.report.sections import advice, advice_on_silence, alert_of, next_step, section_title
 from muster.system import load_system
 from muster.verdict import Finding, Verdict
 
@@ -148,6 +148,7 @@ def test_a_remedy_is_advised_only_where_its_alert_is_due(facts):
     assert fallback == "roll back at once, tell on-call, security, team-lead, cto"
     can_never_fire = advice(facts, "x0tta6bl4#pqc-fallback", 0, "X0TTA6BL4PQCFallback", due=False)
     assert can_never_fire == ""
+    assert advice_on_silence(facts).endswith("and render the rules again.")
 
 
 @pytest.mark.parametrize(
