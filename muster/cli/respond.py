@@ -98,6 +98,7 @@ def _listening(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(128)  # at once: until then another one could bind the same port, and act under our name
     except OSError as error:
         listener.close()
         raise MusterError(f"cannot listen on {host}:{port}: {error.strerror}") from None

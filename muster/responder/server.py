@@ -71,13 +71,10 @@ class Server:
             return _say(400, "the body is not JSON")
         except MalformedError as error:
             return _say(400, str(error))
-        if len(self._pending) + len(alerts) > _PENDING_LIMIT:
+        fresh = self._fresh(alerts)
+        if self._pending and len(self._pending) + len(fresh) > _PENDING_LIMIT:  # alone, even a large one is taken
             return _say(503, f"{len(self._pending)} alerts are still being decided; come again")
-        fresh = []
-        for alert in alerts:
-            if alert.firing and alert.key not in self._final | self._pending:
-                self._pending.add(alert.key)
-                fresh.append(alert)
+        self._pending.update(alert.key for alert in fresh)
         try:
             await self._in(self._disk, self._receive, alerts, {alert.key for alert in fresh})
         except AuditError as error:
@@ -123,6 +120,11 @@ class Server:
         )
         return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
+    def _fresh(self, alerts: list[Alert]) -> list[Alert]:
+        """The firing ones that are neither decided for good nor being decided, each once."""
+        known = self._final | self._pending
+        return list({alert.key: alert for alert in alerts if alert.firing and alert.key not in known}.values())
+
     def _authorize(self, request: web.Request) -> None:
         given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
         if not hmac.compare_digest(given, self._expected):
@@ -152,10 +154,14 @@ class Server:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is not None:  # a mistake of ours: the log has the trace, and the audit must not be silent
-            _LOG.error("work has failed", exc_info=error)
-            with contextlib.suppress(AuditError):
-                self._responder.audit.append(Kind.NOTE, alert="", message=f"work has failed: {error!r}")
+        if error is not None:
+            self._mistake(error)
+
+    def _mistake(self, error: BaseException) -> None:
+        """Of ours: the log has the trace, and the audit must not be silent."""
+        _LOG.error("work has failed", exc_info=error)
+        with contextlib.suppress(AuditError):
+            self._responder.audit.append(Kind.NOTE, alert="", message=f"work has failed: {error!r}")
 
     async def _in(self, pool: ThreadPoolExecutor, work: Callable[..., Any], *given: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(pool, work, *given)
@@ -221,6 +227,10 @@ class Server:
                 if str(error) != trouble:
                     trouble = str(error)
                     _LOG.warning("%s; trying again every %gs", trouble, seconds)
+            except Exception as error:  # noqa: BLE001 - a mistake of ours must not end for good what resumes after crashes
+                if repr(error) != trouble:
+                    trouble = repr(error)
+                    self._mistake(error)
             try:
                 await asyncio.wait_for(self._stopping.wait(), seconds)
             except TimeoutError:
