@@ -83,11 +83,11 @@ class Snapshot:
             **({"interrupted": self.interrupted} if self.interrupted else {}),
             "readings": readings,
         }
-        return json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return _lines(body, _DEEP) + "\n"
 
     def reading_json(self, name: str) -> str:
         """The text of one reading, as evidence."""
-        return json.dumps(_reading_to_json(self.readings[name]), indent=1, ensure_ascii=False) + "\n"
+        return _lines(_reading_to_json(self.readings[name]), _DEEP - 2) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes, where: str = "snapshot") -> Snapshot:
@@ -117,6 +117,20 @@ class Snapshot:
             )
         except ValueError as error:
             raise UsageError(f"{where} is not a {SCHEMA}: {error}") from None
+
+
+_DEEP = 4  # body, readings, one reading, its value: below that an entry, such as one replica, is one line
+
+
+def _lines(value: Any, deep: int, indent: str = "") -> str:
+    """JSON with so many levels spread over lines; the rest by the quick encoder, which knows no indentation."""
+    if not deep or not isinstance(value, dict) or not value:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    inner = indent + " "
+    items = (
+        f"{inner}{json.dumps(key, ensure_ascii=False)}: {_lines(item, deep - 1, inner)}" for key, item in value.items()
+    )
+    return "{\n" + ",\n".join(items) + f"\n{indent}}}"
 
 
 _WORDS = {str: "a text", float: "a number", dict: "an object"}

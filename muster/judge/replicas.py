@@ -21,6 +21,7 @@ class Replicas(Mapping[str, T], Generic[T]):
     def __init__(self, name: str, raw: Mapping[str, Any], build: Callable[[str, Any], T]) -> None:
         self._name = name
         self._build = build
+        self._built: dict[str, T] = {}  # many checks look at one replica
         self._known = {replica: raw[replica] for replica in sorted(raw) if not _failed(raw[replica])}
         self._failed = {replica: raw[replica]["failure"]["message"] for replica in sorted(raw) if _failed(raw[replica])}
 
@@ -29,7 +30,9 @@ class Replicas(Mapping[str, T], Generic[T]):
             raise Unknown(f"{self._name} of {replica}: {self._failed[replica]}")
         if replica not in self._known:
             raise Unknown(f"{self._name}: nothing was read of {replica}")
-        return self._build(replica, self._known[replica])
+        if replica not in self._built:
+            self._built[replica] = self._build(replica, self._known[replica])
+        return self._built[replica]
 
     def __iter__(self) -> Iterator[str]:
         yield from self._known

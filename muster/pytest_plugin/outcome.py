@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import PurePath
 from typing import Any
 
 import pytest
 
 from muster.judge import Breach, Firing
+from muster.judge.sample import looked_at
 from muster.pytest_plugin.alerts import alert_judged
 from muster.report.sections import advice, advice_on_silence, alert_of, section_title
 from muster.snapshot import Snapshot
@@ -72,13 +73,16 @@ def speak_plainly(item: pytest.Item) -> None:
     item.repr_failure = represent  # type: ignore[method-assign]
 
 
-def method_of(snapshot: Snapshot | None, indicators: Iterable[str]) -> str:
-    """How an indicator that a check judged was measured, where it was not by Prometheus; "" otherwise."""
-    for name in sorted(indicators):
+def method_of(snapshot: Snapshot | None, readings: Collection[str], system: System) -> str:
+    """How an indicator that a check judged was measured, where it was not by Prometheus; "" otherwise.
+
+    Of readings that looked at a sample of the replicas: how many, of how many.
+    """
+    for name in sorted(system.slo.keys() & set(readings)):
         value = snapshot.readings[name].value if snapshot and name in snapshot.readings else None
         if isinstance(value, dict) and value.get("method"):
             return f"{name} is measured {value['method']}: no Prometheus is declared"
-    return ""
+    return looked_at(snapshot, readings)
 
 
 def finding_of(

@@ -183,7 +183,7 @@ class ChecksRun:
         self._redact(report)
         verdict, message = outcome.classify(report, call, self._warned.get(item.nodeid, ""))
         if verdict is Verdict.PASS:
-            message = outcome.method_of(self.snapshot, set(_fixtures(item)) & self.subject.system.slo.keys())
+            message = outcome.method_of(self.snapshot, set(_fixtures(item)), self.subject.system)
         message = self.redactor.text(message)
         report.user_properties.append(("verdict", verdict and verdict.value))
         if report.skipped:

@@ -30,14 +30,17 @@ def take(
     A reading that fails is in it as its typed failure; a source that the environment does not declare is a failure of
     kind ``undeclared``. Raises :class:`~muster.errors.UsageError` for a name that is not in the catalogue.
     """
+    taken: list[Snapshot] = []
 
-    async def run() -> Snapshot:
+    async def run() -> None:
         asyncio.get_running_loop().set_default_executor(Threads())
-        return await take_async(
+        snapshot = await take_async(
             system, environment, names, deadline_s=deadline_s, within_s=within_s, on_reading=on_reading
         )
+        taken.append(snapshot)  # not returned: asyncio writes out its task's result when it looks at signal handlers
 
-    return asyncio.run(run())
+    asyncio.run(run())
+    return taken[0]
 
 
 async def take_async(

@@ -23,7 +23,8 @@ async def read_routes(session: Session) -> dict[str, Any]:
     url = f"{_base(session)}/api/v2/status"
     status = await session.http.get_json(url)
     try:
-        config = yaml.safe_load(status["config"]["original"])
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        config = yaml.load(status["config"]["original"], loader)  # noqa: S506 - both are safe loaders
         return {
             "route": _route(config["route"]),
             "receivers": {receiver["name"]: _kinds(receiver) for receiver in config.get("receivers") or []},
@@ -38,7 +39,7 @@ async def read_routes(session: Session) -> dict[str, Any]:
 
 
 async def read_notified(session: Session) -> list[dict[str, Any]]:
-    """Alerts that Alertmanager holds: name, state (active, suppressed), by which silences, receivers."""
+    """Alerts that Alertmanager holds: name, state (active, suppressed), by which silences and alerts, receivers."""
     alerts = await session.http.get_json(f"{_base(session)}/api/v2/alerts")
     return [
         {
@@ -46,6 +47,7 @@ async def read_notified(session: Session) -> list[dict[str, Any]]:
             "labels": alert["labels"],
             "state": alert["status"]["state"],
             "silenced_by": alert["status"]["silencedBy"],
+            "inhibited_by": alert["status"]["inhibitedBy"],
             "receivers": [receiver["name"] for receiver in alert["receivers"]],
         }
         for alert in alerts

@@ -108,7 +108,7 @@ class Http:
         self.pool.close()
 
     def trust(self) -> ssl.SSLContext:
-        """Whom HTTPS sources are judged by, built when first asked (20 ms). Raises ReadError: the CA file is unusable."""
+        """Whom HTTPS sources are judged by, built when first asked. Raises ReadError: an unusable CA file."""
         if self._trust is None:
             trust = ssl.create_default_context()
             if self._ca_file:

@@ -27,7 +27,7 @@ class Look:
 
 
 async def read_metrics(session: Session, pods: Pods) -> dict[str, Any]:
-    """Every replica's page: ``{"series": number, "names": [metric], "greps": {pattern: [metric]}}``.
+    """A replica's page, for each of a sample: ``{"series": number, "names": [metric], "greps": {pattern: [metric]}}``.
 
     ``greps`` is what the runbooks' greps show of it. The page is read strictly: what is malformed (with its line), of
     another content type, or encoded otherwise than it says is that replica's failure.
@@ -45,7 +45,7 @@ async def read_metrics(session: Session, pods: Pods) -> dict[str, Any]:
             }
         return known[found.series]
 
-    return await each(addresses(session, pods, "/metrics"), one, session.deadline_s)
+    return await each(addresses(session, pods, "/metrics", deep=True), one, session.deadline_s)
 
 
 async def two_looks(session: Session, pods: Pods) -> dict[str, Any]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from muster.read.session import Session
 
 Pods = list[dict[str, Any]]
+MOST_DEEP = 24  # replicas whose wire is probed and whose pages are taken apart: of more, a sample (and it is said)
 
 
 async def read_health(session: Session, pods: Pods) -> dict[str, Any]:
@@ -43,7 +44,7 @@ async def read_mesh_peers(session: Session, pods: Pods) -> dict[str, Any]:
 
 
 async def read_mesh_tls(session: Session, pods: Pods) -> dict[str, Any]:
-    """What each replica's mesh port negotiates with a client that offers both kinds of key exchange.
+    """What a replica's mesh port negotiates with a client that offers both kinds of key exchange, for each of a sample.
 
     ``{"group", "version", "subject", "not_after"}``, the last two of the certificate that it showed.
     """
@@ -53,7 +54,7 @@ async def read_mesh_tls(session: Session, pods: Pods) -> dict[str, Any]:
 
 
 async def read_mesh_downgrade(session: Session, pods: Pods) -> dict[str, Any]:
-    """Whether each replica's mesh port refuses a client that offers classical key exchange only.
+    """Whether a replica's mesh port refuses a client that offers classical key exchange only, for each of a sample.
 
     ``{"offered", "refused", "said"}``, or ``"group"`` and ``"version"`` where it did not refuse.
     """
@@ -66,7 +67,7 @@ async def _probes(session: Session, pods: Pods, ask: Callable[[str, int, float],
     source = session.environment.kubernetes
     assert source is not None  # noqa: S101 - a reader without a source is not run
     assert source.mesh_port is not None  # noqa: S101
-    targets = {pod["name"]: (pod["ip"], source.mesh_port) for pod in _serving(pods)}
+    targets = {pod["name"]: (pod["ip"], source.mesh_port) for pod in sample(_serving(pods))}
 
     async def probe(target: tuple[str, int]) -> dict[str, Any]:
         return await asyncio.to_thread(ask, *target, session.deadline_s * 0.8)
@@ -101,11 +102,34 @@ def _serving(pods: Pods) -> Pods:
     return asked
 
 
-def addresses(session: Session, pods: Pods, path: str) -> dict[str, str]:
-    """Replica -> address of that path on the replica itself, for each that can be asked."""
+def sample(pods: Pods) -> Pods:
+    """All of them up to :data:`MOST_DEEP`; of more, unready ones first, the rest spread over builds, nodes and names.
+
+    A handshake that the peer must refuse is counted by it as a failed one, and every handshake costs it milliseconds:
+    a thousand replicas are not all asked by each run. How many were, the findings say (:mod:`muster.judge.sample`).
+    """
+    if len(pods) <= MOST_DEEP:
+        return pods
+    troubled = [pod for pod in pods if pod["conditions"].get("Ready") != "True"][: MOST_DEEP // 2]
+    names = {pod["name"] for pod in troubled}
+    builds: dict[str, Pods] = {}
+    for pod in sorted(pods, key=lambda pod: (str(pod["node"]), str(pod["name"]))):
+        if pod["name"] not in names:
+            builds.setdefault(str(pod["template_hash"]), []).append(pod)
+    left, chosen = MOST_DEEP - len(troubled), list(troubled)
+    for number, build in enumerate(sorted(builds.values(), key=len)):  # a canary is small, and must be seen
+        share = min(len(build), left // (len(builds) - number))
+        chosen += [build[index * len(build) // share] for index in range(share)]
+        left -= share
+    return sorted(chosen, key=lambda pod: str(pod["name"]))
+
+
+def addresses(session: Session, pods: Pods, path: str, *, deep: bool = False) -> dict[str, str]:
+    """Replica -> address of that path on the replica itself, for each that can be asked; ``deep``: for a sample."""
     source = session.environment.kubernetes
     assert source is not None  # noqa: S101 - a reader without a source is not run
-    return {pod["name"]: f"http://{_host(pod['ip'])}:{source.port}{path}" for pod in _serving(pods)}
+    asked = sample(_serving(pods)) if deep else _serving(pods)
+    return {pod["name"]: f"http://{_host(pod['ip'])}:{source.port}{path}" for pod in asked}
 
 
 def _host(ip: str) -> str:

@@ -18,6 +18,8 @@ from muster.system.model import Environment, System
 T = TypeVar("T")
 READING_DEADLINE_S = 2.0
 RUN_DEADLINE_S = 6.0
+FEW = 100  # replicas that are asked at once; each further one waits for its turn, and
+TURN_S = 0.002  # so much longer may a reading of all of them take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,13 +114,13 @@ class Session:
         needed = [await asyncio.shield(self._start(name)) for name in reader.after]
         began_at, began = time.time(), time.perf_counter()
         value, failure = None, _of_needed(needed)
-        deadline_s = reader.deadline_s or self.deadline_s
+        deadline_s = (reader.deadline_s or self.deadline_s) + sum(_turns_s(reading.value) for reading in needed)
         if failure is None:
             try:
                 async with asyncio.timeout(deadline_s):
                     value = await reader.read(self, *(reading.value for reading in needed))
             except Exception as error:  # typed, or raised again: nothing is swallowed
-                failure = explain(error, source, deadline_s)
+                failure = explain(error, source, round(deadline_s, 1))
                 if failure is None:
                     raise
         reading = Reading(
@@ -126,12 +128,17 @@ class Session:
             source=self._redactor.text(source),
             at=round(began_at, 3),
             took_s=round(time.perf_counter() - began, 4),
-            value=self._redactor.json(value),
+            value=self._redactor.value(value),
             failure=failure and Failure(failure.kind, self._redactor.text(failure.message)),
         )
         if self._on_reading is not None:
             self._on_reading(reading)
         return reading
+
+
+def _turns_s(value: Any) -> float:
+    """How long the last of so many may wait for its turn."""
+    return max(0, len(value) - FEW) * TURN_S if isinstance(value, list | dict) else 0.0
 
 
 def _of_needed(needed: list[Reading]) -> Failure | None:
@@ -144,15 +151,18 @@ def _of_needed(needed: list[Reading]) -> Failure | None:
 async def each(keys: Mapping[str, T], read: Callable[[T], Awaitable[Any]], deadline_s: float) -> dict[str, Any]:
     """The same reading of several replicas at once: name -> value, or ``{"failure": {...}}`` for one that failed.
 
-    Each replica has the whole deadline (less a little, so that one that hangs does not hide the others).
+    Each replica has the whole deadline (less a little, so that one that hangs does not hide the others), and those of a
+    crowd their turn's time besides: a thousand are not all asked at once.
     """
+    turns_s = _turns_s(keys)
 
     async def one(target: T) -> Any:
         try:
-            async with asyncio.timeout(deadline_s * 0.9):
+            async with asyncio.timeout(deadline_s * 0.9 + turns_s):
                 return await read(target)
         except Exception as error:
-            failure = explain(error, str(target), deadline_s * 0.9)
+            where = f"{target[0]}:{target[1]}" if isinstance(target, tuple) else str(target)
+            failure = explain(error, where, deadline_s * 0.9)
             if failure is None:
                 raise
             return {"failure": {"kind": failure.kind.value, "message": failure.message}}

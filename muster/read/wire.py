@@ -80,7 +80,7 @@ class Connection(asyncio.Protocol):
         return self._keep and not self._ended and self._receiving is None
 
     async def ask(self, request: bytes, receiving: Receiving) -> None:
-        """Send a request and wait until its answer is whole. Raises BrokenAnswerError, and what ``receiving`` raises."""
+        """Send a request, wait until its answer is whole. Raises BrokenAnswerError, and what ``receiving`` raises."""
         assert self._transport is not None  # noqa: S101 - made by connect()
         self._parser = httptools.HttpResponseParser(self)
         self._receiving, self._head_bytes, self._until_close = receiving, 0, False

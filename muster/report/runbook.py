@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from muster.errors import UsageError
@@ -34,6 +35,11 @@ class Section:
 
 def sections(markdown: str) -> list[Section]:
     """Every ``## section`` of a runbook, in order."""
+    return list(_parsed(markdown))
+
+
+@lru_cache(maxsize=8)  # each check shows its section: a runbook is taken apart once
+def _parsed(markdown: str) -> tuple[Section, ...]:
     found: list[tuple[str, list[str]]] = []
     fenced = False
     for line in markdown.splitlines():
@@ -43,7 +49,7 @@ def sections(markdown: str) -> list[Section]:
             found.append((heading[1], []))
         elif found:
             found[-1][1].append(line)
-    return [_section(title, lines) for title, lines in found]
+    return tuple(_section(title, lines) for title, lines in found)
 
 
 def of(system: System, runbook: str) -> list[Section]:
