@@ -118,10 +118,10 @@ def heal(kube: Kube, env: Environment, entry: Entry) -> str:
     _swap(kube, path, deployment, entry.undo["good"], deadline_s=deadline_s)
     wait_until(
         lambda: read_workload(kube, entry.namespace, name),
-        lambda seen: not seen.shortfall() and not _pods_of(seen, bad),
+        lambda seen: not seen.shortfall() and not pods_running(seen, bad),
         what=f"deployment {name} was given its good release back, but did not finish rolling it out",
         timeout_s=env.rollback.timeout_s,
-        show=lambda seen: seen.shortfall() or f"{len(_pods_of(seen, bad))} pods of the bad release left",
+        show=lambda seen: seen.shortfall() or f"{len(pods_running(seen, bad))} pods of the bad release left",
         tolerate=(KubeError,),
     )
     return f"deployment {name} runs its good release again"
@@ -167,7 +167,7 @@ def confirm_stalled(kube: Kube, env: Environment, entry: Entry, *, timeout_s: fl
     last: list[str] = []
 
     def _standing(seen: Workload) -> list[str]:
-        last[:] = [_state_of(pod, container) for pod in _pods_of(seen, entry.undo["bad"]) if not is_ready(pod)]
+        last[:] = [_state_of(pod, container) for pod in pods_running(seen, entry.undo["bad"]) if not is_ready(pod)]
         return [state for state in last if state]
 
     wait_until(
@@ -175,7 +175,7 @@ def confirm_stalled(kube: Kube, env: Environment, entry: Entry, *, timeout_s: fl
         lambda seen: bool(_standing(seen)),
         what=f"no pod of the bad release of {entry.target} was seen in trouble",
         timeout_s=timeout_s,
-        show=lambda seen: f"{len(_pods_of(seen, entry.undo['bad']))} pods of it",
+        show=lambda seen: f"{len(pods_running(seen, entry.undo['bad']))} pods of it",
     )
     return time.time(), ", ".join(filter(None, last))
 
@@ -194,7 +194,7 @@ def _state_of(pod: Json, container: str) -> str:
 
 def pods_of(kube: Kube, entry: Entry) -> list[Json]:
     """The pods of the bad release that are not terminating, ready or not."""
-    return _pods_of(read_workload(kube, entry.namespace, entry.undo["deployment"]), entry.undo["bad"])
+    return pods_running(read_workload(kube, entry.namespace, entry.undo["deployment"]), entry.undo["bad"])
 
 
 def with_changes(template: Json, container: str, env_vars: Mapping[str, str], image: str | None) -> Json:
@@ -227,6 +227,7 @@ def _hash(seen: Workload, template: Json) -> str:
     return next((hash_of(rs) for rs in seen.replicasets if same_template(template_of(rs), template)), "none yet")
 
 
-def _pods_of(seen: Workload, template: Json) -> list[Json]:
+def pods_running(seen: Workload, template: Json) -> list[Json]:
+    """The workload's pods of this template that are not terminating."""
     wanted = _hash(seen, template)
     return [pod for pod in seen.pods if hash_of(pod) == wanted and not is_terminating(pod)]

@@ -20,7 +20,7 @@ from muster.workload import Json
 KIND = "ingress_backend"
 NEEDS = frozenset({"kubernetes", "http"})
 NOWHERE = "muster-no-such-service"
-_CANARY = "nginx.ingress.kubernetes.io/canary"
+CANARY = "nginx.ingress.kubernetes.io/canary"
 
 
 def intend(kube: Kube, env: Environment, *, ingress: str = "", last_replica: bool = False) -> Intent:
@@ -110,7 +110,7 @@ def _folder(namespace: str) -> str:
 
 
 def _is_canary(item: Json) -> bool:
-    return (item["metadata"].get("annotations") or {}).get(_CANARY) == "true"
+    return (item["metadata"].get("annotations") or {}).get(CANARY) == "true"
 
 
 def _services(kube: Kube, namespace: str, pod: Json) -> set[str]:

@@ -9,7 +9,7 @@ import inspect
 import pkgutil
 from functools import cache
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import muster.faults
 from muster.errors import UsageError
@@ -17,6 +17,7 @@ from muster.faults.intent import EXPIRES_S, Intent, carry_out
 from muster.faults.ledger import Entry, Ledger, LedgerError
 from muster.kube import Kube
 from muster.system import Environment
+from muster.workload import Json
 
 
 class Fault(Protocol):
@@ -33,6 +34,14 @@ class Fault(Protocol):
 
     def heal(self, kube: Kube, env: Environment, entry: Entry) -> str:
         """Undo what the entry says, any number of times; returns what was done, in words. Raises MusterError."""
+
+
+@runtime_checkable
+class HasPods(Protocol):
+    """A fault that comes with pods of its own, which Prometheus has still to discover."""
+
+    def pods_of(self, kube: Kube, entry: Entry) -> list[Json]:
+        """Those pods, the terminating ones left out. Raises KubeError."""
 
 
 @cache

@@ -13,6 +13,7 @@ from muster.responder.compare import Comparison
 from muster.responder.lock import Last
 from muster.responder.webhook import Alert
 from muster.system import Environment, System
+from muster.system.promql import CANARY, RELEASE
 from muster.system.units import duration
 
 DAY_S = 86400.0  # at true scale
@@ -56,7 +57,14 @@ def misdirected(alert: Alert, system: System, env: Environment) -> str:
     for label, mine in (("system", system.name), ("environment", env.name)):
         if alert.labels.get(label, mine) != mine:
             return f"the alert is of {label} {alert.labels[label]}, this responder acts for {mine}"
+    if of_canary(alert) and env.rollback.canary is None:
+        return f"the alert is of a canary, and environment {env.name} declares none"
     return ""
+
+
+def of_canary(alert: Alert) -> bool:
+    """Whether the alert speaks of the canary alone: then it is the canary that goes, and nothing else."""
+    return alert.labels.get(RELEASE) == CANARY
 
 
 def fault_began(alert: Alert, system: System, env: Environment) -> float | None:

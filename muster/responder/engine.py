@@ -15,7 +15,7 @@ from muster.release import Monitor, condition_of
 from muster.responder.audit import Audit
 from muster.responder.compare import compare
 from muster.responder.course import Course
-from muster.responder.decide import DAY_S, Refusal, Situation, fault_began, misdirected, refusal
+from muster.responder.decide import DAY_S, Refusal, Situation, fault_began, misdirected, of_canary, refusal
 from muster.responder.errors import BusyError
 from muster.responder.escalate import Escalation
 from muster.responder.journal import Journal
@@ -27,6 +27,7 @@ from muster.responder.webhook import Alert
 from muster.system import Environment, System
 from muster.system.freeze import frozen
 from muster.system.model import KubernetesSource
+from muster.system.promql import CANARY
 from muster.verdict import Verdict
 
 _LOG = logging.getLogger("muster.responder")
@@ -49,14 +50,17 @@ class Responder:
 
     def __post_init__(self) -> None:
         self.world = World(kube=self.kube, monitor=self.monitor, system=self.system, env=self.env)
-        self._strategy = STRATEGIES[self.env.rollback.strategy](self.world)
+        self._strategies = {
+            name: STRATEGIES[name](self.world)
+            for name in {self.env.rollback.strategy, *([CANARY] if self.env.rollback.canary else [])}
+        }
         self._lock = Lock(self.kube, self.source.namespace, self.source.deployment, self.me)
         self._journal = Journal(self.audit, self.kube, self.source)
         self.escalation = Escalation(self.system, self.env, self.monitor, self._journal, self.audit)
         self.pulse = Pulse(self._lock)
         self._course = Course(
             world=self.world,
-            strategy=self._strategy,
+            strategy=self._strategies[self.env.rollback.strategy],
             lock=self._lock,
             journal=self._journal,
             escalation=self.escalation,
@@ -108,7 +112,7 @@ class Responder:
 
     def _decide(self, alert: Alert) -> bool:
         state = self._after_resuming()
-        view = self._strategy.look()
+        view = self._strategies[CANARY if of_canary(alert) else self.env.rollback.strategy].look()
         situation = self._situation(alert, state, view)
         no = refusal(situation)
         if no is None:  # only now Prometheus is asked: nothing else speaks against it
@@ -200,14 +204,21 @@ class Responder:
         """From the intent to the verdict. What cannot be finished now stays in the Lease for :meth:`resume`."""
         self._under_way = True
         try:
-            self._course.run(intent)
+            self._course_of(intent).run(intent)
         finally:
             self._under_way = False
+
+    def _course_of(self, intent: Intent) -> Course:
+        """By the Deployment that is at fault: after a crash nothing else tells a canary from the stable release."""
+        canary = self.env.rollback.canary
+        if canary is None or intent.remedy or intent.bad.deployment != canary.deployment:
+            return self._course
+        return replace(self._course, strategy=self._strategies[CANARY])
 
     def observe(self) -> bool:
         """Remember which build serves now, unless something is under way; whether one does. Raises KubeError."""
         try:
             with self._alone():
-                return self._strategy.observe()
+                return self._course.strategy.observe()
         except BusyError:
             return False

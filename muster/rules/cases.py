@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from muster.errors import UsageError
-from muster.rules.names import Texts, absence_lasting, absent_texts, lasting, metric, series_of, texts
+from muster.rules.names import Texts, absence_lasting, absent_texts, lasting, metric, of_each_release, series_of, texts
 from muster.rules.shapes import Phase, Shape, labels_of, measured, shape_of
 from muster.system.environment import Environment
 from muster.system.model import System
-from muster.system.promql import prom_duration
+from muster.system.promql import of_canary, prom_duration
 from muster.system.units import duration
 
 Case = dict[str, Any]
@@ -29,18 +29,23 @@ def case_file(system: System, environment: Environment) -> dict[str, Any]:
     if environment.time_scale != 1:
         raise UsageError(f"cases prove rules at true scale; environment {environment.name} is scaled")
     alerts = [_Alert(system, environment, alert) for alert in system.alerts]
+    alone = of_canary(environment)
+    canaries = [_Alert(system, alone, alert, canary=True) for alert in of_each_release(system)] if alone else []
     return {
         "rule_files": [f"../rules/{system.name}.yml"],
         "evaluation_interval": prom_duration(environment.evaluation_interval_s),
-        "tests": [*(case for alert in alerts for case in alert.cases()), *_absence(system, environment, alerts)],
+        "tests": [
+            *(case for alert in (*alerts, *canaries) for case in alert.cases()),
+            *_absence(system, environment, alerts),
+        ],
     }
 
 
 class _Alert:
     """The cases of one alert. Times are seconds from the start of a case."""
 
-    def __init__(self, system: System, environment: Environment, alert: str) -> None:
-        self.system, self.environment, self.alert = system, environment, alert
+    def __init__(self, system: System, environment: Environment, alert: str, *, canary: bool = False) -> None:
+        self.system, self.environment, self.alert, self.canary = system, environment, alert, canary
         self.slo = system.slo[system.alerts[alert].slo]
         self.limit = system.limit_of(alert)
         self.step = max(environment.scrape_interval_s, environment.evaluation_interval_s)
@@ -84,14 +89,14 @@ class _Alert:
 
     def _fired(self) -> Texts:
         value = measured(self.shape.over, self.slo.unit)
-        return texts(self.system, self.environment, self.alert, value)
+        return texts(self.system, self.environment, self.alert, value, canary=self.canary)
 
     def _steps(self, seconds: float) -> int:
         return int(-(-seconds // self.step))
 
     def _case(self, title: str, series: list[dict[str, str]], expected: dict[float, Texts | None]) -> Case:
         return {
-            "name": f"{metric(self.alert)}: {title}",
+            "name": f"{metric(self.alert)}{' of the canary' if self.canary else ''}: {title}",
             "interval": prom_duration(self.step),
             "input_series": series,
             "alert_rule_test": _expectations(metric(self.alert), expected),

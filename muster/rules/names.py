@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from muster.system.environment import Environment
 from muster.system.model import System
-from muster.system.promql import prom_duration
+from muster.system.promql import CANARY, RELEASE, is_told_of, prom_duration
 from muster.system.units import Unit, duration, show
 
 RESPONDER = "responder"
@@ -34,14 +34,14 @@ def metric(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]", "_", text)
 
 
-def record(system: System, slo: str) -> str:
+def record(system: System, slo: str, *, canary: bool = False) -> str:
     """The recorded indicator, as level:metric:operation; its window is named at true scale in every environment."""
     facts = system.slo[slo]
     operation = "now"
     if "{window}" in facts.query:
         function = _OVER_WINDOW.search(facts.query)
         operation = f"{function[1] if function else 'over'}{duration(facts.window)}"
-    return f"{metric(system.name)}:{metric(slo)}:{operation}"
+    return f"{metric(system.name)}:{'canary_' if canary else ''}{metric(slo)}:{operation}"
 
 
 def identity(system: System, environment: Environment) -> dict[str, str]:
@@ -64,8 +64,25 @@ def absence_lasting(system: System, environment: Environment) -> float:
     return max(environment.scaled(system.no_data.for_s), environment.discovery_s)
 
 
-def texts(system: System, environment: Environment, alert: str, value: str | None = None) -> Texts:
-    """What the alert says. ``value`` stands for the measured value (default: Prometheus fills it in)."""
+def of_each_release(system: System) -> list[str]:
+    """The alerts that are judged for a canary by itself, too: the rollback triggers that its own series can give.
+
+    Not those that read an absence: a canary that is scaled to 0 is no outage.
+    """
+    return [
+        name
+        for name, alert in system.alerts.items()
+        if alert.level == "rollback" and not (slo := system.slo[alert.slo]).reads_absence and not is_told_of(slo.query)
+    ]
+
+
+def texts(
+    system: System, environment: Environment, alert: str, value: str | None = None, *, canary: bool = False
+) -> Texts:
+    """What the alert says, of the canary or of the rest.
+
+    ``value`` stands for the measured value (default: Prometheus fills it in).
+    """
     entry, limit = system.alerts[alert], system.limit_of(alert)
     slo = system.slo[entry.slo]
     measured = value if value is not None else _VALUE[slo.unit]
@@ -73,15 +90,16 @@ def texts(system: System, environment: Environment, alert: str, value: str | Non
     for_s = prom_duration(lasting(system, environment, alert))
     source = limit.source if isinstance(limit.source, str) else limit.source[0]
     condition = f"{measured} {limit.operator} {show(limit.bound, slo.unit)}{window} for {for_s}"
+    whose = f"{system.name}/{environment.name}{' canary' if canary else ''}"
     return Texts(
         labels={
             "severity": entry.severity, **identity(system, environment), "action": entry.action,
             "slo": entry.slo, "level": entry.level, "tell": ",".join(entry.tell), "owner": system.owner_of(alert),
-            **({"sev": entry.sev} if entry.sev else {}),
+            **({"sev": entry.sev} if entry.sev else {}), **({RELEASE: CANARY} if canary else {}),
         },
         annotations={
-            "summary": f"{system.name}/{environment.name}: {entry.title}",
-            "description": f"{system.name}/{environment.name} {entry.slo} {condition} ({entry.level}; {source})",
+            "summary": f"{whose}: {entry.title}",
+            "description": f"{whose} {entry.slo} {condition} ({entry.level}; {source})",
             "runbook_url": system.runbook_url(entry.runbook),
             **_escalation(system, alert),
         },

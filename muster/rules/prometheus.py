@@ -4,17 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
-from muster.rules.names import absence_lasting, absent_texts, identity, lasting, metric, record, series_of, texts
+from muster.rules.names import (
+    absence_lasting,
+    absent_texts,
+    identity,
+    lasting,
+    metric,
+    of_each_release,
+    record,
+    series_of,
+    texts,
+)
 from muster.system.environment import Environment
 from muster.system.model import System
-from muster.system.promql import fill, prom_duration, selector_of
+from muster.system.promql import fill, of_canary, prom_duration, selector_of
 
 Rule = dict[str, Any]
 
 
 def groups(system: System, environment: Environment) -> list[dict[str, Any]]:
     """One group: the indicators are recorded first, so that the alerts after them see this evaluation's values."""
-    rules = [*_recordings(system, environment), *_alerts(system, environment), *_absences(system, environment)]
+    rules = [
+        *_recordings(system, environment),
+        *_alerts(system, environment),
+        *_of_canary(system, environment),
+        *_absences(system, environment),
+    ]
     return [
         {
             "name": f"{system.name}-{environment.name}",
@@ -51,31 +66,45 @@ def threshold(value: float) -> str:
 
 
 def _recordings(system: System, environment: Environment) -> list[Rule]:
-    return [
-        {
-            "record": record(system, name),
-            "expr": fill(slo.query, environment, slo.window),
-            "labels": identity(system, environment),
-        }
-        for name, slo in system.slo.items()
-    ]
+    return [_recording(system, environment, name) for name in system.slo]
 
 
 def _alerts(system: System, environment: Environment) -> list[Rule]:
+    return [_alert(system, environment, name) for name in system.alerts]
+
+
+def _of_canary(system: System, environment: Environment) -> list[Rule]:
+    """The rollback triggers once more, for the canary by itself: a tenth of the users never shows in the whole."""
+    alone = of_canary(environment)
+    if alone is None:
+        return []
+    triggers = of_each_release(system)
+    indicators = dict.fromkeys(system.alerts[name].slo for name in triggers)
+    return [
+        *(_recording(system, alone, slo, canary=True) for slo in indicators),
+        *(_alert(system, alone, name, canary=True) for name in triggers),
+    ]
+
+
+def _recording(system: System, environment: Environment, slo: str, *, canary: bool = False) -> Rule:
+    return {
+        "record": record(system, slo, canary=canary),
+        "expr": fill(system.slo[slo].query, environment, system.slo[slo].window),
+        "labels": identity(system, environment),
+    }
+
+
+def _alert(system: System, environment: Environment, name: str, *, canary: bool = False) -> Rule:
     own = ",".join(f'{key}="{value}"' for key, value in identity(system, environment).items())
-    rules = []
-    for name, alert in system.alerts.items():
-        limit, said = system.limit_of(name), texts(system, environment, name)
-        rules.append(
-            {
-                "alert": metric(name),
-                "expr": f"{record(system, alert.slo)}{{{own}}} {limit.operator} {threshold(limit.bound)}",
-                "for": prom_duration(lasting(system, environment, name)),
-                "labels": said.labels,
-                "annotations": said.annotations,
-            }
-        )
-    return rules
+    limit, said = system.limit_of(name), texts(system, environment, name, canary=canary)
+    indicator = record(system, system.alerts[name].slo, canary=canary)
+    return {
+        "alert": metric(name),
+        "expr": f"{indicator}{{{own}}} {limit.operator} {threshold(limit.bound)}",
+        "for": prom_duration(lasting(system, environment, name)),
+        "labels": said.labels,
+        "annotations": said.annotations,
+    }
 
 
 def _absences(system: System, environment: Environment) -> list[Rule]:

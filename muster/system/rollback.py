@@ -17,6 +17,7 @@ class Canary(Fact):
     ingress: str  # carries ingress-nginx' canary annotations
     deployment: str
     drain_s: Seconds = Field(30.0, alias="drain")  # weight 0 to scaled down at most, at true scale
+    metric_selector: str = ""  # label matchers of its own series: rollback triggers are then judged for it alone, too
 
 
 class Command(Fact):
@@ -45,9 +46,16 @@ class Rollback(Fact):
     @model_validator(mode="after")
     def _strategy_is_described(self) -> Rollback:
         for name in ("canary", "command"):
-            if (self.strategy == name) != (getattr(self, name) is not None):
-                says = "needs this section" if self.strategy == name else f"is only for strategy {name}"
-                raise FactError(f"strategy {self.strategy} {says}" if self.strategy == name else says, name)
+            if self.strategy == name and getattr(self, name) is None:
+                raise FactError(f"strategy {name} needs this section", name)
+        if self.command is not None and self.strategy != "command":
+            raise FactError("is only for strategy command", "command")
+        if self.canary is not None and self.strategy != "canary" and not self.canary.metric_selector:
+            raise FactError(
+                f"needed beside strategy {self.strategy}: without the matchers of its own series no alert speaks of it",
+                "canary",
+                "metric_selector",
+            )
         return self
 
 

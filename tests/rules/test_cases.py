@@ -7,6 +7,7 @@ from muster.errors import UsageError
 from muster.rules import FORMATS, differing, render, write
 from muster.rules.shapes import counter, gauge, measured
 from muster.system.model import Slo
+from muster.system.rollback import Canary
 from muster.system.units import Unit
 
 
@@ -30,6 +31,16 @@ def test_every_alert_has_its_cases(system, rendered):
         assert told == [False, *just_before, True, True, False], f"{alert}: before, at its time, after, resolved"
         silent = [tests for name, tests in by_name.items() if name.startswith("no series at all")]
         assert [test for tests in silent for test in tests if test["alertname"] == alert], alert
+
+
+def test_the_canarys_cases_hold_too(system, staging, tool, tmp_path):
+    """At true scale; the canary's series move its own alerts and no other."""
+    canary = Canary(ingress="next", deployment="next", metric_selector='namespace="x",app="next"')
+    rollback = staging.rollback.model_copy(update={"canary": canary})
+    write(system, staging.model_copy(update={"rollback": rollback}), tmp_path)
+    names = [case["name"] for case in yaml.safe_load((tmp_path / "cases/x0tta6bl4.yml").read_text())["tests"]]
+    assert len([name for name in names if " of the canary: " in name]) == 6
+    assert "SUCCESS" in tool("promtool", "test", "rules", "x0tta6bl4.yml", cwd=tmp_path / "cases").stdout
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from muster.rules import render
 from muster.rules.prometheus import groups, prometheus_rule
 
 
-def rules_of(system, environment):
+def rules_of(system, environment, *, release=None):
     (group,) = groups(system, environment)
-    return group, {rule["alert"]: rule for rule in group["rules"] if "alert" in rule}
+    alerts = [rule for rule in group["rules"] if "alert" in rule and rule["labels"].get("release") == release]
+    return group, {rule["alert"]: rule for rule in alerts}
 
 
 @pytest.mark.parametrize("environment", ["staging", "lab"])
@@ -61,6 +62,25 @@ def test_time_scale_divides_durations_and_nothing_else(system, staging, lab):
     windows = [rule["expr"] for rule in quick_group["rules"] if rule.get("record", "").endswith("rate1m")]
     assert windows
     assert all("[1s]" in expression and "[1m]" not in expression for expression in windows)
+
+
+def test_triggers_are_judged_for_the_canary_by_itself(system, lab):
+    """The same limits and durations on its own series; not what reads an absence, for a canary that is gone is no outage."""
+    whole, canary = rules_of(system, lab)[1], rules_of(system, lab, release="canary")[1]
+    assert set(canary) == {"X0TTA6BL4ErrorRatioRollback", "X0TTA6BL4LatencyRollback", "X0TTA6BL4PQCFallback"}
+    for name, rule in canary.items():
+        assert rule["for"] == whole[name]["for"]
+        assert rule["expr"].replace(":canary_", ":") == whole[name]["expr"] != rule["expr"]
+        assert {**whole[name]["labels"], "release": "canary"} == rule["labels"]
+        assert rule["annotations"]["summary"].startswith("x0tta6bl4/lab canary: ")
+    recorded = {rule["record"]: rule["expr"] for rule in groups(system, lab)[0]["rules"] if "record" in rule}
+    assert 'app="x0tta6bl4-staging-canary"' in recorded["x0tta6bl4:canary_error_ratio:rate1m"]
+    assert "canary" not in recorded["x0tta6bl4:error_ratio:rate1m"]
+
+
+def test_without_a_canary_there_is_no_rule_for_one(system, staging):
+    """Nor where its series are not told apart."""
+    assert rules_of(system, staging, release="canary")[1] == {}
 
 
 def test_the_scale_changes_no_other_word(system, staging):

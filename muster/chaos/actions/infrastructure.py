@@ -50,7 +50,9 @@ def inject(
         fault = faults.faults()[kind]
         at = fault.confirm(on.kube, on.env, entry, timeout_s=parse_duration(confirm_within))
         message = f"{kind.replace('_', ' ')} is in force"
-        story.tell(Kind.FAULT_CONFIRMED, source="kubernetes", at=at, message=message, fault=entry.id)
+        bad = fault.pods_of(on.kube, entry) if isinstance(fault, faults.HasPods) else []
+        pods = {"pods": sorted(pod["metadata"]["name"] for pod in bad)} if bad else {}
+        story.tell(Kind.FAULT_CONFIRMED, source="kubernetes", at=at, message=message, fault=entry.id, **pods)
         return entry.id
 
 
