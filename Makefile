@@ -67,6 +67,7 @@ bench-lab: setup ## Measure the lab for docs/benchmarks.md (wants an idle machin
 .PHONY: bench-load
 bench-load: setup ## Measure the load generator for docs/benchmarks.md (wants an idle machine)
 	@$(bin)/python benchmarks/bench_clients.py
+	@$(bin)/python benchmarks/bench_load.py
 
 .PHONY: rules
 rules: .venv/.ready ## Write deploy/rules/ and deploy/dashboards/ from the facts: rules, routes, promtool cases, panels

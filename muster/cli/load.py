@@ -29,6 +29,7 @@ INTERRUPTED = 130
 @click.option("--rate", metavar="R", help="Requests per second at the profile's peak, as 6800 or 6800/s.")
 @click.option("--duration", metavar="D", help="How long, as 90s or 5m.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that share it.")
+@click.option("--listen", metavar="HOST:PORT", default="", help="Wait here for workers on other machines.")
 @click.option("--run-dir", type=click.Path(path_type=Path, file_okay=False), help="Write the outputs here.")
 def command(
     profile: str,
@@ -38,6 +39,7 @@ def command(
     rate: str | None,
     duration: str | None,
     workers: int,
+    listen: str,
     run_dir: Path | None,
 ) -> int:
     """Send the load of PROFILE (loadtests/profiles) in an open loop and judge it.
@@ -63,11 +65,28 @@ def command(
             seed=chosen.seed,
             warm_up_s=chosen.warm_up_of(system, sum(step.duration_s for step in steps)),
         )
-        return _load(system, env, plan, profile=profile, kind=chosen.kind, workers=workers, run_dir=run_dir)
+        return _load(
+            system,
+            env,
+            plan,
+            profile=profile,
+            kind=chosen.kind,
+            workers=workers,
+            listen=_address(listen),
+            run_dir=run_dir,
+        )
 
 
 def _load(
-    system: System, env: Environment, plan: Plan, *, profile: str, kind: str, workers: int, run_dir: Path | None
+    system: System,
+    env: Environment,
+    plan: Plan,
+    *,
+    profile: str,
+    kind: str,
+    workers: int,
+    listen: str,
+    run_dir: Path | None,
 ) -> int:
     from muster.judge.load import judge
     from muster.load import before, session
@@ -83,7 +102,7 @@ def _load(
     started = time.time()
     progress = Progress(plan)
     with progress.shown(), Memory(system, env, wanted=kind == "soak") as memory:
-        recorded = session.run(env, plan, run, workers=workers, told=progress.told)
+        recorded = session.run(env, plan, run, workers=workers, listen=listen, told=progress.told)
     judged = judge(recorded, system, kind=kind, memory=memory.samples)
     summary = _leave(run, system, env, plan, run=recorded, judged=judged, profile=profile, started=started)
     progress.verdict(f"{system.name}/{env.name}  load {profile}", summary.verdict, judged, run)
@@ -150,6 +169,13 @@ def _world(system: System, env_name: str) -> Iterator[Environment]:
         return
     with lab.running(system.name, say=lambda words: click.echo(f"lab: {words}", err=True)):
         yield load_environment(system, env_name)
+
+
+def _address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if text and not (host and port.isdecimal() and 0 < int(port) < 65536):
+        raise UsageError(f"--listen: {text!r} is no address; write it like 0.0.0.0:5557")
+    return text
 
 
 def _rate(text: str | None) -> float | None:

@@ -21,6 +21,7 @@ from muster.wait import TimedOut, wait_until
 _CHECKOUT = Path(__file__).resolve().parents[2]
 ENOUGH = 0.5  # of the rate that was asked for
 START_S = 20.0  # gevent, Locust and fifty connections, on a machine that is busy with a whole lab
+JOIN_S = 300.0  # for workers on other machines: a node may have to be added for them
 STOP_S = 3.0
 FIGURES = "load-figures.jsonl"
 LOOPBACK = "127.0.0.1"
@@ -82,19 +83,29 @@ class Load:
         return cls._begin(env, more, folder, rate=rate, limit_s=limit_s)
 
     @classmethod
-    def follow(cls, env: Environment, plan: Plan, *, folder: Path, workers: int = 1) -> Load:
+    def follow(cls, env: Environment, plan: Plan, *, folder: Path, workers: int = 1, listen: str = "") -> Load:
         """Send what the plan says, from so many processes of this machine; it ends by itself when the plan does.
+
+        With ``listen`` (``host:port``) the workers are Locust's own on other machines, which are waited for there.
 
         Raises as :meth:`start` does, and UsageError when it is more than the environment's guard allows.
         """
         folder.mkdir(parents=True, exist_ok=True)
         users = ["--users", str(plan.users), "--spawn-rate", str(plan.users)]
         more = [*users, "--plan", str(plan.write(folder))]
-        return cls._begin(env, more, folder, rate=plan.peak, limit_s=plan.duration_s, workers=workers)
+        return cls._begin(env, more, folder, rate=plan.peak, limit_s=plan.duration_s, workers=workers, listen=listen)
 
     @classmethod
     def _begin(
-        cls, env: Environment, more: Sequence[str], folder: Path, *, rate: float, limit_s: float, workers: int = 1
+        cls,
+        env: Environment,
+        more: Sequence[str],
+        folder: Path,
+        *,
+        rate: float,
+        limit_s: float,
+        workers: int = 1,
+        listen: str = "",
     ) -> Load:
         host = allowed_host(env, rate=rate, time_s=limit_s)
         folder.mkdir(parents=True, exist_ok=True)
@@ -103,11 +114,14 @@ class Load:
         locust = [sys.executable, "-m", "locust", "--locustfile", str(find_locustfile()), "--loglevel", "WARNING"]
         alone = [*locust, "--headless", "--only-summary", "--host", host, "--stop-timeout", "0"]
         alone += ["--exit-code-on-error", "0", "--figures", str(figures), *more]
-        if workers <= 1:
+        if workers <= 1 and not listen:
             return cls(_spawn(alone, log), figures, log, rate=rate)
-        port = str(free_port())
-        alone += ["--master", "--master-bind-host", LOOPBACK, "--master-bind-port", port]
-        alone += ["--expect-workers", str(workers), "--expect-workers-max-wait", f"{START_S:.0f}"]
+        bind, _, port = (listen or f"{LOOPBACK}:{free_port()}").rpartition(":")
+        alone += ["--master", "--master-bind-host", bind, "--master-bind-port", port]
+        patience_s = JOIN_S if listen else START_S
+        alone += ["--expect-workers", str(workers), "--expect-workers-max-wait", f"{patience_s:.0f}"]
+        if listen:
+            return cls(_spawn(alone, log), figures, log, rate=rate)
         crew = [*locust, "--worker", "--master-host", LOOPBACK, "--master-port", port]
         master = _spawn(alone, log)
         others = [_spawn(crew, folder / f"load-worker-{number}.log") for number in range(1, workers + 1)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from muster.judge.seconds import LoadRun, LoadSecond
 from muster.load.history import Tail
 from muster.load.plan import Plan
-from muster.load.run import FIGURES, START_S, Load, LoadError
+from muster.load.run import FIGURES, JOIN_S, START_S, Load, LoadError
 from muster.system import Environment
 
 DRAIN_S = 25.0  # for the last answers, the last reports and Locust's own end
@@ -24,6 +24,7 @@ def run(
     folder: Path,
     *,
     workers: int = 1,
+    listen: str = "",
     told: Told = lambda _: None,
     on_start: Callable[[Load], None] | None = None,
 ) -> LoadRun:
@@ -34,6 +35,7 @@ def run(
         plan: What is sent.
         folder: For the plan, Locust's log and the figures.
         workers: Processes of this machine that share the load.
+        listen: Where workers on other machines join instead, ``host:port``; empty for none.
         told: Called with each second as soon as it is known.
         on_start: Called with the running load.
 
@@ -41,7 +43,7 @@ def run(
         UsageError: The environment does not allow it.
         LoadError: Locust could not be started, or ended without having measured anything.
     """
-    load = Load.follow(env, plan, folder=folder, workers=workers)
+    load = Load.follow(env, plan, folder=folder, workers=workers, listen=listen)
     tail, seconds, partial = Tail(folder / FIGURES), [], ""
 
     def look() -> None:
@@ -52,7 +54,7 @@ def run(
     try:
         if on_start is not None:
             on_start(load)
-        latest = time.monotonic() + START_S + plan.duration_s + DRAIN_S
+        latest = time.monotonic() + (JOIN_S if listen else START_S) + plan.duration_s + DRAIN_S
         while load.ended is None and time.monotonic() < latest:
             look()
             time.sleep(LOOK_S)
