@@ -33,11 +33,11 @@ class Ground:
         (folder / "experiments").mkdir()
 
     def write(self, name, **objectives):
-        """bad-release under another name, with fewer users, no look at the steady state, and these objectives."""
+        """bad-release under another name, without a look at the steady state, with these objectives in place of its."""
         text = (ROOT / "experiments" / "bad-release.yaml").read_text(encoding="utf-8")
         experiment = yaml.safe_load(text.replace("{name: bad-release}", f"{{name: {name}}}"))
         del experiment["steady-state-hypothesis"]
-        experiment["extensions"][0].update({"load": {"rate": 300, "users": 20}, **objectives})
+        experiment["extensions"] = [{"name": "muster", "must_not": ["rollback"], **objectives}]
         file = self.folder / "experiments" / f"{name}.yaml"
         file.write_text(yaml.safe_dump(experiment), encoding="utf-8")
         return file
@@ -115,8 +115,8 @@ def at(timeline, kind):
 
 def test_harm_beyond_the_budget_ends_the_drill_with_fail_and_undoes_it(ground, tmp_path):
     """15% of users' requests fail and 5% were agreed to: seconds later it is over, exit code 1, the rest not begun."""
-    stop = {"user_errors_above": "5%", "over": "2s"}
-    drill = ground.pytest(ground.write("tight", stop=stop), ground.write("zz-next"), "--run-dir", tmp_path)
+    promised = {"load": {"rate": 300, "users": 20}, "stop": {"user_errors_above": "5%", "over": "2s"}}
+    drill = ground.pytest(ground.write("tight", **promised), ground.write("zz-next"), "--run-dir", tmp_path)
     assert drill.wait(120) == 1, drill.output.read_text()
     timeline = read(tmp_path, "tight")
     assert timeline["verdict"] == "FAIL"

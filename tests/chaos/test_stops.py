@@ -1,0 +1,144 @@
+"""What ends an experiment while it runs: each condition by itself, and that one that cannot be read hides no other."""
+
+import socket
+from types import SimpleNamespace
+
+import pytest
+
+from muster.chaos import stops
+from muster.chaos.actions import common
+from muster.chaos.stops import Stops, kill_file, switched_off
+from muster.judge.objectives import Objectives
+from muster.kube import Kube, KubeError, load_access
+from muster.system import Environment
+from muster.timeline import Kind
+from muster.verdict import Verdict
+from muster.wait import TimedOut, wait_until
+
+WHERE = {"namespace": "shop", "deployment": "web", "container": "web", "selector": "app=web", "port": 80}
+CONFIG = """
+apiVersion: v1
+kind: Config
+current-context: c
+contexts: [{name: c, context: {cluster: k, user: u}}]
+clusters: [{name: k, cluster: {server: "http://127.0.0.1:PORT"}}]
+users: [{name: u, user: {token: t}}]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _state(tmp_path, monkeypatch):
+    monkeypatch.setenv("MUSTER_STATE", str(tmp_path / "state"))
+    (tmp_path / "state").mkdir()
+
+
+@pytest.fixture
+def nobody(tmp_path):
+    """A session with an API server that is not there."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        (tmp_path / "kubeconfig").write_text(CONFIG.replace("PORT", str(probe.getsockname()[1])))
+    with Kube(load_access(tmp_path / "kubeconfig")) as kube:
+        yield kube
+
+
+@pytest.fixture
+def watch(story):
+    """``watch(kube=..., load=..., alone=..., prometheus=...)`` -> the stops that it called for, as they come."""
+    started = []
+
+    def begin(*, kube=None, load=None, lost="", prometheus="", **objectives):
+        where = {"kubernetes": {"kubeconfig": "unused", **WHERE}} if kube else {}
+        env = Environment.model_validate({"name": "lab", "description": "", "prometheus": prometheus, **where})
+        called = []
+        promised = Objectives.model_validate({"must_not": ["rollback"], **objectives})
+        watcher = Stops(story, env, promised, load=load, kube=kube, alone=SimpleNamespace(lost=lost), end=called.append)
+        watcher.start()
+        started.append(watcher)
+        return called
+
+    yield begin
+    for watcher in started:
+        watcher.finish()
+
+
+def only(called):
+    wait_until(lambda: called, bool, what="a stop", timeout_s=20)
+    (stop,) = called
+    return stop
+
+
+def test_a_file_beside_the_ledger_stops_it(watch, story):
+    """UNKNOWN, with where the switch is; told once, in the timeline."""
+    called = watch()
+    kill_file().touch()
+    assert (only(called).verdict, only(called).reason) == (
+        Verdict.UNKNOWN,
+        f"the kill switch is on (file {kill_file()})",
+    )
+    (note,) = story.timeline().of(Kind.NOTE)
+    assert note.data["stopped"] == "UNKNOWN"
+
+
+def test_a_config_map_stops_it(watch, api):
+    """In the workload's namespace, by whoever may create one there."""
+    called = watch(kube=Kube(load_access(api.kubeconfig)))
+    api.post("/api/v1/namespaces/shop/configmaps", {"metadata": {"name": "muster-stop"}})
+    try:
+        assert only(called).reason == "the kill switch is on (ConfigMap muster-stop in shop)"
+    finally:
+        api.delete("/api/v1/namespaces/shop/configmaps/muster-stop")
+
+
+def test_a_dead_load_generator_stops_it(watch):
+    """Without users nothing is known of what they see."""
+    stop = only(watch(load=SimpleNamespace(failure=lambda: "Locust ended by itself")))
+    assert (stop.verdict, stop.reason) == (Verdict.UNKNOWN, "the load generator died: Locust ended by itself")
+
+
+def test_an_api_server_that_is_gone_for_long_stops_it(watch, nobody, monkeypatch):
+    """Nobody knows any more what is broken; a moment is none."""
+    monkeypatch.setattr(stops, "LOST_S", 1.5)
+    monkeypatch.setattr(stops, "SWITCH_EVERY_S", 0.1)
+    called = watch(kube=nobody)
+    with pytest.raises(TimedOut):
+        wait_until(lambda: called, bool, what="a stop", timeout_s=0.5)
+    assert "the API server was out of reach for 1.5 s" in only(called).reason
+
+
+def test_a_drill_that_is_not_alone_any_more_stops(watch):
+    """Whose Lease it is now breaks things, too."""
+    assert only(watch(lost="another has taken the Lease")).reason == "another has taken the Lease"
+
+
+def test_prometheus_out_of_reach_hides_no_other_condition(watch, nobody):
+    """Its own watcher tells that it is; the switch still works."""
+    called = watch(prometheus=nobody.server)
+    kill_file().touch()
+    assert "kill switch" in only(called).reason
+
+
+def test_a_switch_that_cannot_be_read_is_no_switch_that_is_off(nobody):
+    """Before it begins, an experiment must know."""
+    env = Environment.model_validate(
+        {"name": "lab", "description": "", "kubernetes": {"kubeconfig": "unused", **WHERE}}
+    )
+    with pytest.raises(KubeError):
+        switched_off(env, nobody)
+
+
+def test_healing_waits_for_an_api_server_that_was_away_for_a_moment(nobody, monkeypatch):
+    """And for no longer than a bound: the record stays for the watchdog and for people."""
+    monkeypatch.setattr(common, "BACK_WITHIN_S", 0.2)
+    with pytest.raises(TimedOut, match="nothing could be healed, because the API server was out of reach"):
+        common._await_api(nobody)
+    answers = iter([KubeError("refused"), KubeError("refused"), {}])
+
+    def get(_path):
+        answer = next(answers)
+        if isinstance(answer, KubeError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(common, "BACK_WITHIN_S", 10.0)
+    common._await_api(SimpleNamespace(get=get))
