@@ -35,6 +35,13 @@ def test_no_alert_is_silenced(silences, rules, facts):
     judge.assert_nothing_is_silenced(silences, rules, facts)
 
 
+@chain
+@runbook("x0tta6bl4#rollback")
+def test_no_firing_alert_is_held_back(notified, rules, facts):
+    """An inhibition that is too wide swallows the page that matters."""
+    judge.assert_nothing_is_held_back(notified, rules, facts)
+
+
 @runbook("x0tta6bl4#service-down")
 def test_nothing_critical_is_firing(alerts, rules, facts):
     judge.assert_nothing_critical_fires(alerts, rules, facts)

@@ -51,6 +51,29 @@ class Silence:
         return all(matcher.matches(labels) for matcher in self.matchers)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """One alert that Alertmanager holds; ``suppressed`` ones are told to nobody, for another alert or a silence."""
+
+    name: str
+    labels: Mapping[str, str]
+    suppressed: bool
+    silenced: bool
+
+
+def held(raw: list[Mapping[str, Any]]) -> tuple[Held, ...]:
+    """The typed view of the reading ``notified``."""
+    return tuple(
+        Held(
+            name=entry["name"],
+            labels=entry["labels"],
+            suppressed=entry["state"] == "suppressed",
+            silenced=bool(entry["silenced_by"]),
+        )
+        for entry in raw
+    )
+
+
 def alerts(raw: list[Mapping[str, Any]]) -> tuple[Alert, ...]:
     """The typed view of the reading ``alerts``."""
     return tuple(Alert(**entry) for entry in raw)
@@ -147,6 +170,23 @@ def assert_nothing_is_silenced(silences: tuple[Silence, ...], rules: tuple[Rule,
                 until = f"until {_minute(silence.ends_at)} by {silence.by}: {silence.comment}"
                 warnings.warn(f"{rule.name} is silenced {until}", SLOWarning, stacklevel=2)
                 return
+
+
+def assert_nothing_is_held_back(notified: tuple[Held, ...], rules: tuple[Rule, ...], system: System) -> None:
+    """No critical alert that fires is inhibited by another: nobody is paged for it.
+
+    A silence is somebody's own will, and warns. Other alerts may be inhibited: that is what inhibition is for. Raises
+    Unknown where no rule of the facts is evaluated: nothing would come to be held.
+    """
+    for alert in notified:
+        if alert.suppressed and alert.labels.get("severity") == "critical" and not alert.silenced:
+            claim(False, f"{alert.name} fires, and Alertmanager tells nobody: another alert inhibits it")
+    if not any(rule.health == "ok" for rule in _ours(rules, system)):
+        raise Unknown("Prometheus evaluates none of the facts' rules, so that nothing is held back says nothing")
+    for alert in notified:
+        if alert.suppressed and alert.silenced:
+            message = f"{alert.name} fires, and Alertmanager tells nobody: it is silenced"
+            warnings.warn(message, SLOWarning, stacklevel=2)
 
 
 def assert_prometheus_has_an_alertmanager(alertmanagers: tuple[str, ...], routes: Routes) -> None:

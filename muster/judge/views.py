@@ -72,7 +72,7 @@ _VIEWS: dict[str, Callable[[Any], Any]] = {
     "alertmanagers": tuple,
     "routes": routing.routes,
     "silences": alerting.silences,
-    "notified": tuple,
+    "notified": alerting.held,
     "alertmanager_ready": reach.ready,
     "pagers": _per_replica("pagers", lambda _, raw: reach.reached(raw)),
     "responder": reach.ready,

@@ -181,3 +181,21 @@ def test_a_silence_over_an_alert_of_the_runbooks_warns(loaded, facts):
     with pytest.warns(SLOWarning, match="is silenced until 2026-01-01 10:00 by joe: works"):
         alerting.assert_nothing_is_silenced((silence("=~", "crit.*"),), tuple(loaded.values()), facts)
     alerting.assert_nothing_is_silenced((silence("=", "none"),), tuple(loaded.values()), facts)
+
+
+def holds(**changes):
+    entry = {"name": "X", "labels": {"severity": "critical"}, "state": "suppressed", "silenced_by": []}
+    return alerting.held([{**entry, **changes}])
+
+
+def test_a_critical_alert_that_another_inhibits_is_told_to_nobody_and_fails(loaded, facts):
+    """A silence is somebody's own will and warns; a warning that is inhibited is as meant."""
+    rules = tuple(loaded.values())
+    alerting.assert_nothing_is_held_back(holds(state="active"), rules, facts)
+    alerting.assert_nothing_is_held_back(holds(labels={"severity": "warning"}), rules, facts)
+    with pytest.raises(AssertionError, match="X fires, and Alertmanager tells nobody: another alert inhibits it"):
+        alerting.assert_nothing_is_held_back(holds(), (), facts)
+    with pytest.warns(SLOWarning, match="it is silenced"):
+        alerting.assert_nothing_is_held_back(holds(silenced_by=["id"]), rules, facts)
+    with pytest.raises(Unknown, match="evaluates none of the facts' rules"):
+        alerting.assert_nothing_is_held_back((), (), facts)
