@@ -6,6 +6,7 @@ import math
 import re
 import time
 from collections import defaultdict
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ import httpx
 from muster.chaos.pods import Pods
 from muster.chaos.story import Story
 from muster.chaos.watch import EVERY_S, HttpWatcher, Watcher
+from muster.errors import MusterError
 from muster.kube import Kube
 from muster.load import Load, LoadError
+from muster.release import bearer, trust_of
 from muster.system import Environment
 from muster.timeline import Event, Kind
 
@@ -29,8 +32,8 @@ class Alerts(HttpWatcher):
 
     source = "prometheus"
 
-    def __init__(self, story: Story, url: str, *, since: float) -> None:
-        super().__init__(story, url)
+    def __init__(self, story: Story, url: str, *, since: float, **access: Any) -> None:
+        super().__init__(story, url, **access)
         self._since = since
         self._states: dict[str, str] = {}
         self._fired: list[Event] = []
@@ -38,25 +41,30 @@ class Alerts(HttpWatcher):
 
     def now_in(self, body: Any) -> float | None:
         """The answer to ``time()`` is the only one that says it."""
-        data = body.get("data") if isinstance(body, dict) else None
-        if not isinstance(data, dict) or data.get("resultType") != "scalar":
-            return None
-        return float(data["result"][1])
+        match body:
+            case {"data": {"resultType": "scalar", "result": [_, told]}}:
+                return float(told)
+        return None
 
     def look(self) -> None:
         """Tell every change of state since the last look."""
         if self._looks % _TIME_EVERY == 0:
-            self.get("/api/v1/query", query="time()")
+            self._ask_time()
         self._looks += 1
         alerts: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for alert in self.get("/api/v1/alerts")["data"]["alerts"]:
-            if alert["labels"].get("system", self.story.system) == self.story.system:
+            if _ours(alert["labels"], self.story):
                 alerts[alert["labels"]["alertname"]].append(alert)
         for name, found in alerts.items():
             self._tell(name, found)
         for name in [name for name in self._states if name not in alerts]:
             del self._states[name]
             self.story.tell(Kind.ALERT_RESOLVED, source=self.source, message=f"{name} resolved", alert=name)
+
+    def _ask_time(self) -> None:
+        """Learn its clock. Where it does not tell, the Date header of its other answers is what is known."""
+        with suppress(httpx.HTTPError, ValueError):
+            self.get("/api/v1/query", query="time()")
 
     def _tell(self, name: str, found: list[dict[str, Any]]) -> None:
         before = self._states.get(name)
@@ -88,7 +96,7 @@ class Alerts(HttpWatcher):
                 if at is not None:
                     self.story.correct(event, at=at, clock=self.source)
             self._tell_visible()
-        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        except (httpx.HTTPError, MusterError, ValueError, KeyError, TypeError) as error:
             message = f"firing times are as seen, to {EVERY_S:g} s: {type(error).__name__}"
             self.story.tell(Kind.NOTE, source=self.source, message=message)
         finally:
@@ -114,7 +122,9 @@ class Alerts(HttpWatcher):
 
     def _first_firing(self, event: Event) -> float | None:
         """The first sample of ALERTS in the firing state, at most a few seconds before it was seen."""
-        query = f'ALERTS{{alertname="{event.data["alert"]}",alertstate="firing"}}[10s]'
+        told = {"alertname": event.data["alert"], "alertstate": "firing"}
+        told |= {label: value for label, value in event.data["labels"].items() if label in ("system", "environment")}
+        query = "ALERTS{" + ",".join(f'{label}="{value}"' for label, value in told.items()) + "}[10s]"
         result = self.get("/api/v1/query", query=query, time=self.theirs(event.at) + 1.0)["data"]["result"]
         since = self.theirs(self._since)
         stamps = [float(at) for series in result for at, _ in series["values"] if float(at) >= since]
@@ -139,8 +149,8 @@ class Inbox(Records):
 
     source = "inbox"
 
-    def __init__(self, story: Story, url: str, *, since: float) -> None:
-        super().__init__(story, url)
+    def __init__(self, story: Story, url: str, *, since: float, **access: Any) -> None:
+        super().__init__(story, url, **access)
         self._since, self._cursor = since, float("-inf")
         self._seen: set[tuple[float, str, str]] = set()
 
@@ -169,11 +179,11 @@ class Audit(Records):
 
     source = "responder"
 
-    def __init__(self, story: Story, url: str, *, token_file: str, since: float) -> None:
+    def __init__(self, story: Story, url: str, *, token_file: str, since: float, **access: Any) -> None:
         def headers() -> dict[str, str]:
             return {"Authorization": f"Bearer {Path(token_file).read_text().strip()}"} if token_file else {}
 
-        super().__init__(story, url, headers=headers)
+        super().__init__(story, url, headers=headers, **access)
         self._since, self._cursor = since, float("-inf")
         self._seen: set[tuple[float, str, str]] = set()
 
@@ -202,8 +212,8 @@ class Routing(HttpWatcher):
         r'^alertmanager_notifications_failed_total\{[^}]*integration="(\w+)"[^}]*\} ([\d.e+]+)', re.MULTILINE
     )
 
-    def __init__(self, story: Story, url: str) -> None:
-        super().__init__(story, url, every_s=1.0)
+    def __init__(self, story: Story, url: str, **access: Any) -> None:
+        super().__init__(story, url, every_s=1.0, **access)
         self._receivers: dict[str, set[str]] = defaultdict(set)
         self._first: dict[str, float] | None = None
         self._last: dict[str, float] = {}
@@ -211,7 +221,8 @@ class Routing(HttpWatcher):
     def look(self) -> None:
         """Remember receivers and counts; nothing is told before the end."""
         for alert in self.get("/api/v2/alerts"):
-            self._receivers[alert["labels"]["alertname"]] |= {receiver["name"] for receiver in alert["receivers"]}
+            if _ours(alert["labels"], self.story):
+                self._receivers[alert["labels"]["alertname"]] |= {receiver["name"] for receiver in alert["receivers"]}
         counts: dict[str, float] = defaultdict(float)
         for integration, count in self._FAILED.findall(self.get_raw("/metrics").text):
             counts[integration] += float(count)
@@ -254,19 +265,29 @@ class Users(Watcher):
 def watchers(story: Story, env: Environment, *, since: float, load: Load | None, kube: Kube | None) -> list[Watcher]:
     """One watcher for each source that the environment declares; what it does not declare is never read."""
     found: list[Watcher] = []
+    trust = trust_of(env)
     if env.prometheus:
-        found.append(Alerts(story, env.prometheus, since=since))
+        found.append(
+            Alerts(story, env.prometheus, since=since, headers=lambda: bearer(env, "prometheus"), verify=trust)
+        )
     if env.inbox:
-        found.append(Inbox(story, env.inbox, since=since))
+        found.append(Inbox(story, env.inbox, since=since, verify=trust))
     if env.responder:
-        found.append(Audit(story, env.responder, token_file=env.responder_token_file, since=since))
+        token_file = env.responder_token_file
+        found.append(Audit(story, env.responder, token_file=token_file, since=since, verify=trust))
     if env.alertmanager:
-        found.append(Routing(story, env.alertmanager))
+        found.append(Routing(story, env.alertmanager, headers=lambda: bearer(env, "alertmanager"), verify=trust))
     if kube is not None and env.kubernetes is not None:
         found.append(Pods(story, kube, env.kubernetes))
     if load is not None:
         found.append(Users(story, load))
     return found
+
+
+def _ours(labels: dict[str, str], story: Story) -> bool:
+    """Of this system here: a Prometheus that several environments share speaks of the others, too."""
+    place = {"system": story.system, "environment": story.environment}
+    return all(labels.get(label, own) == own for label, own in place.items())
 
 
 def _epoch(text: str) -> float:

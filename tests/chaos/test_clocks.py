@@ -71,6 +71,15 @@ def test_prometheus_clock_is_asked_for_and_its_evaluations_are_put_right(serve, 
     assert firing.at == pytest.approx(fired_at, abs=0.25)
 
 
+def test_a_prometheus_that_does_not_tell_the_time_is_read_all_the_same(serve, story):
+    """A proxy that passes alerts only: its Date header is what is known of the clock, and no read has failed."""
+    alerts = {"data": {"alerts": []}}
+    watcher = Alerts(story, serve({"/api/v1/alerts": alerts}).url, since=time.time())
+    watcher.look()
+    watcher.close()
+    assert story.timeline().clocks["prometheus"].bound_s == pytest.approx(0.5, abs=0.3)
+
+
 def test_without_a_time_of_its_own_the_date_header_tells_the_clock(serve, story, tmp_path):
     """A source that says nothing better still stamps its answers, to the second; the bound says so."""
     (tmp_path / "token").write_text("t")
