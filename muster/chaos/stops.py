@@ -23,6 +23,7 @@ from muster.judge.objectives import Objectives
 from muster.judge.stopping import Stop, unrelated_alert, users_suffer
 from muster.kube import Kube, KubeError
 from muster.load import Load
+from muster.release import bearer, trust_of
 from muster.system import Environment
 from muster.timeline import Kind
 from muster.verdict import Verdict
@@ -71,7 +72,7 @@ class Stops(HttpWatcher):
         alone: Exclusive,
         end: Callable[[Stop], None],
     ) -> None:
-        super().__init__(story, env.prometheus)
+        super().__init__(story, env.prometheus, headers=lambda: bearer(env, "prometheus"), verify=trust_of(env))
         self._env, self._objectives, self._load, self._kube, self._end = env, objectives, load, kube, end
         self._alone = alone
         self._asked = 0.0
@@ -135,5 +136,5 @@ class Stops(HttpWatcher):
             alerts = self.get("/api/v1/alerts")["data"]["alerts"]
             broken = self.story.timeline().first(Kind.FAULT_INJECTED) is not None
             quiet = broken and "page" in self._objectives.must_not  # before, it is the hypothesis that does not hold
-            return unrelated_alert(alerts, system=self.story.system, quiet=quiet)
+            return unrelated_alert(alerts, system=self.story.system, environment=self.story.environment, quiet=quiet)
         return None

@@ -6,6 +6,7 @@ the timeline: its last word is a NOTE that the judge of drills asks before it ta
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -96,11 +97,17 @@ class HttpWatcher(Watcher):
     """A watcher of something that answers JSON over HTTP, and says what time it is there."""
 
     def __init__(
-        self, story: Story, url: str, *, headers: Callable[[], dict[str, str]] = dict, every_s: float = EVERY_S
+        self,
+        story: Story,
+        url: str,
+        *,
+        headers: Callable[[], dict[str, str]] = dict,
+        verify: ssl.SSLContext | bool = True,
+        every_s: float = EVERY_S,
     ) -> None:
         super().__init__(story, every_s=every_s)
         self._url, self._headers = url.rstrip("/"), headers
-        self._http = httpx.Client(timeout=TIMEOUT_S, trust_env=False)
+        self._http = httpx.Client(timeout=TIMEOUT_S, trust_env=False, verify=verify)
         self._bounds: Bounds | None = None
 
     def get(self, path: str, **params: str | float) -> Any:

@@ -54,20 +54,23 @@ def users_suffer(timeline: Timeline, conditions: StopConditions, *, allowed: flo
     return Stop(verdict=Verdict.FAIL, reason=reason)
 
 
-def unrelated_alert(alerts: Iterable[Mapping[str, Any]], *, system: str, quiet: bool) -> Stop | None:
-    """The first critical alert that this experiment cannot have meant: of another system, or of this one if ``quiet``.
+def unrelated_alert(alerts: Iterable[Mapping[str, Any]], *, system: str, environment: str, quiet: bool) -> Stop | None:
+    """The first critical alert that this experiment cannot have meant: of another place, or of this one if ``quiet``.
 
+    A place is a system in one environment; an alert that names no environment is taken for this one's.
     ``alerts`` as Prometheus' ``/api/v1/alerts`` gives them. ``quiet`` is whether the experiment promises that nobody
-    is paged; its promise is then broken (FAIL), while another system's incident only takes the hands away (UNKNOWN).
+    is paged; its promise is then broken (FAIL), while an incident elsewhere only takes the hands away (UNKNOWN).
     """
     for alert in alerts:
         labels = alert["labels"]
         if alert["state"] != "firing" or labels.get("severity") != "critical":
             continue
-        name, of = labels["alertname"], labels.get("system", "")
-        if of == system and quiet:
+        name, of, where = labels["alertname"], labels.get("system", ""), labels.get("environment", environment)
+        here = (of, where) == (system, environment)
+        if here and quiet:
             return Stop(verdict=Verdict.FAIL, reason=f"{name} fires, and nobody was to be paged")
-        if of != system:
+        if not here:
             told = f"of system {of}" if of else "which names no system"
+            told += f" in {where}" if where != environment else ""
             return Stop(verdict=Verdict.UNKNOWN, reason=f"the critical alert {name}, {told}, fires: first things first")
     return None

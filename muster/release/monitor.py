@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import ssl
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import httpx
 
@@ -22,7 +22,7 @@ class Monitor:
 
     def __init__(self, env: Environment) -> None:
         self._env = env
-        self._http = httpx.Client(verify=_trust(env), trust_env=False, follow_redirects=False, timeout=5.0)
+        self._http = httpx.Client(verify=trust_of(env), trust_env=False, follow_redirects=False, timeout=5.0)
 
     def value(self, query: str, *, at: float | None = None, timeout_s: float) -> float:
         """The one finite value of an instant query, now or at ``at`` (seconds since the epoch).
@@ -35,7 +35,7 @@ class Monitor:
         asked = {"query": query, **({} if at is None else {"time": f"{at:.3f}"})}
         try:
             answer = self._http.get(
-                f"{base}/api/v1/query", params=asked, timeout=timeout_s, headers=self._token("prometheus")
+                f"{base}/api/v1/query", params=asked, timeout=timeout_s, headers=bearer(self._env, "prometheus")
             )
             body = answer.json()
             result = body["data"]["result"]
@@ -57,22 +57,12 @@ class Monitor:
             raise UndeliveredError(f"environment {self._env.name} declares no Alertmanager")
         try:
             answer = self._http.post(
-                f"{base}/api/v2/alerts", json=[alert], timeout=timeout_s, headers=self._token("alertmanager")
+                f"{base}/api/v2/alerts", json=[alert], timeout=timeout_s, headers=bearer(self._env, "alertmanager")
             )
         except httpx.HTTPError as error:
             raise UndeliveredError(f"{base} did not answer: {str(error) or type(error).__name__}") from None
         if answer.status_code != httpx.codes.OK:
             raise UndeliveredError(f"{base} answered {answer.status_code}")
-
-    def _token(self, source: str) -> dict[str, str]:
-        """The bearer token of a source, read at each request: one that was renewed is used."""
-        file = dict(self._env.token_files).get(source)  # type: ignore[call-overload]
-        if not file:
-            return {}
-        try:
-            return {"Authorization": f"Bearer {Path(file).read_text(encoding='ascii').strip()}"}
-        except (OSError, ValueError) as error:
-            raise Unknown(f"token file {file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
     def close(self) -> None:
         """Close the connections."""
@@ -89,9 +79,23 @@ def _value(sample: Any) -> float:
     return float(sample["value"][1])
 
 
-def _trust(env: Environment) -> ssl.SSLContext | bool:
+def bearer(env: Environment, source: Literal["prometheus", "alertmanager"]) -> dict[str, str]:
+    """The header with the token that a source wants, read at each request: one that was renewed is used.
+
+    Empty where it wants none. Raises :class:`~muster.errors.Unknown` for a file that cannot be read.
+    """
+    file = env.token_files.get(source)
+    if not file:
+        return {}
+    try:
+        return {"Authorization": f"Bearer {Path(file).read_text(encoding='ascii').strip()}"}
+    except (OSError, ValueError) as error:
+        raise Unknown(f"token file {file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def trust_of(env: Environment) -> ssl.SSLContext | bool:
     """The system's own authorities and the environment's; plain HTTP needs none, and building one takes 20 ms."""
-    if not any(url.startswith("https:") for url in (env.prometheus, env.alertmanager)):
+    if not any(url.startswith("https:") for url in (env.prometheus, env.alertmanager, env.inbox, env.responder)):
         return False
     trust = ssl.create_default_context()
     if env.ca_file:

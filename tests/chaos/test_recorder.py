@@ -36,7 +36,7 @@ def activity(kind, name, func, /, **arguments):
 @pytest.fixture
 def chaos(tmp_path, serve):
     """``chaos(method, objectives=...)`` -> a started ``chaos run`` in a folder of its own."""
-    answers = {"/inbox": {"messages": []}, "/api/v1/alerts": {"data": {"alerts": []}}}
+    answers = {"/inbox": {"messages": []}, "/api/v1/alerts": {"data": {"alerts": []}}, "/api/v1/query": now}
     server = serve(answers)
     (tmp_path / "systems").mkdir()
     (tmp_path / "systems" / "small.yaml").write_text(SYSTEM)
@@ -77,6 +77,11 @@ def chaos(tmp_path, serve):
     for process in started:
         process.kill()
         process.communicate()
+
+
+def now(_):
+    """Prometheus' answer to time()."""
+    return {"data": {"resultType": "scalar", "result": [time.time(), str(time.time())]}}
 
 
 def tell(kind, **data):

@@ -6,8 +6,10 @@ import time
 
 import pytest
 
-from muster.chaos.sources import Alerts, Audit, Inbox, Routing
+from muster.chaos.sources import Alerts, Audit, Inbox, Routing, watchers
+from muster.errors import Unknown
 from muster.judge.link import source
+from muster.system import Environment
 from muster.timeline import Kind
 from muster.wait import wait_until
 
@@ -52,6 +54,30 @@ def test_alerts_are_pending_when_prometheus_says_so_and_fire_when_it_evaluated(p
     assert (pending.kind, pending.at) == (Kind.ALERT_PENDING, pytest.approx(T0 + 1.123456))
     assert (firing.kind, firing.at) == (Kind.ALERT_FIRING, T0 + 6.0)
     assert resolved.kind is Kind.ALERT_RESOLVED
+
+
+def test_alerts_of_other_environments_are_not_this_drills(prometheus, story):
+    """Production's alert is no detection of what was broken here, whoever shares the Prometheus."""
+    watcher = Alerts(story, prometheus.url, since=T0)
+    theirs = alert("A", "firing")
+    theirs["labels"]["environment"] = "production"
+    prometheus.answers["/api/v1/alerts"] = alerts(theirs)
+    watcher.look()
+    assert kinds(story) == []
+
+
+def test_a_prometheus_that_wants_a_token_is_given_it_anew_at_each_look(prometheus, story, tmp_path):
+    """The environment's file is read each time; one that is gone is said, and is no silence."""
+    file = tmp_path / "token"
+    env = Environment(description="here", prometheus=prometheus.url, token_files={"prometheus": str(file)})
+    (watcher,) = watchers(story, env, since=T0, load=None, kube=None)
+    for token in ("first", "renewed"):
+        file.write_text(token)
+        watcher.look()
+        assert prometheus.headers["Authorization"] == f"Bearer {token}"
+    file.unlink()
+    with pytest.raises(Unknown, match="cannot be read"):
+        watcher.look()
 
 
 def test_alerts_of_other_systems_are_not_this_drills(prometheus, story):

@@ -61,24 +61,35 @@ def test_a_share_over_nothing_is_not_judged():
     """Seconds without a request have no error ratio."""
     quiet = timeline([0] * 10)
     silent = [Event(at=e.at, kind=e.kind, source=e.source, data={**e.data, "requests": 0}) for e in quiet.events]
-    assert users_suffer(Timeline(experiment="e", system="s", environment="lab", events=tuple(silent)), BUDGET, allowed=0.5) is None
+    assert (
+        users_suffer(Timeline(experiment="e", system="s", environment="lab", events=tuple(silent)), BUDGET, allowed=0.5)
+        is None
+    )
 
 
 def test_another_systems_incident_takes_the_hands_away():
     """Its alert cannot be this experiment's doing: UNKNOWN, whatever was promised."""
-    stop = unrelated_alert([alert("DiskFull", system="db")], system="s", quiet=False)
+    stop = unrelated_alert([alert("DiskFull", system="db")], system="s", environment="lab", quiet=False)
     assert stop.verdict is Verdict.UNKNOWN
     assert "DiskFull" in stop.reason
     assert "db" in stop.reason
 
 
+def test_an_incident_of_this_system_elsewhere_takes_the_hands_away():
+    """Production burns while staging is drilled: first things first."""
+    burning = {**alert(), "labels": {**alert()["labels"], "environment": "production"}}
+    stop = unrelated_alert([burning], system="s", environment="lab", quiet=True)
+    assert stop.verdict is Verdict.UNKNOWN
+    assert "in production" in stop.reason
+
+
 def test_an_own_alert_stops_only_where_silence_was_promised():
     """A drill that expects to be detected goes on; one that must page nobody has failed."""
-    assert unrelated_alert([alert()], system="s", quiet=False) is None
-    assert unrelated_alert([alert()], system="s", quiet=True).verdict is Verdict.FAIL
+    assert unrelated_alert([alert()], system="s", environment="lab", quiet=False) is None
+    assert unrelated_alert([alert()], system="s", environment="lab", quiet=True).verdict is Verdict.FAIL
 
 
 @pytest.mark.parametrize("harmless", [alert(state="pending", system="db"), alert(severity="warning", system="db")])
 def test_what_is_not_critical_or_not_firing_stops_nothing(harmless):
     """Pending alerts and warnings are for people to look at later."""
-    assert unrelated_alert([harmless], system="s", quiet=True) is None
+    assert unrelated_alert([harmless], system="s", environment="lab", quiet=True) is None
