@@ -54,7 +54,8 @@ def command(
     quarterly set.
 
     Exit code 0: every objective was met; 1: one was not; 6: nothing failed, but something is unknown; 130 and 143: it
-    was interrupted, and everything was healed and stopped.
+    was interrupted, and everything was healed and stopped. A drill that a stop condition has ended has the code of its
+    verdict.
     """
     if dry_run:
         return _dry_run(experiments, system_name, env_name)
