@@ -30,7 +30,7 @@ OVERLAP_S = 1.0  # asked again at each look, because a receipt may be stamped be
 class Alerts(HttpWatcher):
     """Prometheus' own alerts of this system: ``activeAt``, and firing to the very evaluation that made it so."""
 
-    source = "prometheus"
+    source, stamps, grain_s = "prometheus", True, 0.001
 
     def __init__(self, story: Story, url: str, *, since: float, **access: Any) -> None:
         super().__init__(story, url, **access)
@@ -134,6 +134,7 @@ class Alerts(HttpWatcher):
 class Records(HttpWatcher):
     """A watcher of records that the source itself stamps, and gives from an instant of its own time on."""
 
+    stamps = True
     _since, _cursor = 0.0, float("-inf")
 
     def _from(self) -> float:

@@ -94,7 +94,10 @@ class Watcher(threading.Thread):
 
 
 class HttpWatcher(Watcher):
-    """A watcher of something that answers JSON over HTTP, and says what time it is there."""
+    """A watcher of something that answers JSON over HTTP; of one whose stamps it tells, it measures the clock."""
+
+    stamps = False  # whether events are told at times that the source's own clock gave them
+    grain_s = 0.0  # to how many seconds it tells its own time
 
     def __init__(
         self,
@@ -119,9 +122,11 @@ class HttpWatcher(Watcher):
         answer = self.get_raw(path, **params)
         heard_at = time.time()
         body = answer.json()
+        if not self.stamps:
+            return body
         now = self.now_in(body)
         if now is not None:
-            self._hear(Told(asked_at=asked_at, time=now, heard_at=heard_at))
+            self._hear(Told(asked_at=asked_at, time=now, heard_at=heard_at, grain_s=self.grain_s))
         elif (date := _epoch(answer.headers.get("Date", ""))) is not None:
             self._hear(Told(asked_at=asked_at, time=date, heard_at=heard_at, grain_s=SECOND))
         return body
