@@ -161,7 +161,7 @@ def _heal(system: System, env: Environment, progress: Progress) -> None:
     ]
     if not left or env.kubernetes is None:
         return
-    with Kube(load_access(env.kubernetes.kubeconfig, env.kubernetes.context)) as kube:
+    with _patience(progress), Kube(load_access(env.kubernetes.kubeconfig, env.kubernetes.context)) as kube:
         results = heal(Ledger(), kube, env, system=system.name)
     for result in results:
         progress.say(f"  {'healed' if result.ok else 'NOT HEALED'}: {result.message}", "" if result.ok else "red")
@@ -240,6 +240,21 @@ def _signals() -> Iterator[list[int]]:
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _patience(progress: Progress) -> Iterator[None]:
+    """No second Ctrl-C cuts healing short: it is bounded, and who is told "healed and stopped" must find it so."""
+
+    def wait(_number: int, _frame: Any) -> None:
+        progress.say("  healing first; this takes a few seconds", "yellow")
+
+    before = {number: signal.signal(number, wait) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
