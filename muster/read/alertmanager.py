@@ -39,7 +39,7 @@ async def read_routes(session: Session) -> dict[str, Any]:
 
 
 async def read_notified(session: Session) -> list[dict[str, Any]]:
-    """Alerts that Alertmanager holds: name, state (active, suppressed), by which silences and alerts, receivers."""
+    """Alerts that Alertmanager holds: name, state (active, suppressed), by which silences, receivers."""
     alerts = await session.http.get_json(f"{_base(session)}/api/v2/alerts")
     return [
         {
@@ -47,7 +47,6 @@ async def read_notified(session: Session) -> list[dict[str, Any]]:
             "labels": alert["labels"],
             "state": alert["status"]["state"],
             "silenced_by": alert["status"]["silencedBy"],
-            "inhibited_by": alert["status"]["inhibitedBy"],
             "receivers": [receiver["name"] for receiver in alert["receivers"]],
         }
         for alert in alerts

@@ -146,13 +146,16 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """The parser's: one header."""
-        if self._receiving is not None:
+        if self._receiving is not None and not self._receiving.done.done():
             self._receiving.headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
 
     def on_headers_complete(self) -> None:
         """The parser's: the head of an answer, or of what comes before one (103)."""
         receiving, status = self._receiving, self._parser.get_status_code()
         if receiving is None:
+            return
+        if receiving.done.done():  # another one, which nobody asked for
+            self._keep = False
             return
         if status < 200:
             receiving.headers.clear()
