@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from muster.kube import MERGE
-from muster.release import Monitor, current, previous
+from muster.release import Monitor, current, current_of, look_canary, previous
 from muster.responder.audit import Audit
 from muster.responder.engine import Responder
 from muster.responder.lock import Intent, Lock
@@ -20,10 +20,11 @@ ERRORS, DOWN = "X0TTA6BL4ErrorRatioRollback", "X0TTA6BL4HealthCheckFailed"
 QUICK = {"timeout": "30s", "cool_down": "0s", "symptom_within": "90s", "remedy_cool_down": "20m"}
 
 
-def an_alert(name=ERRORS, *, mark="f1", action="rollback", ago_s=-10.0):
+def an_alert(name=ERRORS, *, mark="f1", action="rollback", ago_s=-10.0, **more):
     """A firing one, by default as if its waiting time (10 scaled minutes at most) were over."""
     starts_at = datetime.fromtimestamp(time.time() - ago_s, UTC).isoformat().replace("+00:00", "Z")
     labels = {"alertname": name, "action": action, "system": "x0tta6bl4", "environment": "here"}
+    labels |= more
     return Alert(name=name, status="firing", fingerprint=mark, starts_at=starts_at, labels=labels)
 
 
@@ -378,6 +379,48 @@ def test_canary_is_aborted_users_first_and_the_stable_release_stays(shop, canary
     assert shop.kube.get(f"{shop.path}-canary")["spec"]["replicas"] == 0
     assert shop.look().deployment["metadata"]["generation"] == 1
     assert shop.images() == ["shop/web:1"] * 3
+
+
+BESIDE = {"canary": {**CANARY["canary"], "metric_selector": 'app="web-canary"'}}  # releases go back by their own undo
+
+
+def test_alert_of_the_canary_aborts_it_where_releases_are_undone_otherwise(shop, canary):
+    """The stable Deployment has a way back, and it is not taken."""
+    shop.release("shop/web:3")
+    generation = shop.look().deployment["metadata"]["generation"]
+    shop.monitoring.tells = lambda query, _at: 0.3 if "web-canary-" in query else 0.0
+    with responding(shop, rollback=BESIDE) as acting:
+        acting.handle(an_alert(release="canary"))
+    assert acting.of("rollback.proven")[0]["verdict"] == "PASS", acting.of("rollback.proven")[0]["message"]
+    assert acting.of("symptom.gone")[0]["verdict"] == "PASS"
+    assert shop.kube.get(canary)["metadata"]["annotations"][f"{NGINX}-weight"] == "0"
+    assert shop.kube.get(f"{shop.path}-canary")["spec"]["replicas"] == 0
+    assert shop.look().deployment["metadata"]["generation"] == generation
+    assert shop.images() == ["shop/web:3"] * 3
+
+
+def test_alert_of_the_whole_leaves_the_canary_alone(shop, canary):
+    """It is the stable release that goes back."""
+    shop.release("shop/web:3")
+    with responding(shop, rollback=BESIDE) as acting:
+        acting.handle(an_alert())
+    assert acting.of("rollback.proven")[0]["verdict"] == "PASS", acting.of("rollback.proven")[0]["message"]
+    assert shop.images() == ["shop/web:1"] * 3
+    assert shop.kube.get(canary)["metadata"]["annotations"][f"{NGINX}-weight"] == "10"
+    assert shop.kube.get(f"{shop.path}-canary")["spec"]["replicas"] == 1
+
+
+def test_abort_that_a_crash_interrupted_is_resumed_as_an_abort(shop, canary):
+    """The intent names the Deployment at fault; nothing else is left of the alert."""
+    with responding(shop, rollback=BESIDE) as acting:
+        seen = look_canary(shop.kube, shop.env)
+        bad, target = current_of(seen.canary, "web"), current_of(seen.stable, "web")
+        lock = Lock(shop.kube, shop.namespace, "web", "me/127.0.0.1:1")
+        lock.take(lock.read(), Intent(alert=ERRORS, key="k", bad=bad, target=target, decided_at=time.time()))
+        assert acting.responder.resume() is True
+    assert acting.of("rollback.proven")[0]["verdict"] == "PASS", acting.of("rollback.proven")[0]["message"]
+    assert shop.kube.get(f"{shop.path}-canary")["spec"]["replicas"] == 0
+    assert shop.look().deployment["metadata"]["generation"] == 1
 
 
 def test_canary_that_is_no_worse_than_the_stable_release_is_not_aborted(shop, canary):

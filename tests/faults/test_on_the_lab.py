@@ -9,8 +9,9 @@ import time
 import httpx
 import pytest
 
-from muster.faults import Ledger, faults, heal, inject, plan
+from muster.faults import Ledger, Refused, faults, heal, inject, plan
 from muster.kube import Kube, KubeError, load_access
+from muster.release import scale_down, take_traffic_off
 from muster.system import load_environment, load_system
 from muster.wait import wait_until
 from muster.workload import deployment_path, read_workload
@@ -98,6 +99,7 @@ FAULTS = [
     ("ingress_backend", {"last_replica": True}, "replace service x0tta6bl4-staging by"),
     ("node_drain", {"patience": "0s"}, "cordon node lab-node"),
     ("scale_to_zero", {"last_replica": True}, "from 3 to 0"),
+    ("bad_canary", {"env_vars": {"FAULT_ERROR_RATIO": "1"}}, "send 10% of the users to it"),
 ]
 
 
@@ -114,6 +116,21 @@ def test_fault_bites_is_marked_and_leaves_nothing(place, kind, how, words):
     place.heal()
     assert place.marked() == {}
     wait_until(place.whole, bool, what="the deployment was not whole", timeout_s=30)
+
+
+def test_canary_that_somebody_tries_is_not_made_bad(place):
+    """It would be taken for that release's own fault; and the canary that was aborted meanwhile is whole again."""
+    place.inject("bad_canary", env_vars={"FAULT_ERROR_RATIO": "1"}, weight=50, replicas=2)
+    with pytest.raises(Refused, match="weight of 50: a release is being tried there"):
+        plan("bad_canary", place.kube, place.env, env_vars={"FAULT_ERROR_RATIO": "0.5"})
+    take_traffic_off(place.kube, place.env)
+    scale_down(place.kube, place.env)
+    place.heal()
+    name = place.env.rollback.canary.deployment
+    seen = read_workload(place.kube, place.where.namespace, name)
+    (container,) = seen.template["spec"]["containers"]
+    assert len(seen.serving()) == seen.wanted == 1
+    assert "FAULT_ERROR_RATIO" not in {variable["name"] for variable in container["env"]}
 
 
 def test_users_feel_a_slow_network_until_it_is_healed(place):

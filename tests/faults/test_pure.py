@@ -118,3 +118,26 @@ def test_unknown_faults_and_arguments_are_refused_before_anything_is_asked():
         plan("earthquake", None, _env())
     with pytest.raises(UsageError, match=r"fault pod_kill: .*'how_much'"):
         plan("pod_kill", None, _env(), how_much="one")
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [({"weight": 0}, "0% of the users is none"), ({"weight": 101}, "101%"), ({"replicas": 0}, "with 0 pods")],
+)
+def test_canary_needs_users_and_pods(how, words):
+    """Said before anything is asked."""
+    with pytest.raises(UsageError, match=words):
+        plan("bad_canary", None, _place(with_canary=True), env_vars={"A": "b"}, **how)
+
+
+def test_where_no_canary_is_declared_none_is_made_bad():
+    """There is nothing to find its Deployment by."""
+    with pytest.raises(UsageError, match=r"declares no canary .rollback\.canary."):
+        plan("bad_canary", None, _place(with_canary=False), env_vars={"A": "b"})
+
+
+def _place(*, with_canary):
+    where = {"kubeconfig": "unused", "namespace": "x", "deployment": "web", "container": "web", "selector": "app=web"}
+    canary = {"ingress": "next", "deployment": "next", "metric_selector": 'app="next"'}
+    body = {"name": "here", "description": "", "kubernetes": {**where, "port": 8080}}
+    return Environment.model_validate(body | ({"rollback": {"canary": canary}} if with_canary else {}))

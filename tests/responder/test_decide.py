@@ -6,6 +6,7 @@ from muster.release import Known
 from muster.responder.compare import Comparison
 from muster.responder.decide import REASONS, fault_began, misdirected, refusal
 from muster.responder.lock import Last
+from muster.system.rollback import Canary
 
 LAST = Last(at=995.0, alert="A", from_revision=2, to_revision=1, verdict="PASS")
 AS_BAD = Comparison(blames=False, message="error_ratio is 15% with the release and 15% at 2 pods of another release")
@@ -78,6 +79,15 @@ def test_alert_of_another_system_or_environment_is_misdirected(system, make_env,
     assert misdirected(alert(), system, env) == ""
     assert "production" in misdirected(alert(environment="production"), system, env)
     assert "bank" in misdirected(alert(system="bank"), system, env)
+
+
+def test_alert_of_a_canary_that_is_not_declared_is_misdirected(system, make_env, alert):
+    """Rolling the stable release back for it would take away what is well."""
+    env = make_env()
+    assert "declares none" in misdirected(alert(release="canary"), system, env)
+    canary = Canary(ingress="next", deployment="next", metric_selector='app="next"')
+    declared = env.model_copy(update={"rollback": env.rollback.model_copy(update={"canary": canary})})
+    assert misdirected(alert(release="canary"), system, declared) == ""
 
 
 def test_rollbacks_of_another_day_do_not_count(situation):

@@ -65,7 +65,7 @@ def test_time_scale_divides_durations_and_nothing_else(system, staging, lab):
 
 
 def test_triggers_are_judged_for_the_canary_by_itself(system, lab):
-    """The same limits and durations on its own series; not what reads an absence, for a canary that is gone is no outage."""
+    """The same limits and durations on its own series; no absence is read: a canary that is gone is no outage."""
     whole, canary = rules_of(system, lab)[1], rules_of(system, lab, release="canary")[1]
     assert set(canary) == {"X0TTA6BL4ErrorRatioRollback", "X0TTA6BL4LatencyRollback", "X0TTA6BL4PQCFallback"}
     for name, rule in canary.items():

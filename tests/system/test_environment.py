@@ -7,6 +7,7 @@ import pytest
 from muster.errors import UsageError
 from muster.system import load_environment, load_system
 from muster.system.fill import Fill, expand
+from muster.system.rollback import Rollback
 
 
 def test_endpoints_fill_the_section_and_are_coerced(small):
@@ -130,3 +131,23 @@ def test_a_channel_without_its_secret_is_refused(small):
     root = small((own, own + "    contacts:\n      on-call: {kind: pagerduty, url: 'http://127.0.0.1'}\n"))
     with pytest.raises(UsageError, match=r"contacts.on-call.secret_file: a channel of kind pagerduty needs it"):
         load_environment(load_system("small", root), "own")
+
+
+@pytest.mark.parametrize(
+    ("rollback", "words"),
+    [
+        ({"canary": {"ingress": "a", "deployment": "b"}}, "no alert speaks of it"),
+        ({"strategy": "canary"}, "strategy canary needs this section"),
+        ({"command": {"argv": ["x"]}}, "is only for strategy command"),
+    ],
+)
+def test_a_canary_that_no_alert_would_speak_of_is_refused(rollback, words):
+    """Beside another strategy it needs series of its own; each strategy needs its section."""
+    with pytest.raises(ValueError, match=words):
+        Rollback.model_validate(rollback)
+
+
+def test_a_canary_with_series_of_its_own_stands_beside_any_strategy():
+    """It is aborted for its own alerts only."""
+    canary = {"ingress": "a", "deployment": "b", "metric_selector": 'app="b"'}
+    assert Rollback.model_validate({"canary": canary}).strategy == "kubernetes"
