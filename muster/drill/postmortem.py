@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from muster.drill.followup import Item, items, only_follows
-from muster.drill.words import clause, once
+from muster.drill.words import Fresh, clause
 from muster.system import System
 from muster.timeline import Event, Kind, Timeline
 
@@ -200,13 +200,11 @@ def _clocks(evidence: Evidence) -> str:
 
 def _rows(evidence: Evidence) -> Iterable[tuple[str, ...]]:
     zero = evidence.injected.at if evidence.injected else None
-    told: set[tuple[str, ...]] = set()
+    fresh = Fresh()
     for event in evidence.timeline.events:
-        what, same = clause(event), once(event)
-        if not what or same in told:
+        what = clause(event)
+        if not what or not fresh(event):
             continue
-        if same:
-            told.add(same)
         yield _utc(event.at), f"{event.at - zero:+.2f} s" if zero is not None else "", event.source, what
 
 

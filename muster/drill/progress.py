@@ -13,7 +13,7 @@ from rich.text import Text
 
 from muster.chaos.story import Story, listening
 from muster.drill.deadlines import Deadlines
-from muster.drill.words import HELD, clause, once
+from muster.drill.words import HELD, Fresh, clause
 from muster.timeline import Event, Kind
 from muster.verdict import Verdict
 
@@ -68,7 +68,7 @@ class Progress:
         self._zero: float | None = None
         self._phase, self._users = "setting up", ""
         self._deadlines = Deadlines()
-        self._told: set[tuple[str, ...]] = set()
+        self._fresh = Fresh()
         self._live: Live | None = None
 
     @contextmanager
@@ -93,7 +93,7 @@ class Progress:
 
     def _hear(self, story: Story, event: Event) -> None:
         if event.kind is Kind.DRILL_STARTED:
-            self._zero, self._users, self._told = None, "", set()
+            self._zero, self._users, self._fresh = None, "", Fresh()
             self._deadlines = Deadlines.of(event.data)
             self.say(f"\n{story.experiment}: {event.message}", "bold")
         if event.kind is Kind.TRAFFIC:
@@ -102,11 +102,8 @@ class Progress:
         if event.kind is Kind.FAULT_INJECTED:
             self._zero = event.at
         self._deadlines.hear(event)
-        same = once(event)
-        if same in self._told:
+        if not self._fresh(event):
             return
-        if same:
-            self._told.add(same)
         if event.kind is not Kind.DECIDED or event.data.get("decision") != "propose":
             self._phase = _PHASES.get(event.kind, self._phase)
         if words := clause(event):

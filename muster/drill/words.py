@@ -40,11 +40,26 @@ def clause(event: Event) -> str:
     return words.format_map({"alert": "", "contact": "", "verdict": "", **event.data, "m": event.message}).rstrip(": ")
 
 
-def once(event: Event) -> tuple[str, ...] | None:
-    """The same for the same fact told by two sources; None for what is told as often as it happens."""
-    match event.kind:
-        case Kind.TRAFFIC_OFF:
-            return (event.kind.value,)
-        case Kind.ALERT_RESOLVED:
-            return (event.kind.value, str(event.data.get("alert")))
-    return None
+class Fresh:
+    """Called with each event, in order: whether it is news. Some facts are told by two sources, and are told once."""
+
+    def __init__(self) -> None:
+        self._told: set[tuple[Kind, str]] = set()
+
+    def __call__(self, event: Event) -> bool:
+        """False for what another source has told already; an alert that comes again may go again."""
+        alert = str(event.data.get("alert"))
+        same: tuple[Kind, str]
+        match event.kind:
+            case Kind.ALERT_PENDING | Kind.ALERT_FIRING:
+                self._told.discard((Kind.ALERT_RESOLVED, alert))
+                return True
+            case Kind.ALERT_RESOLVED:
+                same = (event.kind, alert)
+            case Kind.TRAFFIC_OFF:
+                same = (event.kind, "")
+            case _:
+                return True
+        fresh = same not in self._told
+        self._told.add(same)
+        return fresh

@@ -61,6 +61,16 @@ def test_what_two_sources_say_is_told_once(screen, story):
     assert screen.text().count("no bad replica is left") == 1
 
 
+def test_an_alert_that_comes_again_may_go_again(screen, story):
+    """Prometheus and the responder both say that it resolved: once for each time that it was there."""
+    with screen.progress.shown():
+        for _ in range(2):
+            story.tell(Kind.ALERT_PENDING, source="prometheus", alert=ALERT)
+            for name in ("prometheus", "responder"):
+                story.tell(Kind.ALERT_RESOLVED, source=name, alert=ALERT)
+    assert screen.text().count("alert resolved") == 2
+
+
 def status(screen):
     return [line.rstrip() for line in screen.progress._status().plain.splitlines()]
 
