@@ -47,7 +47,8 @@ def test_a_healthy_lab_passes_and_is_left_running(smoke, lab):
     code, summary = smoke()
     while code != 0 and time.monotonic() < deadline:
         code, summary = smoke()
-    bad = {finding["check"]: finding["message"] for finding in summary["findings"] if finding["verdict"] != "PASS"}
+    fine = {"PASS", "SKIP"}  # the lab has one node, no autoscaler, and may be at its first revision
+    bad = {entry["check"]: entry["message"] for entry in summary["findings"] if entry["verdict"] not in fine}
     assert code == 0, bad
     known = {
         "inside.liboqs_can_be_imported",
