@@ -159,9 +159,12 @@ def _webhook(timeline: Timeline, objectives: Objectives) -> Link:
 
 def _decision(timeline: Timeline, objectives: Objectives) -> Link:
     after = since_injection(timeline)
-    decided = timeline.first(Kind.DECIDED, after=after, decision="roll back")
+    decided = timeline.first(Kind.DECIDED, after=after, decision="roll back", alert=objectives.alert)
     if decided:
         return Link(name="decision", event=decided)
+    if elsewhere := timeline.first(Kind.DECIDED, after=after, decision="roll back"):
+        why = f"the responder rolled back over {elsewhere.data.get('alert')}: of {objectives.alert} nothing was proven"
+        return _from_audit(timeline, "decision", why)
     # Other alerts' remedies are proposed meanwhile: what was decided about this one says why.
     other = timeline.first(Kind.DECIDED, after=after, alert=objectives.alert)
     other = other or timeline.first(Kind.DECIDED, after=after)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from muster.errors import UsageError
 from muster.judge.stopping import StopConditions
-from muster.system.fact import Fact, Seconds
+from muster.system.fact import Fact, Ratio, Seconds
 from muster.system.model import System
-from muster.system.units import Unit, parse_quantity
 
-Ratio = Annotated[float, BeforeValidator(lambda text: parse_quantity(text, Unit.RATIO))]
 Forbidden = Literal["page", "rollback"]
 
 

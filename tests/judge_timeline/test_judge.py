@@ -57,6 +57,15 @@ def test_each_link_of_the_chain_can_fail_and_is_named(make, rollback, outcome_of
     assert words in outcome_of(judgement, link).message
 
 
+def test_a_rollback_over_another_alert_proves_nothing_of_this_one(make, rollback, outcome_of):
+    """Two triggers may fire at once; the drill is about the one that it names."""
+    drop = (Kind.DECIDED,)
+    other = (6.6, Kind.DECIDED, {"alert": "Other", "decision": "roll back"})
+    judgement = judge(make(drop=drop, extra=(other,)), rollback, window_s=5.0)
+    assert judgement.broken == "decision"
+    assert f"rolled back over Other: of {ALERT} nothing" in outcome_of(judgement, "decision").message
+
+
 def test_only_the_first_missing_link_explains_the_later_ones(make, rollback, outcome_of):
     """When nothing follows the page, the rollback's sentence points back to the webhook."""
     after_page = (Kind.WEBHOOK_RECEIVED, Kind.DECIDED, Kind.ROLLBACK_STARTED, Kind.TRAFFIC_OFF, Kind.ROLLBACK_PROVEN)
