@@ -55,7 +55,11 @@ class Journal:
             self._event("RemedyProposed", alert.name, reason)
 
     def resumed(self, intent: Intent) -> None:
-        """An intent of an earlier run is taken up."""
+        """An intent of an earlier run is taken up; a decision that it did not come to put on record is, now."""
+        decision = intent.remedy or "roll back"
+        if not any(record["data"].get("decision") == decision for record in self._records(Kind.DECIDED, intent)):
+            told = {"key": intent.key, "decision": decision, "reason": _deed(intent), "final": True}
+            self._note(Kind.DECIDED, intent.alert, f"{decision}: {_deed(intent)}, as another run decided", **told)
         self.note(intent, f"resumed: {_deed(intent)}")
 
     def started(self, intent: Intent) -> None:
