@@ -6,6 +6,7 @@ The same for a process alone, for a worker (its parts go to the master with Locu
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import os
@@ -112,6 +113,8 @@ class Run:
             self.lines = Lines.to(self._figures, len(self._running))
             self._greenlet = gevent.spawn(self._master, plan)
             return
+        gc.collect()
+        gc.freeze()  # a full collection over all that Locust has imported is a stall of the event loop
         index = max(0, runner.worker_index) if isinstance(runner, WorkerRunner) else 0
         of = max(1, getattr(options, "plan_share", 1))
         environment.crew = Crew(environment, plan, index=index % of, of=of)

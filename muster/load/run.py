@@ -14,6 +14,7 @@ from pathlib import Path
 
 from muster.errors import MusterError, UsageError
 from muster.load.allowed import allowed_host
+from muster.load.plan import FILE as PLAN
 from muster.load.plan import Plan
 from muster.system import Environment
 from muster.wait import TimedOut, wait_until
@@ -24,6 +25,7 @@ START_S = 20.0  # gevent, Locust and fifty connections, on a machine that is bus
 JOIN_S = 300.0  # for workers on other machines: a node may have to be added for them
 STOP_S = 3.0
 FIGURES = "load-figures.jsonl"
+DRILL_GIVE_UP_S = 1.0
 LOOPBACK = "127.0.0.1"
 PARENT = "MUSTER_LOAD_PARENT"  # loadtests/crew.py: when this process is gone, the load ends
 
@@ -70,16 +72,12 @@ class Load:
             UsageError: The environment declares no ``http`` or does not allow load, or there is no locustfile.
             LoadError: Locust cannot be started.
         """
-        more = [
-            "--users",
-            str(users),
-            "--spawn-rate",
-            str(users),
-            "--run-time",
-            f"{limit_s:.0f}s",
-            "--rate",
-            f"{rate:g}",
-        ]
+        folder.mkdir(parents=True, exist_ok=True)
+        # No more users than were ordered, and no request that waited over a second for one: on a machine that cannot
+        # serve the rate, a drill wants users who ask again, not a queue of old requests.
+        plan = {"phases": [[limit_s, rate, rate]], "most_users": users, "give_up_after_s": DRILL_GIVE_UP_S}
+        (folder / PLAN).write_text(json.dumps(plan) + "\n", encoding="utf-8")
+        more = ["--users", str(users), "--spawn-rate", str(users), "--plan", str(folder / PLAN)]
         return cls._begin(env, more, folder, rate=rate, limit_s=limit_s)
 
     @classmethod
