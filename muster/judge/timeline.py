@@ -17,6 +17,7 @@ from muster.judge.measure import Measured, measure
 from muster.judge.objectives import Objectives
 from muster.judge.outcome import Outcome
 from muster.judge.silence import forbidden, unseen
+from muster.judge.undone import undone
 from muster.judge.users import felt
 from muster.timeline import Kind, Timeline
 from muster.verdict import Verdict, worst
@@ -63,6 +64,7 @@ def judge(
         *forbidden(timeline, objectives),
         *unseen(timeline, objectives),
         *felt(timeline, measured, objectives),
+        *undone(timeline),
         _steady_in_the_end(timeline),
     )
     first = broken(links)
@@ -178,10 +180,11 @@ def _as_predicted(measured: Measured, objectives: Objectives) -> Iterable[Outcom
     held = took <= high + DELIVERY_S
     late = f", {measured.visible_s:.2f} s of target discovery apart" if measured.visible_s else ""
     word = "webhook" if measured.webhook_s is not None else "page"
+    predicted = f"predicted {low:.2f} to {high:.2f} s and {DELIVERY_S:g} s to deliver"
     yield Outcome(
         objective="predicted",
         verdict=Verdict.PASS if held else Verdict.FAIL,
-        message=f"fault to {word}{late}: {took:.2f} s, predicted {low:.2f} to {high:.2f} s"
+        message=f"fault to {word}{late}: {took:.2f} s, {predicted}"
         + ("" if held else ": later than every window and interval explains"),
         measured=took,
         limit=high + DELIVERY_S,
