@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from muster.errors import UsageError
 FOLDER = "checks"
 CHECKOUT = Path(__file__).resolve().parents[2]
 INTERRUPTED = 130
+COLLECT_AFTER = 50_000  # new objects: a run lasts a second or two and drops little, and looking for it costs 4% of that
 # Only what a run of checks needs: every other installed plugin costs start-up time and says nothing here.
 PLUGINS = ("--disable-plugin-autoload", "-p", "allure_pytest", "-p", "no:cacheprovider")
 
@@ -55,8 +57,12 @@ def _run(arguments: list[str]) -> int:
 
     from muster import pytest_plugin
 
-    folder = _checks()
-    code = pytest.main([*PLUGINS, "--rootdir", str(folder.parent), str(folder), *arguments], [pytest_plugin])
+    folder, usual = _checks(), gc.get_threshold()
+    gc.set_threshold(COLLECT_AFTER)
+    try:
+        code = pytest.main([*PLUGINS, "--rootdir", str(folder.parent), str(folder), *arguments], [pytest_plugin])
+    finally:
+        gc.set_threshold(*usual)
     return INTERRUPTED if code == pytest.ExitCode.INTERRUPTED else int(code)
 
 

@@ -82,6 +82,7 @@ BUILT_IN = (
         name="rule_series", read=series.read_rule_series, source=_from_prometheus, needs=_PROMETHEUS, after=("rules",)
     ),
     Reader(name="buckets", read=series.read_buckets, source=_from_prometheus, needs=_PROMETHEUS),
+    Reader(name="metric_types", read=series.read_metric_types, source=_from_prometheus, needs=_PROMETHEUS),
     Reader(name="routes", read=alertmanager.read_routes, source=_from_alertmanager, needs=_ALERTMANAGER),
     Reader(name="notified", read=alertmanager.read_notified, source=_from_alertmanager, needs=_ALERTMANAGER),
     Reader(name="silences", read=alertmanager.read_silences, source=_from_alertmanager, needs=_ALERTMANAGER),

@@ -39,7 +39,8 @@ async def read_logs(session: Session, pods: list[Json]) -> Json:
     running = {pod["name"]: pod for pod in pods if not pod["terminating"] and _has_spoken(pod, container)}
     chosen = sorted(running.values(), key=lambda pod: (-_trouble(pod, container), pod["name"]))[:MOST_REPLICAS]
 
-    async def one(pod: Json) -> Json:
+    async def one(name: str) -> Json:
+        pod = running[name]
         since = time.time() - window_s
         own = next(entry for entry in pod["containers"] if entry["name"] == container)
         crashed = own["restarts"] > 0 and (own["last_exit"] or {}).get("at", 0.0) > since
@@ -50,7 +51,7 @@ async def read_logs(session: Session, pods: list[Json]) -> Json:
 
     if not chosen:
         raise ReadError(FailureKind.EMPTY, f"no pod has started its container {container}, so none has a log")
-    replicas = await each({pod["name"]: pod for pod in chosen}, one, session.deadline_s)
+    replicas = await each({pod["name"]: str(pod["name"]) for pod in chosen}, one, session.deadline_s)
     return {"window_s": window_s, "running": len(running), "replicas": replicas}
 
 

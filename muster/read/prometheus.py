@@ -69,7 +69,7 @@ async def read_targets(session: Session) -> list[dict[str, Any]]:
     ``age_s`` is how long ago the last scrape was, by this machine's clock, None before the first; ``interval_s`` is the
     target's own, None where Prometheus does not tell.
     """
-    data, now = await _api(session, "targets", state="active"), time.time()
+    data, now = await api(session, "targets", state="active"), time.time()
     wanted = _matchers(session.environment.metric_selector)
     targets = [
         {
@@ -95,7 +95,7 @@ async def read_targets(session: Session) -> list[dict[str, Any]]:
 
 async def read_rules(session: Session) -> list[dict[str, Any]]:
     """Every loaded rule: name, kind (alerting, recording), expression, duration, labels, health, last error, state."""
-    data = await _api(session, "rules")
+    data = await api(session, "rules")
     return [
         {
             "name": rule["name"],
@@ -115,7 +115,7 @@ async def read_rules(session: Session) -> list[dict[str, Any]]:
 
 async def read_alerts(session: Session) -> list[dict[str, Any]]:
     """Alerts that Prometheus holds pending or firing."""
-    data = await _api(session, "alerts")
+    data = await api(session, "alerts")
     return [
         {
             "name": alert["labels"].get("alertname", ""),
@@ -130,7 +130,7 @@ async def read_alerts(session: Session) -> list[dict[str, Any]]:
 
 async def read_alertmanagers(session: Session) -> list[str]:
     """The Alertmanagers that Prometheus sends to, by address."""
-    data = await _api(session, "alertmanagers")
+    data = await api(session, "alertmanagers")
     return sorted(entry["url"] for entry in data["activeAlertmanagers"])
 
 
@@ -178,7 +178,7 @@ async def query(session: Session, text: str) -> Samples:
     """An instant query; the same one is asked once a run."""
 
     async def ask() -> Samples:
-        data = await _api(session, "query", query=text)
+        data = await api(session, "query", query=text)
         if data["resultType"] == "scalar":
             return [({}, float(data["result"][1]))]
         return [(sample["metric"], float(sample["value"][1])) for sample in data["result"]]
@@ -186,7 +186,8 @@ async def query(session: Session, text: str) -> Samples:
     return await session.shared(text, ask)
 
 
-async def _api(session: Session, path: str, **params: str) -> Any:
+async def api(session: Session, path: str, **params: str) -> Any:
+    """The ``data`` of an answer of Prometheus' HTTP API. Raises ReadError when it is not one."""
     url = f"{session.environment.prometheus.rstrip('/')}/api/v1/{path}"
     status, raw = await session.http.get(url, params=params)
     if status in {401, 403}:

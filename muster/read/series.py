@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from muster.read.failures import ReadError, explain
+from muster.read.prometheus import api
 from muster.read.prometheus import query as ask
 from muster.system.promql import fill, selector_of
 from muster.system.selectors import Selector, selectors
@@ -14,6 +16,7 @@ from muster.system.selectors import Selector, selectors
 if TYPE_CHECKING:
     from muster.read.session import Session
 
+_OF_HISTOGRAM = re.compile(r"_(?:bucket|sum|count)$")
 _AT_ONCE = 12  # selectors in one query: an address of some 3 KB
 
 
@@ -71,6 +74,25 @@ async def read_buckets(session: Session) -> dict[str, list[float]]:
         name: sorted(float(labels["le"]) for labels, _ in samples if labels.get("le", "+Inf") != "+Inf")
         for name, samples in zip(selected, found, strict=True)
     }
+
+
+async def read_metric_types(session: Session) -> dict[str, list[str]]:
+    """What each metric that an SLO stands on is said to be: ``{metric: [type, ...]}``, from Prometheus' metadata.
+
+    Types as their targets declare them (counter, gauge, histogram, ...); several when targets disagree, none when no
+    target declares any. A series of a histogram is found under the histogram's own name.
+    """
+    names = sorted({name for slo in session.system.slo.values() for name in slo.series})
+    found = await asyncio.gather(*(_types(session, name) for name in names))
+    return dict(zip(names, found, strict=True))
+
+
+async def _types(session: Session, name: str) -> list[str]:
+    for metric in (name, _OF_HISTOGRAM.sub("", name)):
+        entries = (await api(session, "metadata", metric=metric)).get(metric, [])
+        if entries:
+            return sorted({str(entry["type"]) for entry in entries})
+    return []
 
 
 async def read_panels(session: Session, dashboards: dict[str, Any]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +30,15 @@ def load_system(name: str, root: Path | None = None) -> System:
     if name not in known:
         raise UsageError(f"there is no system {name!r}: {offer(name, known)}")
     file = known[name]
+    try:
+        found = file.stat()
+    except OSError as error:
+        raise UsageError(f"{_shown(file)} cannot be read: {error}") from None
+    return _system(file, name, (found.st_ino, found.st_mtime_ns, found.st_size))
+
+
+@lru_cache(maxsize=8)  # command line, checks and drill each ask for them; they are frozen
+def _system(file: Path, name: str, _version: tuple[int, int, int]) -> System:
     node, raw = _read(file)
     system = _validate(System, raw, node, file, ())
     if system.name != name:
