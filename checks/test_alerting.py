@@ -2,6 +2,7 @@
 
 from muster.judge import alerting as judge
 from muster.judge import firing, ruleset
+from muster.judge import metric_types as types
 from muster.pytest_plugin import chain, runbook
 
 
@@ -14,6 +15,12 @@ def test_every_alert_is_a_rule_in_force(rules, expected_rules):
 def test_the_alert_can_fire(alert, rules, rule_series, buckets, facts):
     """Each alert of the facts: a rule in force, on series that exist now, with a threshold in their unit."""
     firing.assert_can_fire(alert, rules, rule_series, buckets, facts)
+
+
+@runbook("x0tta6bl4#data-absent", step=2)
+def test_every_rate_is_taken_of_a_counter(metric_types, facts):
+    """PromQL takes rate() of a gauge without a word, and the number means nothing."""
+    types.assert_types_fit(metric_types, facts)
 
 
 @chain

@@ -65,6 +65,7 @@ _VIEWS: dict[str, Callable[[Any], Any]] = {
     "series": dict,
     "rule_series": dict,
     "buckets": dict,
+    "metric_types": dict,
     "targets": targets.targets,
     "rules": ruleset.rules,
     "expected_rules": ruleset.expected_rules,

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpcore  # noqa: F401 - httpx loads it late: after a run in this process it would be another copy of itself
 import pytest
 
+from muster.judge.metric_types import functions
 from muster.pytest_plugin.expected import render
 from muster.read.alertmanager import _kinds, _route
 from muster.rules.alertmanager import config
@@ -102,6 +103,13 @@ def alerting():
     return {"rules": rules, "expected_rules": expected, "routes": routes}
 
 
+def needed_types(facts):
+    """A type for each metric with which every query of the facts makes sense."""
+    return {
+        metric: "counter" if function in ("rate", "increase") else "gauge" for _, function, metric in functions(facts)
+    }
+
+
 def watched(rules):
     """What Prometheus, Alertmanager, Grafana, the wire and the replicas' own metrics say."""
     facts = load_system("x0tta6bl4", CHECKOUT)
@@ -130,6 +138,7 @@ def watched(rules):
         "series": series,
         "rule_series": {str(selector): 1 for rule in rules for selector in selectors(rule["query"])},
         "buckets": {name: [*sorted(bounds), 10.0] for name in series},
+        "metric_types": {name: [kind] for name, kind in needed_types(facts).items()},
         "metrics": each(lambda _: page),
         "mesh_downgrade": each(lambda _: {"refused": True, "offered": ["x25519"], "said": "handshake failure"}),
     }  # fmt: skip
