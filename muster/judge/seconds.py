@@ -151,7 +151,8 @@ def percentile_ms(found: Any, quantile: float) -> float | None:
     rank = max(
         1, math.ceil(quantile / 100 * count - 1e-9)
     )  # HdrHistogram itself rounds: of 12 values P95 were the 11th
-    return round(found.get_value_at_percentile(100 * rank / count) / 1000, 3)
+    value: int = found.get_value_at_percentile(100 * rank / count)
+    return round(value / 1000, 3)
 
 
 def kinds(seconds: Iterable[LoadSecond]) -> Counter[str]:
