@@ -46,6 +46,7 @@ def boot(system: str, state: Path, say: Say) -> dict[str, str]:
     """
     from lab import daemon
     from muster import rules
+    from muster.cli.lab_settled import wait_for_indicators
     from muster.system import load_environment, load_system
 
     facts = load_system(system)
@@ -58,7 +59,11 @@ def boot(system: str, state: Path, say: Say) -> dict[str, str]:
             if facts.dashboards:
                 rules.write(facts, environment, config / "dashboards", ("grafana",))
             _audit(plan).unlink(missing_ok=True)  # decisions about an earlier world
-        return daemon.up(state, _responder(system, plan), say)
+        began, ran = time.monotonic(), daemon.is_up(state)
+        endpoints = daemon.up(state, _responder(system, plan), say)
+        if not ran and wait_for_indicators(facts, endpoints["prometheus"]):
+            say(f"{time.monotonic() - began:4.1f} s  every indicator recorded")
+        return endpoints
 
 
 def _responder(system: str, plan: dict[str, str]) -> list[str]:
