@@ -7,6 +7,7 @@ errors into UNKNOWN.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -175,9 +176,11 @@ def _errors(run: LoadRun, limits: _Limits, doubts: Sequence[str]) -> Finding | s
         return _finding("load.errors", Verdict.PASS, message, limits.error)
     died = _died(run)
     when = f"; from {died:.0f} s on every request failed" if died is not None else ""
-    most = f", most of them: {found.most_common(1)[0][0]}" if found else ""
+    certain = Counter({kind: count for kind, count in found.items() if not kind.startswith(_DOUBTFUL)})
+    sure = certain.total() / asked >= limits.errors
+    named = certain if sure else found
+    most = f"; {named.most_common(1)[0][1]:,} times: {named.most_common(1)[0][0]}" if named else ""
     message = f"{failed / asked:.2%} of {asked:,} requests failed, over {limits.errors:.1%}{most}{when}"
-    sure = sum(count for kind, count in found.items() if not kind.startswith(_DOUBTFUL)) / asked >= limits.errors
     return _doubted("load.errors", message, () if sure else doubts, limits.error)
 
 
