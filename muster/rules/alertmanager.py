@@ -10,12 +10,16 @@ from muster.errors import UsageError
 from muster.rules.names import RESPONDER, identity, receiver, tells
 from muster.system.environment import Channel, Environment
 from muster.system.model import System
-from muster.system.promql import prom_duration
+from muster.system.promql import RELEASE, prom_duration
 
 _URGENT = 'level=~"critical|rollback"'  # these do not wait to be grouped
 _ACTED_ON = 'action=~"rollback|restart|scale"'  # what the responder carries out or proposes
 _URGENT_INTERVAL_S = 5.0  # at true scale
-_TITLE = "{{ .CommonAnnotations.summary }}"
+# What alerts of one group do not share has no common annotation, and nobody is woken by an empty title.
+_TITLE = (
+    "{{ with .CommonAnnotations.summary }}{{ . }}{{ else }}"
+    "{{ (index .Alerts 0).Annotations.summary }} (the first of {{ len .Alerts }}){{ end }}"
+)
 _TEXT = "{{ range .Alerts }}{{ .Annotations.description }}\n{{ .Annotations.runbook_url }}\n{{ end }}"
 
 
@@ -34,7 +38,7 @@ def config(system: System, environment: Environment) -> dict[str, Any]:
     return {
         "route": {
             "receiver": receiver(default),
-            "group_by": ["alertname", "system", "environment"],
+            "group_by": ["alertname", "system", "environment", RELEASE],  # a canary's page is not the whole's
             "group_wait": _scaled(environment, environment.group_wait_s),
             "group_interval": _scaled(environment, environment.group_interval_s),
             "repeat_interval": _scaled(environment, environment.repeat_interval_s),

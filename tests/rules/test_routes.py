@@ -1,5 +1,7 @@
 """Who is told: asked of Alertmanager's own routing, for every alert."""
 
+import json
+
 import pytest
 import yaml
 
@@ -110,3 +112,34 @@ def test_without_a_responder_nothing_is_sent_to_one(system, staging):
     plain = config(system, staging.model_copy(update={"responder": ""}))
     assert "responder" not in {one["name"] for one in plain["receivers"]}
     assert "responder" not in {route.get("receiver") for route in plain["route"]["routes"]}
+
+
+def test_a_canarys_page_is_not_the_wholes(rendered):
+    """One group would have neither's words, and one incident for two things to do."""
+    route = yaml.safe_load((rendered["staging"] / "alertmanager.yml").read_text())["route"]
+    assert route["group_by"] == ["alertname", "system", "environment", "release"]
+
+
+@pytest.mark.parametrize(
+    ("summaries", "title"),
+    [
+        (["over 10% fail"], "Broken over 10% fail"),
+        (["a is gone", "b is gone"], "Broken a is gone (the first of 2)"),
+    ],
+)
+def test_no_page_has_an_empty_title(rendered, tool, tmp_path, summaries, title):
+    """Alerts of one group that say different things have nothing in common: then the first of them speaks."""
+    made = yaml.safe_load((rendered["staging"] / "alertmanager.yml").read_text())
+    (text,) = {one["description"] for to in made["receivers"] for one in to.get("pagerduty_configs", [])}
+    data = {
+        "groupLabels": {"alertname": "Broken"},
+        "commonAnnotations": {"summary": summaries[0]} if len(summaries) == 1 else {},
+        "alerts": [{"status": "firing", "labels": {}, "annotations": {"summary": one}} for one in summaries],
+    }
+    (tmp_path / "data.json").write_text(json.dumps(data))
+    (tmp_path / "none.tmpl").write_text("")
+    shown = tool(
+        "amtool", "template", "render", f"--template.glob={tmp_path}/*.tmpl", f"--template.text={text}",
+        f"--template.data={tmp_path}/data.json",
+    )  # fmt: skip
+    assert shown.stdout.strip() == title
