@@ -35,7 +35,9 @@ def one_round(folder: Path) -> dict[str, float]:
     summary = json.loads((folder / "smoke" / "summary.json").read_text(encoding="utf-8"))
     found["of that, readings and checks"] = summary["duration_s"]
     found["lab down"] = timed(environ, "lab", "down")
-    found["drill, lab boot included"] = timed(environ, "drill", "bad-release", "pod-kill", "--run-dir", str(folder / "drill"))
+    found["drill, lab boot included"] = timed(
+        environ, "drill", "bad-release", "pod-kill", "--run-dir", str(folder / "drill")
+    )
     measured = json.loads((folder / "drill" / "timeline.json").read_text(encoding="utf-8"))["measured"]
     found["fault in force to webhook, over the scaled window"] = measured["webhook_s"] - measured["window_s"]
     found["the same without target discovery"] = measured["overhead_s"]
