@@ -1,62 +1,22 @@
 """The responder against a real API: what it refuses, how it goes back, what it believes, and whom it pages."""
 
+import importlib.util
 import sys
 import time
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psutil
 import pytest
 
-from muster.kube import MERGE
-from muster.release import Monitor, current, current_of, look_canary, previous
-from muster.responder.audit import Audit
-from muster.responder.engine import Responder
+from muster.release import current, previous
 from muster.responder.lock import Intent, Lock
-from muster.responder.webhook import Alert
 from muster.wait import wait_until
 
-ERRORS, DOWN = "X0TTA6BL4ErrorRatioRollback", "X0TTA6BL4HealthCheckFailed"
-QUICK = {"timeout": "30s", "cool_down": "0s", "symptom_within": "90s", "remedy_cool_down": "20m"}
-
-
-def an_alert(name=ERRORS, *, mark="f1", action="rollback", ago_s=-10.0, **more):
-    """A firing one, by default as if its waiting time (10 scaled minutes at most) were over."""
-    starts_at = datetime.fromtimestamp(time.time() - ago_s, UTC).isoformat().replace("+00:00", "Z")
-    labels = {"alertname": name, "action": action, "system": "x0tta6bl4", "environment": "here"}
-    labels |= more
-    return Alert(name=name, status="firing", fingerprint=mark, starts_at=starts_at, labels=labels)
-
-
-class Acting:
-    """A responder in this process, and its audit."""
-
-    def __init__(self, shop, audit, monitor):
-        env = shop.env
-        given = {"system": shop.system, "env": env, "source": env.kubernetes, "kube": shop.kube}
-        self.responder = Responder(**given, monitor=monitor, audit=audit, me="me/127.0.0.1:1")
-        self.handle = self.responder.handle
-
-    def of(self, kind):
-        """Records of a kind, the data with the message."""
-        return [{**r["data"], "message": r["message"]} for r in self.responder.audit.since(0) if r["kind"] == kind]
-
-
-@contextmanager
-def responding(shop, **changes):
-    """One in an environment of which only the differences matter."""
-    rollback = {**QUICK, **changes.pop("rollback", {})}
-    shop.write_facts(rollback=rollback, discovery="0s", scrape_interval="3s", **changes)
-    audit = Audit(shop.folder / "audit.jsonl")
-    try:
-        with Monitor(shop.env) as monitor:
-            yield Acting(shop, audit, monitor)
-    finally:
-        audit.close()
-
-
-def lease(shop):
-    return shop.kube.get(f"/apis/coordination.k8s.io/v1/namespaces/{shop.namespace}/leases/muster-rollback-web")
+_spec = importlib.util.spec_from_file_location("acting", Path(__file__).with_name("acting.py"))
+_acting = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_acting)
+ERRORS, an_alert, responding, lease = _acting.ERRORS, _acting.an_alert, _acting.responding, _acting.lease
 
 
 # -- refusals -----------------------------------------------------------------------------------------------------
@@ -256,186 +216,3 @@ def test_command_that_was_begun_before_a_crash_is_not_run_again(shop):
         assert acting.responder.resume() is True
     assert not (shop.folder / "told.json").exists()
     assert acting.of("rollback.proven")[0]["verdict"] == "FAIL"
-
-
-# -- restart and scale --------------------------------------------------------------------------------------------
-
-
-def test_remedy_is_proposed_with_the_exact_command(shop):
-    """Where it is not allowed nothing is changed: audit, Event, and what stands in its way."""
-    with responding(shop) as acting:
-        assert acting.handle(an_alert(DOWN, action="restart")) is True
-        assert acting.handle(an_alert("X0TTA6BL4HighCPUUsage", action="scale", mark="f2")) is True
-        acting.handle(an_alert("X0TTA6BL4FrequentRestarts", action="escalate", mark="f3"))
-    restart, scale, people = acting.of("decided")
-    assert [one["decision"] for one in (restart, scale, people)] == ["propose"] * 3
-    assert restart["command"] == f"kubectl -n {shop.namespace} rollout restart deployment/web"
-    assert scale["command"] == f"kubectl -n {shop.namespace} scale deployment/web --replicas=7"
-    assert "for people" in people["message"]
-    events = shop.kube.get(f"/api/v1/namespaces/{shop.namespace}/events")["items"]
-    said = [event["message"] for event in events if event["reason"] == "RemedyProposed"]
-    assert any("rollout restart deployment/web" in message for message in said)
-    assert shop.look().deployment["metadata"]["generation"] == 1
-
-
-def test_restart_is_carried_out_where_it_is_allowed_and_hides_no_way_back(shop):
-    """Every pod is another one and ready; not again within its cool-down; a rollback still finds the good release."""
-    shop.release("shop/web:2")
-    before = {pod["metadata"]["name"] for pod in shop.look().serving()}
-    with responding(shop, rollback={"allow": ["restart"]}) as acting:
-        assert acting.handle(an_alert(DOWN, action="restart")) is True
-        assert acting.handle(an_alert(DOWN, action="restart", mark="f2")) is False
-        done, again = acting.of("decided")
-        assert done["decision"] == "restart"
-        assert again["refusal"] == "cool-down"
-        assert acting.of("remedy.proven")[0]["verdict"] == "PASS"
-        assert not before & {pod["metadata"]["name"] for pod in shop.look().serving()}
-        assert lease(shop)["spec"]["holderIdentity"] == ""
-        shop.settle()
-        acting.handle(an_alert(mark="f3"))
-    assert acting.of("rollback.proven")[0]["verdict"] == "PASS"
-    assert shop.images() == ["shop/web:1"] * 3
-
-
-def test_scaling_is_carried_out_unless_quota_or_autoscaler_forbid_it(shop):
-    """Seven replicas do not fit a quota of five pods, and an autoscaler would undo them: each is a reason."""
-    quotas = f"/api/v1/namespaces/{shop.namespace}/resourcequotas"
-    scalers = f"/apis/autoscaling/v2/namespaces/{shop.namespace}/horizontalpodautoscalers"
-    quota = {
-        "apiVersion": "v1",
-        "kind": "ResourceQuota",
-        "metadata": {"name": "small"},
-        "spec": {"hard": {"pods": "5"}},
-    }
-    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
-    scaler = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "auto"},
-              "spec": {"scaleTargetRef": target, "maxReplicas": 4}}  # fmt: skip
-    scale = {"name": "X0TTA6BL4HighCPUUsage", "action": "scale"}
-    with responding(shop, rollback={"allow": ["scale"]}) as acting:
-        shop.kube.post(quotas, quota)
-        shop.kube.patch(
-            f"{quotas}/small/status", {"status": {"hard": {"pods": "5"}, "used": {"pods": "3"}}}, kind=MERGE
-        )
-        acting.handle(an_alert(**scale))
-        shop.kube.delete(f"{quotas}/small")
-        shop.kube.post(scalers, scaler)
-        acting.handle(an_alert(**scale, mark="f2"))
-        shop.kube.delete(f"{scalers}/auto")
-        acting.handle(an_alert(**scale, mark="f3"))
-        acting.handle(an_alert(**scale, mark="f4"))
-    too_small, owned, done, cooling = acting.of("decided")
-    assert "quota small leaves room for 2 more pods, 4 are needed" in too_small["message"]
-    assert "autoscaler auto owns the replicas" in owned["message"]
-    assert (done["decision"], cooling["refusal"]) == ("scale", "cool-down")
-    assert acting.of("remedy.proven")[0]["message"] == "7 of 7 replicas are ready"
-    assert len(shop.look().serving()) == 7
-
-
-# -- canary -------------------------------------------------------------------------------------------------------
-
-NGINX = "nginx.ingress.kubernetes.io/canary"
-
-
-@pytest.fixture
-def canary(shop):
-    """A canary of release 2 at 10% beside the stable release 1; its ingress' path."""
-    deployment = shop.look().deployment
-    labels = {"app": "web-canary"}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": "shop/web:2"}]}}
-    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web-canary"}}
-    body |= {"spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}}
-    shop.kube.post(f"/apis/apps/v1/namespaces/{shop.namespace}/deployments", body)
-    folder = f"/apis/networking.k8s.io/v1/namespaces/{shop.namespace}/ingresses"
-    notes = {NGINX: "true", f"{NGINX}-weight": "10"}
-    backend = {"service": {"name": "web-canary", "port": {"number": 80}}}
-    rule = {"http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
-    ingress = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "web-canary"}}
-    ingress["metadata"]["annotations"] = notes
-    shop.kube.post(folder, {**ingress, "spec": {"rules": [rule]}})
-    wait_until(
-        lambda: shop.kube.get(f"{shop.path}-canary")["status"].get("availableReplicas"),
-        bool,
-        what="no canary",
-        timeout_s=20,
-    )
-    assert deployment["metadata"]["generation"] == 1
-    return f"{folder}/web-canary"
-
-
-CANARY = {"strategy": "canary", "canary": {"ingress": "web-canary", "deployment": "web-canary", "drain": "12s"}}
-
-
-def test_canary_is_aborted_users_first_and_the_stable_release_stays(shop, canary):
-    """Weight 0, then no replicas; proven by ingress and pods, the stable Deployment is not touched."""
-    shop.monitoring.tells = lambda query, _at: 0.3 if "web-canary-" in query else 0.0
-    with responding(shop, rollback=CANARY) as acting:
-        acting.handle(an_alert())
-    (decided,) = acting.of("decided")
-    assert (decided["decision"], decided["comparison"]["blames"]) == ("roll back", True)
-    assert acting.of("rollback.proven")[0]["verdict"] == "PASS", acting.of("rollback.proven")[0]["message"]
-    assert acting.of("symptom.gone")[0]["verdict"] == "PASS"
-    assert len(acting.of("traffic.off")) == 1
-    assert shop.kube.get(canary)["metadata"]["annotations"][f"{NGINX}-weight"] == "0"
-    assert shop.kube.get(f"{shop.path}-canary")["spec"]["replicas"] == 0
-    assert shop.look().deployment["metadata"]["generation"] == 1
-    assert shop.images() == ["shop/web:1"] * 3
-
-
-BESIDE = {"canary": {**CANARY["canary"], "metric_selector": 'app="web-canary"'}}  # releases go back by their own undo
-
-
-def test_alert_of_the_canary_aborts_it_where_releases_are_undone_otherwise(shop, canary):
-    """The stable Deployment has a way back, and it is not taken."""
-    shop.release("shop/web:3")
-    generation = shop.look().deployment["metadata"]["generation"]
-    shop.monitoring.tells = lambda query, _at: 0.3 if "web-canary-" in query else 0.0
-    with responding(shop, rollback=BESIDE) as acting:
-        acting.handle(an_alert(release="canary"))
-    assert acting.of("rollback.proven")[0]["verdict"] == "PASS", acting.of("rollback.proven")[0]["message"]
-    assert acting.of("symptom.gone")[0]["verdict"] == "PASS"
-    assert shop.kube.get(canary)["metadata"]["annotations"][f"{NGINX}-weight"] == "0"
-    assert shop.kube.get(f"{shop.path}-canary")["spec"]["replicas"] == 0
-    assert shop.look().deployment["metadata"]["generation"] == generation
-    assert shop.images() == ["shop/web:3"] * 3
-
-
-def test_alert_of_the_whole_leaves_the_canary_alone(shop, canary):
-    """It is the stable release that goes back."""
-    shop.release("shop/web:3")
-    with responding(shop, rollback=BESIDE) as acting:
-        acting.handle(an_alert())
-    assert acting.of("rollback.proven")[0]["verdict"] == "PASS", acting.of("rollback.proven")[0]["message"]
-    assert shop.images() == ["shop/web:1"] * 3
-    assert shop.kube.get(canary)["metadata"]["annotations"][f"{NGINX}-weight"] == "10"
-    assert shop.kube.get(f"{shop.path}-canary")["spec"]["replicas"] == 1
-
-
-def test_abort_that_a_crash_interrupted_is_resumed_as_an_abort(shop, canary):
-    """The intent names the Deployment at fault; nothing else is left of the alert."""
-    with responding(shop, rollback=BESIDE) as acting:
-        seen = look_canary(shop.kube, shop.env)
-        bad, target = current_of(seen.canary, "web"), current_of(seen.stable, "web")
-        lock = Lock(shop.kube, shop.namespace, "web", "me/127.0.0.1:1")
-        lock.take(lock.read(), Intent(alert=ERRORS, key="k", bad=bad, target=target, decided_at=time.time()))
-        assert acting.responder.resume() is True
-    assert acting.of("rollback.proven")[0]["verdict"] == "PASS", acting.of("rollback.proven")[0]["message"]
-    assert shop.kube.get(f"{shop.path}-canary")["spec"]["replicas"] == 0
-    assert shop.look().deployment["metadata"]["generation"] == 1
-
-
-def test_canary_that_is_no_worse_than_the_stable_release_is_not_aborted(shop, canary):
-    """The baseline suffers as much: it is not this release's fault."""
-    shop.monitoring.tells = lambda query, _at: 0.3 if "web-canary-" in query else 0.28
-    with responding(shop, rollback=CANARY) as acting:
-        acting.handle(an_alert())
-    assert acting.of("decided")[0]["refusal"] == "baseline suffers"
-    assert shop.kube.get(f"{shop.path}-canary")["spec"]["replicas"] == 1
-
-
-def test_canary_without_traffic_is_no_way_back(shop, canary):
-    """At weight 0 no user of it suffers, so aborting it would heal nothing."""
-    shop.kube.patch(canary, {"metadata": {"annotations": {f"{NGINX}-weight": "0"}}}, kind=MERGE)
-    with responding(shop, rollback=CANARY) as acting:
-        acting.handle(an_alert())
-    assert acting.of("decided")[0]["refusal"] == "no way back"
-    assert "weight 0" in acting.of("decided")[0]["message"]
