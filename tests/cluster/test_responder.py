@@ -1,68 +1,20 @@
 """``muster respond`` as its own process: what it does with Alertmanager's webhooks."""
 
+import importlib.util
 import json
-import signal
 import time
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from pathlib import Path
 
-import httpx
 import pytest
 
 from muster.release import current, observe, previous
 from muster.responder.lock import INTENT, LAST, Intent, Lock
 from muster.wait import wait_until
 
-ERRORS, LATENCY = "X0TTA6BL4ErrorRatioRollback", "X0TTA6BL4LatencyRollback"
-
-
-def _payload(name=ERRORS, *, mark="f1", age_s=-10.0, status="firing", **labels):
-    """A webhook, by default as if its alert's waiting time (10 scaled minutes at most) were over."""
-    labels = {"alertname": name, "action": "rollback", "system": "x0tta6bl4", "environment": "here", **labels}
-    starts_at = datetime.fromtimestamp(time.time() - age_s, UTC).isoformat().replace("+00:00", "Z")
-    alert = {"status": status, "labels": labels, "annotations": {}, "startsAt": starts_at, "fingerprint": mark}
-    return {"version": "4", "status": status, "alerts": [alert]}
-
-
-class Caller:
-    """Alertmanager's and the drill's side of the responder."""
-
-    def __init__(self, http):
-        self.http = http
-
-    def alert(self, payload, status=200):
-        answer = self.http.post("/alerts", json=payload)
-        assert answer.status_code == status, answer.text
-        return answer.json()
-
-    def audit(self):
-        return self.http.get("/audit", params={"since": "0"}).json()["records"]
-
-    def until(self, kind, count=1, timeout_s=60):
-        """All records as soon as so many of that kind are among them."""
-        return wait_until(
-            self.audit,
-            lambda records: sum(record["kind"] == kind for record in records) >= count,
-            what=f"no {count} {kind} in the audit",
-            timeout_s=timeout_s,
-            every_s=0.02,
-            show=lambda records: str([record["message"] for record in records]),
-        )
-
-
-@contextmanager
-def _responding(shop, port=None):
-    with shop.responder(port) as (address, token, child):
-        headers = {"Authorization": f"Bearer {token}"}
-        with httpx.Client(base_url=address, headers=headers, timeout=5, trust_env=False) as http:
-            wait_until(
-                lambda: http.get("/healthz").status_code,
-                lambda status: status == 200,
-                what="the responder did not listen",
-                timeout_s=60,
-                tolerate=(httpx.TransportError,),
-            )
-            yield Caller(http), child
+_spec = importlib.util.spec_from_file_location("calling", Path(__file__).with_name("calling.py"))
+_calling = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_calling)
+LATENCY, _payload, _responding, _lease = _calling.LATENCY, _calling.payload, _calling.responding, _calling.lease
 
 
 @pytest.fixture
@@ -75,10 +27,6 @@ def caller(shop):
 def _events(shop, reason):
     items = shop.kube.get(f"/api/v1/namespaces/{shop.namespace}/events")["items"]
     return [item["message"] for item in items if item["reason"] == reason]
-
-
-def _lease(shop):
-    return shop.kube.get(f"/apis/coordination.k8s.io/v1/namespaces/{shop.namespace}/leases/muster-rollback-web")
 
 
 def test_rollback_trigger_is_rolled_back_and_proven(shop, caller):
@@ -192,81 +140,6 @@ def test_lock_of_another_responder_is_respected(shop, caller):
     assert caller.until("rollback.proven")[-1]["data"]["verdict"] == "PASS"
 
 
-def test_crash_between_undo_and_proof_is_resumed(shop):
-    """SIGKILL while the rollout hangs; the next start proves it, without a second undo."""
-    shop.release("shop/web:2")
-    shop.kubelet.paused.set()
-    port = None
-    with _responding(shop) as (caller, child):
-        port = caller.http.base_url.port
-        caller.alert(_payload())
-        caller.until("rollback.started")
-        child.kill()
-        child.wait(10)
-    generation = shop.look().deployment["metadata"]["generation"]
-    shop.kubelet.paused.clear()
-    with _responding(shop, port) as (caller, _):
-        records = caller.until("rollback.proven")
-    assert records[-1]["data"]["verdict"] == "PASS"
-    assert sum(record["kind"] == "rollback.started" for record in records) == 1
-    assert any("resumed" in record["message"] for record in records)
-    assert shop.look().deployment["metadata"]["generation"] == generation
-
-
-def test_crash_between_lock_and_undo_is_resumed(shop):
-    """The intent alone is enough, once the crashed holder's lease has run out."""
-    shop.release("shop/web:2")
-    bad, target = current(shop.kube, shop.env), previous(shop.kube, shop.env)
-    dead = Lock(shop.kube, shop.namespace, "web", "dead/127.0.0.1:1")
-    dead.take(dead.read(), Intent(alert=ERRORS, key="k", bad=bad, target=target, decided_at=time.time()))
-    lease = _lease(shop)
-    lease["spec"]["renewTime"] = "2026-01-01T00:00:00.000000Z"
-    shop.kube.put(f"/apis/coordination.k8s.io/v1/namespaces/{shop.namespace}/leases/muster-rollback-web", lease)
-    with _responding(shop) as (caller, _):
-        assert caller.until("rollback.proven")[-1]["data"]["verdict"] == "PASS"
-    assert shop.images() == ["shop/web:1"] * 3
-
-
-def test_crash_while_the_symptom_is_watched_is_resumed_there(shop):
-    """Neither undone nor proven twice, though the next responder has another audit: the Lease says how far it was."""
-    shop.release("shop/web:2")
-    shop.monitoring.tells = lambda _query, at: 0.01 if at else 0.15
-    with _responding(shop) as (caller, child):
-        port = caller.http.base_url.port
-        caller.alert(_payload())
-        caller.until("rollback.proven")
-        intent = wait_until(
-            lambda: json.loads(_lease(shop)["metadata"]["annotations"][INTENT]),
-            lambda intent: intent["proven"],
-            what="the Lease does not say that it is proven",
-            timeout_s=20,
-        )
-        child.kill()
-        child.wait(10)
-    assert intent["alert"] == ERRORS
-    generation = shop.look().deployment["metadata"]["generation"]
-    (shop.folder / "audit.jsonl").unlink()
-    shop.monitoring.tells = lambda _query, _at: 0.0
-    with _responding(shop, port) as (caller, _):
-        records = caller.until("symptom.gone")
-    assert records[-1]["data"]["verdict"] == "PASS"
-    assert not [record for record in records if record["kind"] in ("rollback.started", "rollback.proven")]
-    assert shop.look().deployment["metadata"]["generation"] == generation
-    assert shop.monitoring.posted == []
-
-
-def test_alert_received_but_not_decided_before_a_crash_is_decided(shop):
-    """Alertmanager had its 200 and will not come again for hours."""
-    shop.release("shop/web:2")
-    alert = _payload()["alerts"][0]
-    data = {"key": f"f1@{alert['startsAt']}", "fingerprint": "f1", "starts_at": alert["startsAt"]}
-    data |= {"status": "firing", "labels": alert["labels"]}
-    record = {"at": time.time(), "kind": "webhook.received", "alert": ERRORS, "message": "firing", "data": data}
-    (shop.folder / "audit.jsonl").write_text(json.dumps(record) + "\n")
-    with _responding(shop) as (caller, _):
-        assert caller.until("rollback.proven")[-1]["data"]["verdict"] == "PASS"
-
-
 def test_release_that_was_rolled_back_is_not_gone_back_to(shop):
     """Undoing the undo would bring the bad release back: after the cool-down that is what stands in the way."""
     shop.write_facts(rollback={"timeout": "60s", "cool_down": "0s"})
@@ -307,16 +180,3 @@ def idle(idle_shop):
     """One responder for all the requests that it must refuse."""
     with _responding(idle_shop) as (caller, _):
         yield caller
-
-
-def test_sigterm_ends_it_at_once(shop):
-    """With a rollback under way too: the Lease keeps the intent."""
-    shop.release("shop/web:2")
-    shop.kubelet.paused.set()
-    with _responding(shop) as (caller, child):
-        caller.alert(_payload())
-        caller.until("rollback.started")
-        child.send_signal(signal.SIGTERM)
-        assert child.wait(20) == 0
-    shop.kubelet.paused.clear()
-    assert INTENT in _lease(shop)["metadata"]["annotations"]
