@@ -56,7 +56,8 @@ def world(serve, environment, workload, pod, system):
 
 NAMES = [
     "error_ratio", "health", "ingress_health", "pqc_status", "mesh_status", "mesh_peers", "metrics", "targets", "rules",
-    "alerts", "alertmanagers", "prometheus_ready", "series", "rule_series", "buckets", "metric_types", "routes", "notified", "silences",
+    "alerts", "alertmanagers", "prometheus_ready", "series", "rule_series", "buckets",
+    "metric_types", "routes", "notified", "silences",
     "alertmanager_ready", "pagers", "responder", "grafana_health", "dashboards", "panels",
 ]  # fmt: skip
 
