@@ -89,7 +89,12 @@ def _write(
         if error.status != 404:
             raise
         kept = {key: value for key, value in data.items() if value is not None}
-        kube.post(f"/api/v1/namespaces/{namespace}/configmaps", _config_map(namespace, kept))
+        try:
+            kube.post(f"/api/v1/namespaces/{namespace}/configmaps", _config_map(namespace, kept))
+        except KubeError as raced:
+            if raced.status != 409:
+                raise
+            kube.patch(_path(namespace), {"data": data}, kind=MERGE)  # another observer made it in between
     merged: dict[str, Known | None] = {**known, **changes}
     return {key: value for key, value in merged.items() if value is not None}
 

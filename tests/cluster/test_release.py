@@ -117,3 +117,20 @@ def test_undo_of_a_missing_deployment_is_the_servers_own_sentence(shop):
     env = shop.env.model_copy(update={"kubernetes": shop.env.kubernetes.model_copy(update={"deployment": "gone"})})
     with pytest.raises(KubeError, match='"gone" not found'):
         current(shop.kube, env)
+
+
+def test_two_who_observe_at_once_both_remember(shop, monkeypatch):
+    """Whoever finds the record made in between adds to it, and neither fails nor writes over the other."""
+    post = shop.kube.post
+
+    def second(path, body, **params):
+        if path.endswith("/configmaps"):
+            post(
+                path, {**body, "data": {"other.hash": '{"revision": 7, "digests": ["sha256:7"], "rolled_back_at": 0}'}}
+            )
+        return post(path, body, **params)
+
+    monkeypatch.setattr(shop.kube, "post", second)
+    observe(shop.kube, shop.look(), "web")
+    assert current(shop.kube, shop.env).template_hash in read_known(shop.kube, shop.namespace, "web")
+    assert read_known(shop.kube, shop.namespace, "other")["hash"].revision == 7

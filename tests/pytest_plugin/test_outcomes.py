@@ -82,6 +82,7 @@ def test_without_prometheus_what_needs_it_is_unknown_and_nothing_of_it_passes(ch
             "series",
             "rule_series",
             "buckets",
+            "metric_types",
             "panels",
         ),
     }
@@ -208,9 +209,9 @@ def test_without_the_facts_rules_silence_is_unknown(checks, write_snapshot, read
     readings["rules"] = []
     del readings["expected_rules"]
     write_snapshot(readings)
-    code, summary, _ = checks("-k", "test_alerting and not tells and not can_fire")
+    code, summary, _ = checks("-k", "test_alerting and not tells and not can_fire and not of_a_counter")
     assert (code, set(verdicts(summary).values())) == (6, {"UNKNOWN"})
-    assert len(summary["findings"]) == 4
+    assert len(summary["findings"]) == 5
 
 
 def test_a_sentence_is_shown_as_such_and_what_broke_keeps_its_traceback(checks, write_snapshot, readings, project):
