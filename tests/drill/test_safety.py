@@ -11,6 +11,7 @@ import yaml
 
 from muster.faults import Ledger
 from muster.kube import Kube, load_access
+from muster.release.known import CONFIG_MAP
 from muster.system import load_environment, load_system
 from muster.wait import wait_until
 from muster.workload import deployment_path, read_workload
@@ -72,7 +73,7 @@ class Ground:
         return not read_workload(self.kube, self.where.namespace, self.where.deployment).shortfall()
 
     def versions(self):
-        """Every object that drills touch, by its version."""
+        """Every object that drills touch, by its version; the responder writes its own record in its own time."""
         space = self.where.namespace
         paths = [f"/api/v1/namespaces/{space}/{kind}" for kind in ("pods", "configmaps", "services")]
         paths += [f"/apis/apps/v1/namespaces/{space}/{kind}" for kind in ("deployments", "replicasets")]
@@ -83,6 +84,7 @@ class Ground:
             (path, item["metadata"]["name"]): item["metadata"]["resourceVersion"]
             for path in paths
             for item in self.kube.get(path)["items"]
+            if item["metadata"]["name"] != CONFIG_MAP
         }
 
 
