@@ -61,7 +61,7 @@ def boot(system: str, state: Path, say: Say) -> dict[str, str]:
             _audit(plan).unlink(missing_ok=True)  # decisions about an earlier world
         began, ran = time.monotonic(), daemon.is_up(state)
         endpoints = daemon.up(state, _responder(system, plan), say)
-        if not ran and wait_for_indicators(facts, endpoints["prometheus"]):
+        if not ran and wait_for_indicators(facts, load_environment(facts, ENVIRONMENT, endpoints=endpoints)):
             say(f"{time.monotonic() - began:4.1f} s  every indicator recorded")
         return endpoints
 
