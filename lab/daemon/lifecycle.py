@@ -15,7 +15,7 @@ from typing import Any
 
 from lab.daemon import control, records
 from lab.daemon.folder import Folder, read_json
-from lab.daemon.planning import PORTS, daemon_runs, is_free, plan
+from lab.daemon.planning import PORTS, daemon_runs, is_free
 from lab.daemon.sweep import sweep
 from lab.errors import LabError
 
@@ -292,19 +292,3 @@ def _wait(over: Callable[[], Any], timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while not over() and time.monotonic() < deadline:
         time.sleep(0.02)
-
-
-__all__ = [
-    "ComponentState",
-    "DamagedError",
-    "PodState",
-    "Status",
-    "down",
-    "is_up",
-    "plan",
-    "running",
-    "start",
-    "status",
-    "stop",
-    "up",
-]
