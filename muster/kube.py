@@ -130,6 +130,15 @@ class Kube:
         """GET one object or list. Raises :class:`KubeError`."""
         return self._send("GET", path, params=params)
 
+    def find(self, path: str) -> dict[str, Any] | None:
+        """GET one object; None when there is none. Raises :class:`KubeError` for anything else."""
+        try:
+            return self.get(path)
+        except KubeError as error:
+            if error.status == 404:
+                return None
+            raise
+
     def post(self, path: str, body: dict[str, Any], **params: str | int) -> dict[str, Any]:
         """Create an object."""
         return self._send("POST", path, params=params, json=body)

@@ -127,12 +127,7 @@ class Lease:
         return lease
 
     def _read(self) -> Json | None:
-        try:
-            return self._kube.get(f"{self._folder}/{self.name}")
-        except KubeError as error:
-            if error.status == 404:
-                return None
-            raise
+        return self._kube.find(f"{self._folder}/{self.name}")
 
 
 def holder_of(lease: Json | None) -> Holder | None:

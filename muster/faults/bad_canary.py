@@ -100,11 +100,11 @@ def heal(kube: Kube, env: Environment, entry: Entry) -> str:
     """
     undo, done = entry.undo, []
     ingress, path = _ingress(entry.namespace, undo["ingress"]), deployment_path(entry.namespace, undo["deployment"])
-    item = _found(kube, ingress)
+    item = kube.find(ingress)
     if item and (item["metadata"].get("annotations") or {}).get(WEIGHT) == undo["weight"]:
         kube.patch(ingress, {"metadata": {"annotations": {WEIGHT: undo["was"]["weight"]}}}, kind=MERGE)
         done.append(f"ingress {undo['ingress']} sends nobody to the canary")
-    deployment = _found(kube, path)
+    deployment = kube.find(path)
     if deployment is None:
         return "; ".join([*done, f"deployment {undo['deployment']} is gone, and the bad canary with it"])
     if not same_build(deployment["spec"]["template"], undo["bad"]):
@@ -157,15 +157,6 @@ def _put(kube: Kube, path: str, seen: Json, *, template: Json, replicas: int) ->
         {"op": "add", "path": "/spec/replicas", "value": replicas},
     ]
     kube.patch(path, changes, kind=JSON_PATCH)
-
-
-def _found(kube: Kube, path: str) -> Json | None:
-    try:
-        return kube.get(path)
-    except KubeError as error:
-        if error.status == 404:
-            return None
-        raise
 
 
 def _ingress(namespace: str, name: str) -> str:

@@ -153,7 +153,7 @@ def heal(kube: Kube, env: Environment, entry: Entry) -> str:
     try:
         kube.delete(path)
         wait_until(
-            lambda: _get(kube, path),
+            lambda: kube.find(path),
             lambda item: item is None,
             what=f"{entry.target}: Chaos Mesh did not recover every target",
             timeout_s=GONE_WITHIN_S,
@@ -185,15 +185,6 @@ def _plural(kube: Kube, env: Environment, kind: str) -> str:
     if plural is None:
         raise guard.Refused(f"the cluster of environment {env.name} serves no {kind} of {GROUP}: is Chaos Mesh there?")
     return str(plural)
-
-
-def _get(kube: Kube, path: str) -> Json | None:
-    try:
-        return kube.get(path)
-    except KubeError as error:
-        if error.status == 404:
-            return None
-        raise
 
 
 def _holds(item: Json, condition: str) -> bool:
