@@ -1,6 +1,14 @@
 """Releases: what is deployed, how it is rolled back, and whether it really was."""
 
-from muster.release.canary import canary_obstacle, drained, look_canary, prove_canary, scale_down, take_traffic_off
+from muster.release.canary import (
+    canary_obstacle,
+    canary_since,
+    drained,
+    look_canary,
+    prove_canary,
+    scale_down,
+    take_traffic_off,
+)
 from muster.release.command import CommandError, run_command
 from muster.release.known import Known, observe, read_known, remember_rollback
 from muster.release.model import Release, RollbackRefused, current, current_of, look, previous, previous_of
@@ -12,8 +20,8 @@ from muster.release.undo import obstacle, patch_for, roll_back
 
 __all__ = [
     "CommandError", "Condition", "Known", "Monitor", "Prescription", "Proof", "Release", "RollbackRefused", "Stage",
-    "Symptom", "UndeliveredError", "apply_remedy", "bearer", "canary_obstacle", "command_for", "condition_of",
-    "current", "current_of", "drained", "judge", "look", "look_canary", "observe", "obstacle", "patch_for",
-    "prescribe", "previous", "previous_of", "prove", "prove_canary", "prove_remedy", "read_known",
+    "Symptom", "UndeliveredError", "apply_remedy", "bearer", "canary_obstacle", "canary_since", "command_for",
+    "condition_of", "current", "current_of", "drained", "judge", "look", "look_canary", "observe", "obstacle",
+    "patch_for", "prescribe", "previous", "previous_of", "prove", "prove_canary", "prove_remedy", "read_known",
     "remember_rollback", "roll_back", "run_command", "scale_down", "take_traffic_off", "trust_of", "watch",
 ]  # fmt: skip

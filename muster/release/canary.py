@@ -14,7 +14,7 @@ from muster.release.proof import Proof, Stage, judge_digests, until_judged
 from muster.system import Environment
 from muster.system.rollback import Canary
 from muster.verdict import Verdict
-from muster.workload import Json, Workload, deployment_path, digest_of, hash_of, is_terminating, read_workload
+from muster.workload import Json, Workload, deployment_path, digest_of, epoch, hash_of, is_terminating, read_workload
 
 _PREFIX = "nginx.ingress.kubernetes.io/canary"
 WEIGHT = f"{_PREFIX}-weight"
@@ -74,6 +74,16 @@ def canary_obstacle(seen: CanarySight) -> str:
     if not seen.canary.wanted:
         return f"the canary {seen.canary.name} is scaled to 0, so aborting it would change nothing"
     return ""
+
+
+def canary_since(seen: CanarySight, canary: Release) -> float:
+    """Since when users are served by the canary, seconds since the epoch; 0 when that cannot be told.
+
+    Since its oldest pod: one that was scaled up again tries its release anew, however old its ReplicaSet is.
+    """
+    pods = [pod for pod in seen.canary.pods if hash_of(pod) == canary.template_hash]
+    born = min((epoch(pod["metadata"].get("creationTimestamp")) for pod in pods), default=0.0)
+    return max(canary.created, born) if canary.created and born else 0.0
 
 
 def take_traffic_off(kube: Kube, env: Environment) -> None:

@@ -167,6 +167,7 @@ class CanaryAbort:
             known,
             suspects=_names(seen.canary, canary.template_hash),
             baseline=frozenset(_name(pod) for pod in seen.stable.serving()),
+            served_since=release.canary_since(seen, canary),
         )
 
     def observe(self) -> bool:

@@ -123,3 +123,12 @@ def test_canary_without_traffic_is_no_way_back(shop, canary):
         acting.handle(an_alert())
     assert acting.of("decided")[0]["refusal"] == "no way back"
     assert "weight 0" in acting.of("decided")[0]["message"]
+
+
+def test_canary_that_served_well_for_longer_than_the_margin_is_not_aborted(shop, canary):
+    """As a release is not: the fault is younger than it by more than may be its doing."""
+    shop.monitoring.tells = lambda query, _at: 0.3 if "web-canary-" in query else 0.0
+    with responding(shop, rollback={**CANARY, "release_margin": "1m"}) as acting:  # a second here
+        acting.handle(an_alert())
+    assert acting.of("decided")[0]["refusal"] == "served well"
+    assert shop.kube.get(f"{shop.path}-canary")["spec"]["replicas"] == 1

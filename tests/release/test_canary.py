@@ -3,7 +3,7 @@
 import pytest
 
 from muster.errors import Unknown
-from muster.release.canary import CanarySight, canary_obstacle, judge_canary, weight_of
+from muster.release.canary import CanarySight, canary_obstacle, canary_since, judge_canary, weight_of
 from muster.release.model import current_of
 from muster.verdict import Verdict
 
@@ -90,3 +90,11 @@ def test_anything_else_is_not(verdict, changes, expected, words):
     stage = verdict(**changes)
     assert stage.verdict is expected
     assert words in stage.message
+
+
+def test_canary_serves_since_its_oldest_pod(sight):
+    """Its ReplicaSet may be older: one that was scaled up again is tried anew. Without a pod that cannot be told."""
+    seen = sight(canary_pods=2)
+    canary = current_of(seen.canary, "web")
+    assert canary.created < canary_since(seen, canary) == canary.created + 29
+    assert canary_since(sight(), canary) == 0.0
