@@ -55,8 +55,11 @@ class Refusal:
 def misdirected(alert: Alert, system: System, env: Environment) -> str:
     """Why an alert is not this responder's business, or ""; asked before anything is read."""
     for label, mine in (("system", system.name), ("environment", env.name)):
-        if alert.labels.get(label, mine) != mine:
-            return f"the alert is of {label} {alert.labels[label]}, this responder acts for {mine}"
+        named = alert.labels.get(label, "")
+        if not named and not env.rollback.take_unlabelled:
+            return f"the alert names no {label}, so whether it is of {mine} is not known (rollback.take_unlabelled)"
+        if named and named != mine:
+            return f"the alert is of {label} {named}, this responder acts for {mine}"
     if of_canary(alert) and env.rollback.canary is None:
         return f"the alert is of a canary, and environment {env.name} declares none"
     return ""

@@ -40,6 +40,8 @@ class Rollback(Fact):
     # A release that served well for longer than this before the fault began is not its cause.
     release_margin_s: Seconds = Field(86400.0, alias="release_margin")
     symptom_within_s: Seconds = Field(300.0, alias="symptom_within")  # from proof to symptom gone
+    # Whether alerts that name no system or environment are of here: true where Alertmanager serves nobody else.
+    take_unlabelled: bool = False
     allow: list[Remedy] = Field(default_factory=list)  # remedies that are carried out; the others are proposed
     remedy_cool_down_s: Seconds = Field(900.0, alias="remedy_cool_down")
 

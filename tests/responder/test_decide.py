@@ -81,6 +81,15 @@ def test_alert_of_another_system_or_environment_is_misdirected(system, make_env,
     assert "bank" in misdirected(alert(system="bank"), system, env)
 
 
+@pytest.mark.parametrize("label", ["system", "environment"])
+def test_alert_that_does_not_say_of_what_it_is_is_misdirected(system, make_env, alert, label):
+    """Not known is not ours, unless the facts say that nobody else's alerts come here."""
+    unnamed = alert(**{label: ""})
+    assert f"names no {label}" in misdirected(unnamed, system, make_env())
+    assert misdirected(unnamed, system, make_env(rollback={"take_unlabelled": True})) == ""
+    assert misdirected(alert(environment="production"), system, make_env(rollback={"take_unlabelled": True}))
+
+
 def test_alert_of_a_canary_that_is_not_declared_is_misdirected(system, make_env, alert):
     """Rolling the stable release back for it would take away what is well."""
     env = make_env()

@@ -39,6 +39,15 @@ def test_alerts_carry_what_routing_and_people_need(system, staging):
         assert rule["labels"]["owner"] in system.contacts
 
 
+@pytest.mark.parametrize("environment", ["staging", "lab"])
+def test_every_alert_names_its_system_and_environment(rendered, environment):
+    """The canary's and the absences', too: the responder acts on no alert that leaves it to be guessed."""
+    (group,) = yaml.safe_load((rendered[environment] / "rules/x0tta6bl4.yml").read_text())["groups"]
+    labels = [rule["labels"] for rule in group["rules"] if "alert" in rule]
+    assert len(labels) > 10
+    assert {(one["system"], one["environment"]) for one in labels} == {("x0tta6bl4", environment)}
+
+
 def test_pages_say_who_is_next(system, staging):
     """Times are people's: neither scaled, nor for somebody who is told at once."""
     said = {name: rule["annotations"].get("escalation") for name, rule in rules_of(system, staging)[1].items()}
