@@ -22,6 +22,7 @@ from lab.service import faults as fault_table
 from lab.service import logs, settings
 from lab.service.app import App
 from lab.service.dependencies import Dependencies
+from lab.service.http import Protocol
 from lab.service.mesh import Mesh
 from lab.service.pages import Pages
 from lab.service.telemetry import Telemetry
@@ -86,7 +87,7 @@ async def _serve(conf: settings.Settings, faults: fault_table.Faults) -> None:
         app,
         host=conf.address,
         port=conf.port,
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -1,4 +1,7 @@
-"""The ASGI application: routing, faults, accounting. Raw ASGI, because a request has 50 microseconds."""
+"""The ASGI application: routing, faults, accounting. Raw ASGI, because a request has 50 microseconds.
+
+What needs not wait for anything can be asked for without ASGI, too: :meth:`App.at_once`, see :mod:`lab.service.http`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from lab.service.faults import Faults
 from lab.service.logs import Sampled
@@ -21,6 +24,17 @@ Reply = tuple[Message, Message]  # the two ASGI messages of one answer
 Send = Callable[[Message], Awaitable[None]]
 Receive = Callable[[], Awaitable[Message]]
 Handler = Callable[[bytes, bytes], Any]  # query string, body -> JSON value
+
+
+class Call(NamedTuple):
+    """One request for a handler that exists, its body read."""
+
+    method: str
+    path: str
+    handler: Handler
+    query: bytes
+    body: bytes
+
 
 JSON = b"application/json"
 BODY_LIMIT = 64 * 1024
@@ -82,15 +96,54 @@ class App:
         state = "draining" if self.draining else "ready" if self.ready and not self._faults.never_ready else "starting"
         return self._reply(200 if state == "ready" else 503, {"status": state})
 
+    def call(self, method: str, path: str, query: bytes, body: bytes) -> Call | None:
+        """The request, if there is a handler for it."""
+        handler = self._routes.get(path, {}).get(method)
+        return Call(method, path, handler, query, body) if handler else None
+
+    def at_once(self, call: Call) -> tuple[int, bytes] | None:
+        """Status and body in JSON, accounted for; None when the answer has to wait or to close its connection."""
+        if self.draining or (self._faults.latency and call.path.startswith("/api/")):
+            return None
+        started = time.perf_counter()
+        self.last_request = time.monotonic()
+        status, value = self._run(call)
+        self._account(call.method, call.path, status, started)
+        return status, _encode(value).encode() + b"\n"
+
     async def _accounted(self, scope: Message, receive: Receive) -> Reply:
         started = time.perf_counter()
         self.last_request = time.monotonic()
         method, path = scope["method"], scope["path"]
+        status, value = await self._answer(method, path, scope["query_string"], receive)
+        self._account(method, path, status, started)
+        return self._reply(status, value)
+
+    async def _answer(self, method: str, path: str, query: bytes, receive: Receive) -> tuple[int, Any]:
+        if path not in self._routes:
+            return 404, {"error": "not found"}
+        call = self.call("GET" if method == "HEAD" else method, path, query, b"")
+        if call is None:
+            return 405, {"error": "method not allowed"}
+        body = b"" if call.method == "GET" else await _body(receive)
+        if body is None:
+            return 413, {"error": f"the body is over {BODY_LIMIT} bytes"}
+        if path.startswith("/api/") and (delay_s := self._faults.delay_s(path)):
+            await asyncio.sleep(delay_s)
+        return self._run(call._replace(body=body))
+
+    def _run(self, call: Call) -> tuple[int, Any]:
+        if call.path.startswith("/api/") and self._faults.fails():
+            return 500, {"error": "internal error"}
         try:
-            status, value = await self._answer(method, path, scope["query_string"], receive)
+            return (202 if call.method == "POST" else 200), call.handler(call.query, call.body)
+        except BadRequest as error:
+            return 400, {"error": str(error)}
         except Exception:  # the border of a request: one that fails must not take others with it
-            log.exception("%s %s failed", method, path)
-            status, value = 500, {"error": "internal error"}
+            log.exception("%s %s failed", call.method, call.path)
+            return 500, {"error": "internal error"}
+
+    def _account(self, method: str, path: str, status: int, started: float) -> None:
         endpoint = path if path in self._routes else "other"  # a label of the caller's choice would never end
         self._count(method, endpoint, status).value += 1
         if endpoint != "other":
@@ -99,27 +152,6 @@ class App:
         if status >= 400:
             self._telemetry.errors.of("internal" if status >= 500 else "client").value += 1
             self._errors.write(logging.ERROR if status >= 500 else logging.WARNING, "%s %s %d", method, path, status)
-        return self._reply(status, value)
-
-    async def _answer(self, method: str, path: str, query: bytes, receive: Receive) -> tuple[int, Any]:
-        handlers = self._routes.get(path)
-        if handlers is None:
-            return 404, {"error": "not found"}
-        handler = handlers.get("GET" if method == "HEAD" else method)
-        if handler is None:
-            return 405, {"error": "method not allowed"}
-        body = b"" if method in {"GET", "HEAD"} else await _body(receive)
-        if body is None:
-            return 413, {"error": f"the body is over {BODY_LIMIT} bytes"}
-        if path.startswith("/api/"):
-            if delay_s := self._faults.delay_s(path):
-                await asyncio.sleep(delay_s)
-            if self._faults.fails():
-                return 500, {"error": "internal error"}
-        try:
-            return (202 if method == "POST" else 200), handler(query, body)
-        except BadRequest as error:
-            return 400, {"error": str(error)}
 
     def _count(self, method: str, endpoint: str, status: int) -> Value:
         key = (method, endpoint, status)
