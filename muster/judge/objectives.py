@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from muster.errors import UsageError
 from muster.judge.stopping import StopConditions
 from muster.system.fact import Fact, Ratio, Seconds
 from muster.system.model import System
+from muster.system.promised import rate_of
 
 Forbidden = Literal["page", "rollback"]
 
@@ -18,8 +19,21 @@ Forbidden = Literal["page", "rollback"]
 class LoadOrder(Fact):
     """The users that an experiment asks for."""
 
-    rate: int = Field(500, gt=0)  # requests per second offered
+    rate: int = Field(500, gt=0)  # requests per second offered; in a file also "objective" or "50% of target"
     users: int = Field(50, gt=0)
+
+    @field_validator("rate", mode="before")
+    @classmethod
+    def _as_promised(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, str):
+            return value
+        system = (info.context or {}).get("system")
+        if system is None:
+            raise ValueError(f"{value!r} follows what a system promises, and no system is named")
+        try:
+            return round(rate_of(value, system))
+        except UsageError as error:
+            raise ValueError(str(error)) from None
 
 
 class Objectives(Fact):
@@ -99,7 +113,7 @@ def parse_objectives(extension: Mapping[str, Any] | None, *, where: str, system:
     if extension is None:
         raise UsageError(f"{where}: extensions has no entry named 'muster', so no objective is stated")
     try:
-        objectives = Objectives.model_validate(dict(extension))
+        objectives = Objectives.model_validate(dict(extension), context={"system": system})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Literal
 
@@ -14,10 +13,9 @@ from muster.system import System
 from muster.system.fact import Fact, FactError, Seconds
 from muster.system.load import load_fact
 from muster.system.place import offer
-from muster.system.units import Unit, parse_quantity
+from muster.system.promised import is_rate, rate_of
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
-_PROMISED = re.compile(r"(?:([0-9]+(?:\.[0-9]+)?)% of )?(objective|target)")
 MOST_STEPS = 200
 
 
@@ -37,9 +35,7 @@ class Part(Fact):
     @field_validator("rate", "from_", "to", "by")
     @classmethod
     def _written_well(cls, text: str) -> str:
-        if text and not _PROMISED.fullmatch(text):
-            parse_quantity(text, Unit.PER_SECOND)
-        return text
+        return is_rate(text) if text else text
 
     @model_validator(mode="after")
     def _one_way(self) -> Part:
@@ -51,10 +47,10 @@ class Part(Fact):
 
     def steps(self, system: System) -> list[Step]:
         """What it is in seconds and requests/s. Raises :class:`~muster.errors.UsageError`."""
-        first, last = _rate(self.rate or self.from_, system), _rate(self.rate or self.to, system)
+        first, last = rate_of(self.rate or self.from_, system), rate_of(self.rate or self.to, system)
         if not self.by:
             return [Step(duration_s=self.for_s, first=first, last=last)]
-        by = _rate(self.by, system)
+        by = rate_of(self.by, system)
         count = int((last - first) / by + 1e-9) + 1 if by > 0 else 0
         if not 1 <= count <= MOST_STEPS:
             raise UsageError(f"from {self.from_} to {self.to} by {self.by} is no climb of 1 to {MOST_STEPS} steps")
@@ -96,14 +92,3 @@ def load_profile(name: str) -> Profile:
     if name not in known:
         raise UsageError(f"there is no load profile {name!r}: {offer(name, known)}")
     return load_fact(Profile, known[name])
-
-
-def _rate(text: str, system: System) -> float:
-    match = _PROMISED.fullmatch(text)
-    if match is None:
-        return parse_quantity(text, Unit.PER_SECOND)
-    slo = system.slo.get("throughput")
-    limit = getattr(slo, match[2]) if slo else None
-    if limit is None:
-        raise UsageError(f"the profile wants {text!r}, but {system.name} states no {match[2]} of its throughput")
-    return float(limit.bound) * float(match[1] or 100) / 100

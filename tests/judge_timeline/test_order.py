@@ -1,0 +1,42 @@
+"""The users that an experiment asks for: so many a second, or what the system promises."""
+
+from __future__ import annotations
+
+import pytest
+
+from muster.errors import UsageError
+from muster.judge.objectives import parse_objectives
+from muster.system import load_system
+
+X0 = load_system("x0tta6bl4")
+
+
+def rate(written, system=X0):
+    extension = {"name": "muster", "recovered_within": "5s", "load": {"rate": written, "users": 100}}
+    load = parse_objectives(extension, where="some.yaml", system=system).load
+    assert load is not None
+    return load.rate
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [(1200, 1200), ("1200/s", 1200), ("objective", 6000), ("target", 6800), ("50% of target", 3400)],
+)
+def test_a_rate_is_a_number_or_follows_the_promise(written, expected):
+    """The runbooks promise 6,000/s and aim at 6,800/s; an experiment that says so holds on every system."""
+    assert rate(written) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "system", "words"),
+    [
+        ("objective", None, "no system is named"),
+        ("goal", X0, "'goal'"),
+        (0, X0, "greater than 0"),
+        ("objective", X0.model_copy(update={"slo": {}}), "states no objective"),
+    ],
+)
+def test_a_rate_that_cannot_be_known_is_one_sentence(written, system, words):
+    """File, key and what is wrong."""
+    with pytest.raises(UsageError, match=f"^some.yaml: extensions muster load.rate: .*{words}"):
+        rate(written, system)
