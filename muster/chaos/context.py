@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from muster.chaos import own
 from muster.errors import UsageError
 from muster.faults import Ledger
 from muster.kube import Kube, load_access
@@ -51,7 +52,9 @@ def field(configuration: Configuration) -> Iterator[Field]:
     """The place with a session to its cluster, for a while. Raises :class:`~muster.errors.UsageError`."""
     where = place(configuration)
     with open_kube(where.env) as kube:
-        yield Field(where.system, where.env, kube, Ledger())
+        ledger = Ledger()
+        own.keep(where.system.name, where.env, ledger)
+        yield Field(where.system, where.env, kube, ledger)
 
 
 def open_kube(env: Environment) -> Kube:

@@ -16,7 +16,7 @@ from typing import Any
 from chaoslib.exceptions import InterruptExecution, InvalidActivity
 from chaoslib.types import Dry
 
-from muster.chaos import story
+from muster.chaos import own, shared, story
 from muster.chaos.context import Configuration
 from muster.chaos.plan import draw
 from muster.chaos.recording import Recording
@@ -34,6 +34,7 @@ class _State:
     recording: Recording | None = None
     interrupted: str = ""
     stopped: Stop | None = None
+    journal: dict[str, Any] | None = None
     handlers: dict[int, Any] = {}  # noqa: RUF012 - chaoslib's controls are modules; so is their state
 
 
@@ -47,7 +48,7 @@ def before_experiment_control(
     context: dict[str, Any], name: str = "", configuration: Configuration = None, **_: Any
 ) -> None:
     """Bring users in and watch, before the hypothesis is looked at."""
-    _State.recording, _State.interrupted, _State.stopped = None, "", None
+    _State.recording, _State.interrupted, _State.stopped, _State.journal = None, "", None, None
     if context.get("dry") in (Dry.ACTIONS, Dry.ACTIVITIES):  # the other ways to be dry do break things
         _tell_plan(name, context)
         return
@@ -85,7 +86,7 @@ def before_rollback_control(**_: Any) -> None:
 
 def after_experiment_control(state: dict[str, Any], **_: Any) -> None:
     """Judge; a journal whose objectives were not met is a failed one. ``journal["muster"]`` says why."""
-    recording = _State.recording
+    recording, _State.journal = _State.recording, state
     if recording is None or not recording.begun:
         if _State.interrupted:
             state["muster"] = {"verdict": Verdict.UNKNOWN.value, "message": _State.interrupted}
@@ -125,16 +126,29 @@ def _in_short(recording: Recording, judgement: Judgement, interrupted: str) -> d
 
 
 def cleanup_control() -> None:
-    """Called whatever happened: nothing that was started here may outlive the experiment."""
+    """Called whatever happened: nothing that was started or broken here may outlive the experiment."""
     try:
+        _heal_own()
         if _State.recording is not None:
             _State.recording.stop()
     finally:
-        _State.recording = None
+        _State.recording = _State.journal = None
         story.end()
         for number, handler in _State.handlers.items():
             signal.signal(number, handler)
         _State.handlers.clear()
+
+
+def _heal_own() -> None:
+    """Undo what the rollbacks, if they were played at all, have left. A failure makes the journal a failed one."""
+    failure = own.heal_own(logger.warning, last=shared.current() is None)
+    if not failure:
+        return
+    logger.error(failure)
+    if _State.journal is not None:  # without one, what cut the experiment short ends the process, too
+        _State.journal["status"] = "failed"
+        said = _State.journal.setdefault("muster", {})
+        said.update(verdict=Verdict.FAIL.value, message=failure)
 
 
 def _handle(number: int, handler: Callable[[int, Any], None]) -> None:

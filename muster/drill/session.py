@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from muster.chaos import shared
+from muster.chaos import own, shared
 from muster.chaos.context import ENVIRONMENT, SYSTEM
 from muster.drill import collect
 from muster.drill.collect import Experiment
@@ -104,7 +105,8 @@ class DrillRun:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
-        """Send the users away, write the outputs and turn the verdict into the exit code."""
+        """Heal what is left, send the users away, write the outputs and turn the verdict into the exit code."""
+        self._heal()
         self._shared.close()
         if exitstatus == pytest.ExitCode.USAGE_ERROR:
             return
@@ -116,6 +118,17 @@ class DrillRun:
         if self._config.pluginmanager.hasplugin("allure_listener"):
             values = {"system": self.system, "environment": self.environment}
             allure.write_environment(Path(self._config.option.allure_report_dir), values)
+
+    def _heal(self) -> None:
+        """Whatever the end was: a session that leaves something broken has failed, and says so."""
+        failure = own.heal_own(self._say)
+        if failure:
+            self._say(failure)
+            check = "drill.everything_is_undone"
+            self._findings[check] = Finding(check=check, verdict=Verdict.FAIL, message=failure, section="Drill")
+
+    def _say(self, words: str) -> None:
+        print(f"muster: {words}", file=sys.__stderr__, flush=True)  # pytest may be capturing the other
 
     def pytest_unconfigure(self) -> None:
         """Give the process its environment back."""

@@ -63,6 +63,7 @@ class Ledger:
     def __init__(self, folder: Path | str | None = None) -> None:
         base = Path(folder) if folder is not None else Path(os.environ.get("MUSTER_STATE") or ".muster")
         self.folder = base / "ledger"
+        self._opened: list[str] = []
 
     def open(
         self,
@@ -90,6 +91,7 @@ class Ledger:
             opened_at=now,
             expires_at=now + expires_s,
         )
+        self._opened.append(entry.id)  # before it is on disk: no signal may come in between
         self._write(entry)
         return entry
 
@@ -129,6 +131,15 @@ class Ledger:
                 yield _read(path)
             except LedgerError as error:
                 yield error
+
+    def mine(self) -> Iterator[Entry | LedgerError]:
+        """The records that were opened through this very object and are still there, newest first."""
+        for entry_id in reversed(self._opened):
+            if self._path(entry_id).exists():
+                try:
+                    yield self.get(entry_id)
+                except LedgerError as error:
+                    yield error
 
     def entries(self) -> list[Entry]:
         """The readable records, oldest first."""

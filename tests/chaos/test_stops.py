@@ -5,8 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from muster.chaos import stops
-from muster.chaos.actions import common
+from muster.chaos import own, stops
 from muster.chaos.stops import Stops, kill_file, switched_off
 from muster.judge.objectives import Objectives
 from muster.kube import Kube, KubeError, load_access
@@ -129,9 +128,9 @@ def test_a_switch_that_cannot_be_read_is_no_switch_that_is_off(nobody):
 
 def test_healing_waits_for_an_api_server_that_was_away_for_a_moment(nobody, monkeypatch):
     """And for no longer than a bound: the record stays for the watchdog and for people."""
-    monkeypatch.setattr(common, "BACK_WITHIN_S", 0.2)
+    monkeypatch.setattr(own, "BACK_WITHIN_S", 0.2)
     with pytest.raises(TimedOut, match="nothing could be healed, because the API server was out of reach"):
-        common._await_api(nobody)
+        own.await_api(nobody)
     answers = iter([KubeError("refused"), KubeError("refused"), {}])
 
     def get(_path):
@@ -140,5 +139,5 @@ def test_healing_waits_for_an_api_server_that_was_away_for_a_moment(nobody, monk
             raise answer
         return answer
 
-    monkeypatch.setattr(common, "BACK_WITHIN_S", 10.0)
-    common._await_api(SimpleNamespace(get=get))
+    monkeypatch.setattr(own, "BACK_WITHIN_S", 10.0)
+    own.await_api(SimpleNamespace(get=get))

@@ -8,15 +8,13 @@ from typing import Any
 from muster.chaos import shared, story
 from muster.chaos.context import Configuration, field
 from muster.chaos.exclusive import TakenError, busy
+from muster.chaos.own import await_api
 from muster.errors import MusterError
 from muster.faults import Entry
 from muster.faults import heal as heal_faults
-from muster.kube import Kube, KubeError
 from muster.timeline import Kind
-from muster.wait import wait_until
 
 CONFIRM_WITHIN = "60s"
-BACK_WITHIN_S = 30.0  # then the record stays, for the watchdog and for `muster heal`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +35,7 @@ def heal(kind: str = "", configuration: Configuration = None) -> list[str]:
         # An experiment that was refused because another one runs may still play its rollbacks: that one's are not ours.
         if holder := busy(on.system.name, on.env.name):
             raise TakenError(f"nothing was healed: the faults there are those of another experiment ({holder})")
-        _await_api(on.kube)
+        await_api(on.kube)
         results = heal_faults(on.ledger, on.kube, on.env, system=on.system.name, kind=kind or None)
     for result in results:
         if result.ok:
@@ -48,18 +46,6 @@ def heal(kind: str = "", configuration: Configuration = None) -> list[str]:
     if failed:
         raise MusterError(f"not healed: {'; '.join(failed)}")
     return [result.message for result in results]
-
-
-def _await_api(kube: Kube) -> None:
-    """A connection that is lost for a moment must not keep the fault: wait for it, within a bound."""
-    wait_until(
-        lambda: kube.get("/version"),
-        lambda _: True,
-        what="nothing could be healed, because the API server was out of reach",
-        timeout_s=BACK_WITHIN_S,
-        every_s=0.5,
-        tolerate=(KubeError,),
-    )
 
 
 def undo(kind: str = "", configuration: Configuration = None) -> list[str]:
