@@ -59,6 +59,7 @@ def _steady(where: Place, checks: str, within: str, held: Callable[[looks.Look],
             lambda seen: seen.verdict in HELD,
             what="the steady state was not seen",
             timeout_s=parse_duration(within),
+            every_s=0.0,  # a look takes long enough: users may be served again since
             show=lambda seen: seen.message,
         )
     except TimedOut:

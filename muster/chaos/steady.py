@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -63,25 +62,12 @@ def look(
         argv += [] if chain else ["-m", "not chain"]
         argv += ["-p", "allure_pytest", "--alluredir", str(allure)] if allure else []
         at = time.time()
-        code, said = _run(argv, {**os.environ, "MUSTER_RUN": str(run)})
-        standby.prepare()  # where one look was needed, another will be
+        process = standby.take()
+        code, said = process.run(argv, {**os.environ, "MUSTER_RUN": str(run)}, timeout_s=TIMEOUT_S)
+        standby.give_back(process)  # where one look was needed, another will be
         if code is None:
             return Look(at=at, verdict=Verdict.UNKNOWN, message=f"the checks did not end within {TIMEOUT_S:g} s")
         return _read(run, at, code, said)
-
-
-def _run(argv: list[str], environ: dict[str, str]) -> tuple[int | None, str]:
-    """Exit code (None: it was given up) and output. Whatever ends this, the process is gone and reaped."""
-    with standby.take() as process:
-        try:
-            output, _ = process.communicate(standby.order(argv, environ), timeout=TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            return None, ""
-        finally:
-            if process.poll() is None:  # Ctrl-C among others: subprocess.run would not wait for what it kills
-                process.kill()
-                process.wait()
-        return process.returncode, output.decode("utf-8", "replace")
 
 
 def _read(run: Path, at: float, code: int, output: str) -> Look:

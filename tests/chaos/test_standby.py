@@ -21,44 +21,83 @@ def nobody_left():
     standby.dismiss()
 
 
-def test_what_stood_by_runs_what_it_is_told_where_it_is_told(tmp_path, monkeypatch):
-    """Arguments, environment and folder are those of the moment of the order, not of the start."""
-    standby.prepare()
-    (tmp_path / "test_here.py").write_text("import os\ndef test_it():\n    assert os.environ['WORD'] == 'now'\n")
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with one test, which says where and as whom it ran."""
+    text = "import os\ndef test_it():\n    assert os.environ['WORD'] == 'now'\n    print('pid', os.getpid())\n"
+    (tmp_path / "test_here.py").write_text(text)
     monkeypatch.chdir(tmp_path)
-    with standby.take() as process:
-        arguments = ["-q", "-p", "no:cacheprovider", "test_here.py"]
-        output, _ = process.communicate(standby.order(arguments, {**os.environ, "WORD": "now"}), timeout=60)
-    assert (process.returncode, b"1 passed" in output) == (0, True), output
 
 
-def test_one_stands_by_however_often_it_is_asked_for():
-    """It is taken once; a second look gets a process of its own."""
-    standby.prepare()
-    standby.prepare()
+def run(one, word="now", **more):
+    arguments = ["-q", "-s", "-p", "no:cacheprovider", "test_here.py"]
+    return one.run(arguments, {**os.environ, "WORD": word}, **{"timeout_s": 60.0, **more})
+
+
+def test_what_stood_by_runs_what_it_is_told_where_it_is_told(here):
+    """Arguments, environment and folder are those of the moment of the order, not of the start."""
+    one = standby.take()
+    code, output = run(one)
+    assert (code, "1 passed" in output) == (0, True), output
+    assert run(one, "another")[0] == 1
+    one.end()
+
+
+def test_one_process_serves_every_look_and_each_look_is_a_fork_of_it(here):
+    """Nothing is imported again for the second; it has one thread only, so that a fork inherits no lock."""
+    one = standby.take()
+    pids = {run(one)[1].partition("pid ")[2].split()[0] for _ in range(2)}
+    assert len(pids | {str(one.process.pid)}) == 3
+    assert len(list(Path(f"/proc/{one.process.pid}/task").iterdir())) == 1
+    standby.give_back(one)
+    assert standby.take() is one
+    one.end()
+
+
+def test_one_stands_by_however_many_are_given_back():
+    """The second is ended."""
     first, second = standby.take(), standby.take()
-    assert first.pid != second.pid
-    for process in (first, second):
-        process.communicate(timeout=60)  # the end of its input is the end of it
-        assert process.returncode == 0
+    assert first.process.pid != second.process.pid
+    for one in (first, second):
+        standby.give_back(one)
+    assert (first.alive, second.alive) == (True, False)
 
 
 def test_one_that_died_is_replaced():
-    """A standby that was killed meanwhile (memory, Ctrl-C) is no broken look."""
-    standby.prepare()
-    (dead,) = standby._ready
-    dead.kill()
-    dead.wait(10)
-    with standby.take() as process:
-        assert process.pid != dead.pid
-        process.communicate(timeout=60)
+    """A standby that was killed meanwhile (memory, a person) is no broken look."""
+    dead = standby.take()
+    standby.give_back(dead)
+    dead.process.kill()
+    dead.process.wait(10)
+    one = standby.take()
+    assert one.process.pid != dead.process.pid
+    one.end()
+
+
+def test_a_look_that_is_given_up_or_dies_is_no_verdict_and_leaves_nothing(here, tmp_path):
+    """Given up: no exit code. Killed with its process: a broken one. The fork that hangs is gone with it."""
+    one = standby.take()
+    run(one)  # from here on everything is imported
+    (tmp_path / "test_here.py").write_text(
+        "import os, pathlib, time\n"
+        "def test_it():\n    pathlib.Path('pid').write_text(str(os.getpid()))\n    time.sleep(600)\n"
+    )
+    assert run(one, timeout_s=3.0) == (None, "")
+    assert not one.alive
+    pid = int((tmp_path / "pid").read_text())
+    wait_until(lambda: _alive(pid), lambda alive: not alive, what="the look hangs on", timeout_s=10)
+    dead = standby.take()
+    dead.process.kill()
+    dead.process.wait(10)
+    code, said = run(dead)
+    assert (code, said) == (3, "the process that looks at the checks has died")
 
 
 def test_it_ends_with_whoever_started_it():
     """A drill that was killed with SIGKILL leaves none behind: its end of the pipe closes."""
     starter = (
-        "import os, sys; from muster.chaos import standby; standby.prepare(); "
-        "print(standby._ready[0].pid, flush=True); os.kill(os.getpid(), 9)"
+        "import os; from muster.chaos import standby; "
+        "print(standby.take().process.pid, flush=True); os.kill(os.getpid(), 9)"
     )
     done = subprocess.run([sys.executable, "-c", starter], capture_output=True, text=True, timeout=60, check=False)
     pid = int(done.stdout)
