@@ -15,9 +15,10 @@ from typing import Any
 
 import gevent
 import locust.runners
+from concurrency import Concurrency
 from dispatcher import Dispatcher
 from gather import Lines
-from histograms import percentile_ms
+from histograms import percentiles_ms
 from lean.request import Prepared
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
@@ -40,17 +41,18 @@ class Crew:
         self.environment = environment
         self.names = [f"{entry['method']} {entry['path']}" for entry in plan.mix]
         self.requests: list[Prepared] = []  # made by the first user, which knows the host
-        self.in_flight = 0
+        self.most_users = max(1, math.ceil(plan.most_users / of))
         schedule = plan.schedule(index, of)
         self.dispatcher = Dispatcher(
             schedule.due(),
             kinds([entry["weight"] for entry in plan.mix], plan.seed + index),
             grow=self._grow,
+            concurrency=Concurrency(self.most_users),
             late_after_s=plan.late_after_s,
             give_up_after_s=plan.give_up_after_s,
+            look_s=plan.look_s,
         )
         self.recorder = Recorder(self.names)
-        self.most_users = max(1, math.ceil(plan.most_users / of))
         self.done = False
         self._begun = False
         self._second = math.floor(time.time())
@@ -66,12 +68,13 @@ class Crew:
         runner = self.environment.runner
         at, self._second = self._second, math.floor(time.time())
         users = len(runner.user_greenlets) if runner else 0
-        return self.recorder.turn(at, self.dispatcher.count, users=users, waiting=self.dispatcher.waiting)
+        allowed = min(users, self.dispatcher.concurrency.limit)
+        return self.recorder.turn(at, self.dispatcher.count, users=allowed, waiting=self.dispatcher.waiting)
 
     def until_next_second(self) -> None:
         """Wait, and say whether the run is over."""
         gevent.sleep(max(0.0, self._second + 1 - time.time()))
-        self.done = self.dispatcher.over and not self.in_flight
+        self.done = self.dispatcher.over
 
     def _grow(self) -> bool:
         """In the hub: one user more, if there may be one."""
@@ -219,7 +222,8 @@ def follow(environment: Environment, figures: str) -> Run:
 
 def sums(lines: Lines) -> str:
     """One sentence about the whole run, for a plain locust's log."""
-    found = [(q, percentile_ms(lines.latency, q), percentile_ms(lines.service, q)) for q in (50, 95, 99)]
+    asked = (50, 95, 99)
+    found = list(zip(asked, percentiles_ms(lines.latency, asked), percentiles_ms(lines.service, asked), strict=True))
     if found[0][1] is None:
         return ""
     parts = [f"P{q} {latency:g} ms (service time {service:g} ms)" for q, latency, service in found]

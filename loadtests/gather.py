@@ -1,8 +1,8 @@
 """Seconds of all processes, merged, as one JSON line each.
 
 A line is the parts of that second added up (see ``recorder``), with ``workers`` (how many processes there should be)
-and ``reports`` (how many told), ``cpu`` and ``lag_ms`` of the worst, ``requests``, ``errors``, the exact ``p50_ms``,
-``p95_ms`` and ``p99_ms`` (None without requests; from the intended time) and ``service_p95_ms``.
+and ``reports`` (how many told), ``cpu``, ``machine`` and ``lag_ms`` of the worst, ``requests``, ``errors``, the exact
+``p50_ms``, ``p95_ms`` and ``p99_ms`` (None without requests; from the intended time) and ``service_p95_ms``.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
-from hdrh.histogram import HdrHistogram
-from histograms import histogram, merged, percentile_ms
+from histograms import histogram, merged, percentiles_ms
 
 HOLD_S = 5.0  # for parts of other processes, which report every second
 SUMMED = ("offered", "sent", "late", "dropped", "held", "held_dropped", "waiting", "users", "exhausted")
-WORST = ("cpu", "lag_ms", "stalled_ms")
+WORST = ("cpu", "machine", "lag_ms", "stalled_ms")
 
 
-def merge(at: int, parts: Iterable[dict[str, Any]], workers: int) -> dict[str, Any]:
-    """One line."""
+def merge(at: int, parts: Iterable[dict[str, Any]], workers: int) -> tuple[dict[str, Any], Any, Any]:
+    """One line, and the histograms of all latencies and of all service times in it."""
     parts = list(parts)
     endpoints: dict[str, dict[str, Any]] = {}
     for part in parts:
         for name, told in part["endpoints"].items():
             endpoints[name] = _added(endpoints[name], told) if name in endpoints else told
     latency, service = (merged(told[key] for told in endpoints.values()) for key in ("latency", "service"))
-    return {
+    p50_ms, p95_ms, p99_ms = percentiles_ms(latency, (50, 95, 99))
+    line = {
         "at": at,
         **{key: sum(part[key] for part in parts) for key in SUMMED},
         **{key: max((part[key] for part in parts), default=0.0) for key in WORST},
@@ -37,10 +37,13 @@ def merge(at: int, parts: Iterable[dict[str, Any]], workers: int) -> dict[str, A
         "reports": len(parts),
         "requests": sum(told["requests"] for told in endpoints.values()),
         "errors": sum(told["errors"] for told in endpoints.values()),
-        **{f"p{q}_ms": percentile_ms(latency, q) for q in (50, 95, 99)},
-        "service_p95_ms": percentile_ms(service, 95),
+        "p50_ms": p50_ms,
+        "p95_ms": p95_ms,
+        "p99_ms": p99_ms,
+        "service_p95_ms": percentiles_ms(service, (95,))[0],
         "endpoints": endpoints,
     }
+    return line, latency, service
 
 
 def _added(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
@@ -83,9 +86,8 @@ class Lines:
                 return
             del self._parts[at]
             self._written = at
-            line = merge(at, parts.values(), self.workers)
-            for told in line["endpoints"].values():
-                self.latency.add(HdrHistogram.decode(told["latency"]))
-                self.service.add(HdrHistogram.decode(told["service"]))
+            line, latency, service = merge(at, parts.values(), self.workers)
+            self.latency.add(latency)
+            self.service.add(service)
             if self._file is not None:
                 self._file.write(json.dumps(line, separators=(",", ":")) + "\n")

@@ -90,16 +90,19 @@ class Caller(LeanUser):
                 for entry in crew.plan.mix
             ]
 
+    def on_start(self) -> None:
+        """It is there."""
+        self._crew.dispatcher.joined()
+
     @task
     def ask(self) -> None:
         """Take requests as they fall due, until the run ends. Locust's own loop would cost as much as a request."""
         crew, send = self._crew, self.client.send
-        take, record, requests = crew.dispatcher.take, crew.recorder.record, crew.requests
-        crew.dispatcher.arrived()
+        take, done = crew.dispatcher.take, crew.dispatcher.done
+        record, requests = crew.recorder.record, crew.requests
         while self._state == LOCUST_STATE_RUNNING:
             due, kind, _ = take()
-            crew.in_flight += 1
             try:
                 record(kind, due, send(requests[kind]))
             finally:
-                crew.in_flight -= 1
+                done()

@@ -1,8 +1,8 @@
 """What is to be sent: read from ``--plan FILE`` (Muster writes it), or made of ``--rate`` for a plain locust.
 
 A plan is JSON: ``{"phases": [[seconds or null, requests/s, requests/s], ...], "arrivals", "seed", "mix": [{"method",
-"path", "weight", "expect", "body"}], "most_users", "late_after_s", "give_up_after_s", "connect_timeout_s",
-"answer_timeout_s", "ca_file", "token_file"}``; all but ``phases`` may be missing.
+"path", "weight", "expect", "body"}], "most_users", "late_after_s", "give_up_after_s", "look_s",
+"connect_timeout_s", "answer_timeout_s", "ca_file", "token_file"}``; all but ``phases`` may be missing.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from schedule import Phase, Schedule
 SYSTEM = os.environ.get("MUSTER_SYSTEM", "x0tta6bl4")
 LATE_AFTER_S = 0.05
 GIVE_UP_AFTER_S = 5.0
+LOOK_S = 0.25
 
 
 class PlanError(ValueError):
@@ -31,6 +32,7 @@ class Plan:
     """``late_after_s``: sent so much later by the generator's own doing, a request counts as missed.
 
     ``give_up_after_s``: a request that could not be sent so long after it was due never is.
+    ``look_s``: how often it is decided how many users there may be; well over the latency that is promised.
     """
 
     phases: tuple[Phase, ...]
@@ -40,6 +42,7 @@ class Plan:
     seed: int = 0
     late_after_s: float = LATE_AFTER_S
     give_up_after_s: float = GIVE_UP_AFTER_S
+    look_s: float = LOOK_S
     connect_timeout_s: float = 2.0
     answer_timeout_s: float = 5.0
     ca_file: str = ""

@@ -1,9 +1,10 @@
 """What one process measured, second by second: exact histograms for each endpoint, and the generator's own health.
 
 A *part* is one process's second, as JSON: ``{"at": epoch of its start, "offered", "sent", "late", "dropped", "held",
-"held_dropped", "waiting", "users", "cpu": share of one core, "lag_ms": longest stall of the event loop, "stalled_ms":
-all stalls over 50 ms, "exhausted", "endpoints": {name: {"requests", "errors", "kinds": {sentence: n}, "latency",
-"service"}}}``. Latency counts from when a request was due, service time from when it was sent; both are HDR histograms
+"held_dropped", "waiting", "users", "cpu": share of one core, "machine": of all its cores, busy with whatever,
+"lag_ms": longest stall of the event loop, "stalled_ms": all stalls over 50 ms, "exhausted", "endpoints": {name:
+{"requests", "errors", "kinds": {sentence: n}, "latency", "service"}}}``. "users" may ask at once; there may be more who
+rest. Latency counts from when a request was due, service time from when it was sent; both are HDR histograms
 of microseconds in HdrHistogram's own compressed base64 (V2), so parts of several processes merge without loss.
 """
 
@@ -13,9 +14,10 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import psutil
 from dispatcher import Count
 from gevent import get_hub
-from histograms import LONGEST_US, histogram
+from histograms import Buckets
 from lean.errors import GeneratorExhausted
 from lean.user import Outcome
 
@@ -31,8 +33,8 @@ class Tally:
     requests: int = 0
     errors: int = 0
     kinds: dict[str, int] = field(default_factory=dict)
-    latency: Any = field(default_factory=histogram)
-    service: Any = field(default_factory=histogram)
+    latency: Buckets = field(default_factory=Buckets)
+    service: Buckets = field(default_factory=Buckets)
 
     def part(self) -> dict[str, Any]:
         """As JSON."""
@@ -40,8 +42,8 @@ class Tally:
             "requests": self.requests,
             "errors": self.errors,
             "kinds": self.kinds,
-            "latency": self.latency.encode().decode(),
-            "service": self.service.encode().decode(),
+            "latency": self.latency.histogram().encode().decode(),
+            "service": self.service.histogram().encode().decode(),
         }
 
 
@@ -55,14 +57,15 @@ class Recorder:
         self._before = Count()
         self._pulse = Pulse()
         self._cpu_s, self._wall_s = time.process_time(), time.perf_counter()
+        psutil.cpu_percent()  # counts from here
 
     def record(self, kind: int, due: float, outcome: Outcome) -> None:
         """One request that was sent."""
         tally = self._tallies[kind]
         service_s = outcome.service_s
         tally.requests += 1
-        tally.latency.record_value(min(LONGEST_US, int((outcome.started - due + service_s) * 1e6)))
-        tally.service.record_value(min(LONGEST_US, int(service_s * 1e6)))
+        tally.latency.record(int((outcome.started - due + service_s) * 1e6))
+        tally.service.record(int(service_s * 1e6))
         if outcome.error is not None:
             self._error(tally, outcome.error)
 
@@ -89,6 +92,7 @@ class Recorder:
             "waiting": waiting,
             "users": users,
             "cpu": round(share, 4),
+            "machine": round(psutil.cpu_percent() / 100, 4),
             "lag_ms": round(lag_s * 1000, 3),
             "stalled_ms": round(stalled_s * 1000, 3),
             "exhausted": exhausted,

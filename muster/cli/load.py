@@ -88,6 +88,7 @@ def _load(
     listen: str,
     run_dir: Path | None,
 ) -> int:
+    from muster.judge import knee
     from muster.judge.load import judge
     from muster.load import before, session
     from muster.load.allowed import allowed_host
@@ -102,7 +103,8 @@ def _load(
     started = time.time()
     progress = Progress(plan)
     with progress.shown(), Memory(system, env, wanted=kind == "soak") as memory:
-        recorded = session.run(env, plan, run, workers=workers, listen=listen, told=progress.told)
+        shown = knee.broken if kind == "step" else session.never
+        recorded = session.run(env, plan, run, workers=workers, listen=listen, told=progress.told, shown=shown)
     judged = judge(recorded, system, kind=kind, memory=memory.samples)
     summary = _leave(run, system, env, plan, run=recorded, judged=judged, profile=profile, started=started)
     progress.verdict(f"{system.name}/{env.name}  load {profile}", summary.verdict, judged, run)

@@ -10,6 +10,7 @@ from muster.judge.seconds import LoadRun, LoadSecond
 MOST_MISSED = 0.01  # of what was due: sent late by the generator's own doing, or not at all
 SATURATED = 0.95  # of one core; an event loop runs on one
 MOST_SATURATED = 0.05  # of the seconds
+FULL = 0.95  # of all cores of its machine, busy with whatever
 MOST_STALLED = 0.01  # of the time, in stalls over 50 ms
 LEAST_OFFERED = 0.99  # of the schedule
 
@@ -18,7 +19,9 @@ def trouble(run: LoadRun, seconds: Sequence[LoadSecond], *, latency_limit_s: flo
     """Why these seconds prove nothing, one phrase each; empty when the generator was well.
 
     ``latency_limit_s``: with as many users as this times the rate, all of them waiting means (Little's law) that the
-    system takes longer than that on average: then it is the system's doing that nobody could send.
+    system takes longer than that on average: then it is the system's doing that nobody could send. With fewer it is,
+    too, when more of them brought no more answers (``loadtests/concurrency.py``); what waited for users that would
+    have brought some counts as late.
     """
     if not seconds:
         return ["no second was recorded"]
@@ -26,6 +29,28 @@ def trouble(run: LoadRun, seconds: Sequence[LoadSecond], *, latency_limit_s: flo
     if any(second.held for second in seconds) and not _enough_users(run, latency_limit_s):
         found.append(f"its {run.most_users} users were too few for {run.peak:,.0f}/s")
     return found
+
+
+def machine_full(seconds: Sequence[LoadSecond], *, latency_limit_s: float | None) -> str:
+    """Whether there was no CPU left where the generator runs while requests were slow or waited: a phrase, or empty.
+
+    Then nobody knows whether the system was slow or had no core to run on, nor (on a machine that both share) whether
+    the generator took it away. What was fast on a full machine is fast.
+    """
+    slow = [second for second in seconds if _slow(second, latency_limit_s)]
+    full = [second for second in slow if second.machine >= FULL]
+    if not full or 2 * len(full) < len(slow):
+        return ""
+    own = sum(second.cpu for second in full) / len(full)
+    return (
+        f"the machine was saturated: all cores were busy in {len(full)} of the {len(slow)} s in which requests were "
+        f"slow, the generator with {own:.0%} of one; run it on another machine (--listen), or offer less"
+    )
+
+
+def _slow(second: LoadSecond, latency_limit_s: float | None) -> bool:
+    over = latency_limit_s is not None and second.p95_ms is not None and second.p95_ms >= latency_limit_s * 1000
+    return bool(over or second.late or second.dropped or second.held)
 
 
 def missed_ratio(seconds: Sequence[LoadSecond]) -> float:
@@ -38,7 +63,7 @@ def offered_all(run: LoadRun) -> str:
     """Whether the whole schedule was offered: empty, or a phrase that says what was. A run cut short is not judged."""
     planned = sum(step.requests for step in run.steps)
     offered = sum(second.offered for second in run.seconds)
-    if run.partial or offered >= LEAST_OFFERED * planned:
+    if run.partial or run.enough or offered >= LEAST_OFFERED * planned:
         return ""
     return f"only {offered:,} of {planned:,.0f} requests fell due in time"
 
@@ -67,7 +92,7 @@ def _machine(seconds: Sequence[LoadSecond]) -> list[str]:
     found = []
     busy = sum(second.cpu >= SATURATED for second in seconds)
     if busy > math.floor(MOST_SATURATED * len(seconds)):
-        found.append(f"its core was saturated in {busy} of {len(seconds)} s")
+        found.append(f"its core was saturated in {busy} of {len(seconds)} s (more workers share it)")
     stalled_s = sum(second.stalled_ms for second in seconds) / 1000
     if stalled_s > MOST_STALLED * len(seconds):
         found.append(f"its event loop stood still for {stalled_s / len(seconds):.1%} of the time")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from muster.judge import generator
-from muster.judge.seconds import LoadRun, LoadSecond, latency, percentile_ms
+from muster.judge.seconds import LoadRun, LoadSecond, Step, latency, percentile_ms
 
 KEPT = 0.99  # of what was offered in a step; a few seconds have blurred ends
+BROKEN = 0.9  # less of what was offered: the system is beyond its knee, and not just at it
+BROKEN_STEPS = 2  # in a row end the climb: what is measured beyond says nothing of where it bends
 
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """One step. ``why`` says what did not hold, ``generator`` whether that was the generator's doing."""
+    """One step. ``why`` says what did not hold, ``generator`` whether that was its own or its machine's doing."""
 
     rate: float
     achieved_rps: float
@@ -38,20 +40,44 @@ class Knee:
 
 
 def find(run: LoadRun, *, latency_limit_s: float, error_limit: float) -> Knee:
-    """Judge each constant step of a run by itself."""
-    steps, begin_s = [], 0.0
-    for step in run.steps:
-        end_s = begin_s + step.duration_s
-        if step.first == step.last and begin_s >= run.warm_up_s:
-            seconds = run.within(begin_s, end_s)
-            steps.append(_held(run, step.first, seconds, latency_limit_s=latency_limit_s, error_limit=error_limit))
-        begin_s = end_s
+    """Judge each constant step of a run by itself; those that it never came to, having shown enough, are left out."""
+    steps = [
+        _held(run, step.first, seconds, latency_limit_s=latency_limit_s, error_limit=error_limit)
+        for step, _, seconds in _steps(run)
+        if seconds or not run.enough
+    ]
     rate = 0.0
     for held in steps:
         if held.why:
             return Knee(rate=rate, beyond=held, steps=steps)
         rate = held.rate
     return Knee(rate=rate, beyond=None, steps=steps)
+
+
+def broken(run: LoadRun) -> str:
+    """Whether a climb that still runs is long over: a phrase that says why, or empty.
+
+    It is when of so many whole steps in a row too little was answered as expected.
+    """
+    row: list[str] = []
+    for step, end_s, seconds in _steps(run):
+        if not seconds or run.scheduled[-1].at < run.began + end_s:  # it still runs
+            break
+        good, offered = sum(s.requests - s.errors for s in seconds), sum(s.offered for s in seconds)
+        row = [*row, f"{step.first:,.0f}/s"] if good < BROKEN * offered else []
+        if len(row) == BROKEN_STEPS:
+            return f"the climb was ended: less than {BROKEN:.0%} of {' and of '.join(row)} was served"
+    return ""
+
+
+def _steps(run: LoadRun) -> Iterator[tuple[Step, float, list[LoadSecond]]]:
+    """The constant steps after the warm-up, when they end, and their full seconds."""
+    begin_s = 0.0
+    for step in run.steps:
+        end_s = begin_s + step.duration_s
+        if step.first == step.last and begin_s >= run.warm_up_s:
+            yield step, end_s, run.within(begin_s, end_s)
+        begin_s = end_s
 
 
 def _held(
@@ -62,7 +88,7 @@ def _held(
     achieved_rps = (requests - errors) / len(seconds) if seconds else 0.0
     p95_ms = percentile_ms(latency(seconds), 95)
     error_ratio = errors / requests if requests else 0.0
-    why, own = "", False
+    why, own, full = "", False, ""
     if doubts := generator.trouble(run, seconds, latency_limit_s=latency_limit_s):
         why, own = f"the generator: {'; '.join(doubts)}", True
     elif p95_ms is None:
@@ -70,7 +96,10 @@ def _held(
     elif error_ratio >= error_limit:
         why = f"{error_ratio:.2%} of the requests failed"
     elif p95_ms >= latency_limit_s * 1000:
-        why = f"P95 {p95_ms:,.0f} ms"
+        why, full = f"P95 {p95_ms:,.0f} ms", generator.machine_full(seconds, latency_limit_s=latency_limit_s)
     elif requests < KEPT * offered:
         why = f"{requests / offered:.1%} of what was offered was answered"
+        full = generator.machine_full(seconds, latency_limit_s=latency_limit_s)
+    if full:
+        why, own = f"{why}, but {full}", True
     return Held(rate=rate, achieved_rps=achieved_rps, p95_ms=p95_ms, error_ratio=error_ratio, why=why, generator=own)

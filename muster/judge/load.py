@@ -60,23 +60,27 @@ def judge(
         memory: (epoch seconds, bytes) samples of the largest replica, for a soak.
     """
     limits = _Limits(system)
-    doubts = generator.trouble(run, run.measured, latency_limit_s=limits.latency_s)
-    findings = [] if kind == "step" else [_generator(run, doubts)]
+    findings: list[Finding] = []
     skipped: list[tuple[str, str]] = []
     knee = None
     if kind == "step":
         knee = find(run, latency_limit_s=limits.latency_s or 1.0, error_limit=limits.errors or 1.0)
-        findings.append(_knee(knee, limits))
+        findings.append(_knee(knee, limits, run.enough))
     else:
+        doubts = generator.trouble(run, run.measured, latency_limit_s=limits.latency_s)
+        full = generator.machine_full(run.measured, latency_limit_s=limits.latency_s)
+        why = full or (f"the generator was the bottleneck: {doubts[0]}" if doubts else "")
         for check, finding in (
-            ("load.throughput", _throughput(run, limits, doubts)),
-            ("load.latency", _latency(run, limits, doubts)),
-            ("load.errors", _errors(run, limits, doubts)),
+            ("load.throughput", _throughput(run, limits, why)),
+            ("load.latency", _latency(run, limits, why)),
+            ("load.errors", _errors(run, limits, why)),
         ):
             if isinstance(finding, str):
                 skipped.append((check, finding))
             else:
                 findings.append(finding)
+        unsure = any(finding.verdict is Verdict.UNKNOWN for finding in findings)
+        findings.insert(0, _generator(run, doubts, full if unsure or doubts else ""))
     drifted = drift.measure(run, memory or ()) if kind == "soak" else None
     if drifted is not None:
         findings += drift.judge(drifted, system)
@@ -113,11 +117,13 @@ def _objective(slo: Slo | None) -> float | None:
     return slo.objective.bound if slo is not None and slo.objective is not None else None
 
 
-def _generator(run: LoadRun, doubts: Sequence[str]) -> Finding:
+def _generator(run: LoadRun, doubts: Sequence[str], full: str) -> Finding:
     said = generator.offered_all(run)
     found = [*doubts, said] if said else list(doubts)
-    if found:
-        message = f"this run proves nothing: the generator was the bottleneck, {'; '.join(found)}"
+    if found or full:
+        blamed = [full] if full else []
+        blamed += [f"the generator was the bottleneck, {'; '.join(found)}"] if found else []
+        message = f"this run proves nothing: {'; '.join(blamed)}"
         able = _per_second(run.full, "sent")
         return _finding("load.generator", Verdict.UNKNOWN, f"{message} (it sent {able:,.0f} of {run.peak:,.0f}/s)")
     missed, lag = generator.missed_ratio(run.full), max((second.lag_ms for second in run.full), default=0.0)
@@ -129,7 +135,7 @@ def _generator(run: LoadRun, doubts: Sequence[str]) -> Finding:
     )
 
 
-def _throughput(run: LoadRun, limits: _Limits, doubts: Sequence[str]) -> Finding | str:
+def _throughput(run: LoadRun, limits: _Limits, why: str) -> Finding | str:
     if limits.throughput is None or limits.rate is None:
         return "the system promises no throughput"
     achieved, offered = _achieved(run.full), _per_second(run.full, "offered")
@@ -138,15 +144,15 @@ def _throughput(run: LoadRun, limits: _Limits, doubts: Sequence[str]) -> Finding
     words = f"{achieved:,.0f} of {offered:,.0f} requests/s were served"
     target = limits.target if limits.target is not None and run.peak >= limits.target else None
     if achieved >= KEPT * limits.rate:
-        short = target is not None and achieved < KEPT * target and not doubts
+        short = target is not None and achieved < KEPT * target and not why
         verdict = Verdict.WARN if short else Verdict.PASS
         tail = f", under the target of {target:,.0f}/s" if short else f" (promised: {limits.rate:,.0f}/s)"
         return _finding("load.throughput", verdict, words + tail, limits.throughput)
     message = f"{words}, under the {limits.rate:,.0f}/s that are promised"
-    return _doubted("load.throughput", message, doubts, limits.throughput)
+    return _doubted("load.throughput", message, why, limits.throughput)
 
 
-def _latency(run: LoadRun, limits: _Limits, doubts: Sequence[str]) -> Finding | str:
+def _latency(run: LoadRun, limits: _Limits, why: str) -> Finding | str:
     if limits.latency is None or limits.latency_s is None:
         return "the system promises no latency"
     p95_ms = percentile_ms(latency(run.measured), 95)
@@ -157,10 +163,10 @@ def _latency(run: LoadRun, limits: _Limits, doubts: Sequence[str]) -> Finding | 
         message = f"P95 from the intended time is {p95_ms:.4g} ms, under {limit_ms:g} ms"
         return _finding("load.latency", Verdict.PASS, message, limits.latency)
     message = f"P95 from the intended time is {p95_ms:,.4g} ms, over the {limit_ms:g} ms that are promised"
-    return _doubted("load.latency", message, doubts, limits.latency)
+    return _doubted("load.latency", message, why, limits.latency)
 
 
-def _errors(run: LoadRun, limits: _Limits, doubts: Sequence[str]) -> Finding | str:
+def _errors(run: LoadRun, limits: _Limits, why: str) -> Finding | str:
     if limits.error is None or limits.errors is None:
         return "the system promises nothing about errors"
     held = sum(second.held_dropped for second in run.measured)
@@ -181,14 +187,15 @@ def _errors(run: LoadRun, limits: _Limits, doubts: Sequence[str]) -> Finding | s
     named = certain if sure else found
     most = f"; {named.most_common(1)[0][1]:,} times: {named.most_common(1)[0][0]}" if named else ""
     message = f"{failed / asked:.2%} of {asked:,} requests failed, over {limits.errors:.1%}{most}{when}"
-    return _doubted("load.errors", message, () if sure else doubts, limits.error)
+    return _doubted("load.errors", message, "" if sure else why, limits.error)
 
 
-def _knee(knee: Knee, limits: _Limits) -> Finding:
+def _knee(knee: Knee, limits: _Limits, ended: str) -> Finding:
     promised, beyond = limits.rate or 0.0, knee.beyond
     at = f"it holds {knee.rate:,.0f} requests/s" if knee.rate else "it does not hold the first step"
     if beyond is not None:
         at += f", at {beyond.rate:,.0f}/s no more: {beyond.why}"
+    at += f"; {ended}" if ended else ""
     if not knee.steps or (knee.rate < promised and (beyond is None or beyond.generator)):
         return _finding("load.knee", Verdict.UNKNOWN, f"{at}; {promised:,.0f}/s were not tested", limits.throughput)
     verdict = Verdict.PASS if knee.rate >= promised else Verdict.FAIL
@@ -196,11 +203,11 @@ def _knee(knee: Knee, limits: _Limits) -> Finding:
     return _finding("load.knee", verdict, f"{at} (promised: {promised:,.0f}/s){tail}", limits.throughput)
 
 
-def _doubted(check: str, message: str, doubts: Sequence[str], slo: Slo) -> Finding:
-    """FAIL, or UNKNOWN with the reason when the generator may be what failed."""
-    if not doubts:
+def _doubted(check: str, message: str, why: str, slo: Slo) -> Finding:
+    """FAIL, or UNKNOWN when the generator or its machine may be what failed (``why``)."""
+    if not why:
         return _finding(check, Verdict.FAIL, message, slo)
-    return _finding(check, Verdict.UNKNOWN, f"{message}; but the generator was the bottleneck: {doubts[0]}", slo)
+    return _finding(check, Verdict.UNKNOWN, f"{message}; but {why}", slo)
 
 
 def _finding(check: str, verdict: Verdict, message: str, slo: Slo | None = None) -> Finding:

@@ -32,8 +32,9 @@ class LoadSecond:
     """One second of all load processes together. ``at`` is its start in whole seconds since the epoch.
 
     ``offered``: due. ``late``: sent late by the generator's own doing. ``dropped``: never sent, too long after they
-    were due; ``held_dropped`` of them because every user was waiting for the system. ``cpu`` (share of one core),
-    ``lag_ms`` and ``stalled_ms`` are of the busiest process. ``reports`` of ``workers`` processes told.
+    were due; ``held_dropped`` of them because the system had as many as it serves. ``users`` might ask at once. ``cpu``
+    (share of one core), ``lag_ms`` and ``stalled_ms`` are of the busiest process, ``machine`` (share of all cores, busy
+    with whatever) is of the busiest machine. ``reports`` of ``workers`` processes told.
     """
 
     at: int
@@ -57,6 +58,7 @@ class LoadSecond:
     p99_ms: float | None
     service_p95_ms: float | None
     waiting: int = 0
+    machine: float = 0.0
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
 
 
@@ -76,7 +78,10 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadRun:
-    """What was ordered and what was recorded. ``partial`` says why it ended before its schedule, if it did."""
+    """What was ordered and what was recorded. ``partial`` says why it ended before its schedule, if it did.
+
+    ``enough`` says why it was ended before its schedule because it had shown what it was for.
+    """
 
     steps: Sequence[Step]
     warm_up_s: float
@@ -84,6 +89,7 @@ class LoadRun:
     workers: int
     seconds: Sequence[LoadSecond]
     partial: str = ""
+    enough: str = ""
 
     @property
     def duration_s(self) -> float:

@@ -19,7 +19,7 @@ SCHEMA = "muster/load/v1"
 FILE = "load.json"
 _SECOND = (
     "at", "offered", "sent", "late", "dropped", "held", "users", "requests", "errors", "p50_ms", "p95_ms", "p99_ms",
-    "service_p95_ms", "cpu", "lag_ms", "reports", "workers",
+    "service_p95_ms", "cpu", "machine", "lag_ms", "reports", "workers",
 )  # fmt: skip
 
 
@@ -35,6 +35,7 @@ def document(
         "environment": environment,
         "profile": profile,
         "partial": run.partial,
+        "enough": run.enough,
         "started": datetime.fromtimestamp(began, UTC).isoformat() if began else None,
         "offered_rps": round(judged.offered_rps, 2),
         "achieved_rps": round(judged.achieved_rps, 2),

@@ -14,8 +14,11 @@ from muster.judge.seconds import Step
 from muster.system import Environment, System
 from muster.system.expectations import Request
 
-USERS = 50  # to begin with; more come as they are needed
-SPARE = 1.5  # users over those that rate and promised latency need (Little's law)
+USERS = 50  # to begin with, at least; more come as they are needed
+BEGIN = 0.1  # of the users that rate and promised latency need (Little's law): those of a system ten times as fast
+SPARE = 1.5  # users over those that they need
+LOOKS = 2.5  # promised latencies between two looks at how many users are needed: an answer must come in one
+LEAST_LOOK_S = 0.25
 LATENCY_S = 0.1  # of a system that promises none
 FILE = "load-plan.json"
 
@@ -31,6 +34,7 @@ class Plan:
     arrivals: str = "even"
     seed: int = 1
     warm_up_s: float = 0.0
+    look_s: float = LEAST_LOOK_S
     ca_file: str = ""
     token_file: str = ""
 
@@ -52,6 +56,7 @@ class Plan:
             "most_users": self.most_users,
             "arrivals": self.arrivals,
             "seed": self.seed,
+            "look_s": self.look_s,
             "ca_file": self.ca_file,
             "token_file": self.token_file,
         }
@@ -78,8 +83,8 @@ class Plan:
         }
 
 
-def make(system: System, env: Environment, steps: Sequence[Step], *, users: int = USERS, **more: Any) -> Plan:
-    """A plan with the system's mix and as many users as its promises need.
+def make(system: System, env: Environment, steps: Sequence[Step], *, users: int = 0, **more: Any) -> Plan:
+    """A plan with the system's mix, and with as many users as its promises need at most; ``users`` begin.
 
     Raises :class:`~muster.errors.UsageError` when the facts state no mix: what users ask nobody can guess.
     """
@@ -88,11 +93,14 @@ def make(system: System, env: Environment, steps: Sequence[Step], *, users: int 
     slo = system.slo.get("latency_p95")
     latency_s = slo.objective.bound if slo and slo.objective else LATENCY_S
     peak = max(max(step.first, step.last) for step in steps)
+    needed = latency_s * peak
+    users = users or max(USERS, math.ceil(BEGIN * needed))
     return Plan(
         steps=tuple(steps),
         mix=tuple(system.load.mix),
         users=users,
-        most_users=max(users, math.ceil(SPARE * latency_s * peak)),
+        most_users=max(users, math.ceil(SPARE * needed)),
+        look_s=max(LEAST_LOOK_S, LOOKS * latency_s),
         ca_file=str(_absolute(env, env.ca_file)) if env.ca_file else "",
         token_file=str(_absolute(env, env.token_files["http"])) if "http" in env.token_files else "",
         **more,

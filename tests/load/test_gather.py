@@ -8,7 +8,7 @@ import math
 
 import pytest
 from gather import Lines, merge
-from histograms import histogram
+from histograms import LONGEST_US, Buckets, histogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,19 +24,35 @@ def part(at, latencies_us, **more):
     base = dict.fromkeys(
         ("offered", "sent", "late", "dropped", "held", "held_dropped", "waiting", "users", "exhausted"), 0
     )
-    return {"at": at, **base, "cpu": 0.1, "lag_ms": 1.0, "stalled_ms": 0.0, "endpoints": {"GET /a": told}, **more}
+    measured = {"cpu": 0.1, "machine": 0.5, "lag_ms": 1.0, "stalled_ms": 0.0}
+    return {"at": at, **base, **measured, "endpoints": {"GET /a": told}, **more}
 
 
 @settings(deadline=None)
 @given(times_us, times_us)
 def test_percentiles_of_merged_processes_are_those_of_all_their_requests(one, other):
     """P50, P95 and P99 of two processes together are within 0.1% of the exact ones of all values."""
-    line = merge(100, [part(100, one), part(100, other)], 2)
+    line, _, _ = merge(100, [part(100, one), part(100, other)], 2)
     values = sorted(one + other)
     assert line["requests"] == len(values)
     for quantile in (50, 95, 99):
         exact = values[math.ceil(quantile * len(values) / 100) - 1] / 1000
         assert line[f"p{quantile}_ms"] == pytest.approx(exact, rel=0.0011, abs=0.0011)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 2 * LONGEST_US) | st.integers(0, 5000), max_size=60))
+def test_quick_counting_is_the_librarys_own(values):
+    """What the way of a request counts is, bucket for bucket and as text, what HdrHistogram would have recorded."""
+    buckets, whole = Buckets(), histogram()
+    for value in values:
+        buckets.record(value)
+        whole.record_value(min(value, LONGEST_US))
+    found = buckets.histogram()
+    assert found.encode() == whole.encode()
+    assert list(found.counts) == list(whole.counts)
+    assert found.get_total_count() == len(values)
+    assert found.get_max_value() == pytest.approx(whole.get_max_value(), rel=0.001)
 
 
 def test_a_line_is_written_when_every_process_has_told():
@@ -70,6 +86,6 @@ def test_errors_of_one_kind_are_counted_together():
     told = [part(1, [5]), part(1, [6])]
     for each in told:
         each["endpoints"]["GET /a"] |= {"errors": 1, "kinds": {"AnswerTimeout: x": 1}}
-    line = merge(1, told, 2)
+    line, _, _ = merge(1, told, 2)
     assert line["errors"] == 2
     assert line["endpoints"]["GET /a"]["kinds"] == {"AnswerTimeout: x": 2}
