@@ -22,7 +22,7 @@ from muster.chaos.stops import LOST_S, SWITCH, kill_file, switched_off
 from muster.errors import MusterError, UsageError
 from muster.faults import faults, guard
 from muster.faults.registry import intend
-from muster.judge.objectives import Objectives, parse_objectives
+from muster.judge.objectives import Objectives, parse_objectives, related
 from muster.kube import Kube, load_access
 from muster.load.allowed import allowed_host
 from muster.system import Environment
@@ -80,7 +80,7 @@ def draw(name: str, experiment: Mapping[str, Any]) -> Plan:
             ("undone by", planner.activities(experiment.get("rollbacks", []))),
             ("expected", _expected(objectives)),
             ("paged", _paged(where, objectives)),
-            ("stopped when", _stopped(where.env, objectives)),
+            ("stopped when", _stopped(where.env, objectives, related(objectives, where.system))),
         )
     return Plan(name=name, title=str(experiment["title"]), parts=parts, refused=tuple(refused))
 
@@ -205,17 +205,19 @@ def _paged(where: Place, objectives: Objectives) -> tuple[str, ...]:
     return tuple(told) or ("nobody is meant to be",)
 
 
-def _stopped(env: Environment, objectives: Objectives) -> tuple[str, ...]:
+def _stopped(env: Environment, objectives: Objectives, expected: frozenset[str]) -> tuple[str, ...]:
     stop = objectives.stop
     budget = env.guard.user_errors_above if stop.user_errors_above is None else stop.user_errors_above
     lines = []
     if objectives.load is not None:
         lines += [
             f"more than {budget:.0%} of users' requests fail over {duration(stop.over_s)}",
+            f"no request of theirs is answered for {duration(stop.no_answers_s)}",
             "the load generator dies",
         ]
-    if "page" in objectives.must_not:
-        lines.append("a critical alert of this system fires")
+    tolerated = expected if "page" not in objectives.must_not else frozenset()
+    but = f" other than {', '.join(sorted(tolerated))}" if tolerated else ""
+    lines.append(f"a critical alert of this system fires{but}")
     return (
         *lines,
         "a critical alert of another system fires",

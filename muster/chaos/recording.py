@@ -19,7 +19,7 @@ from muster.chaos.story import Story
 from muster.chaos.watch import Watcher
 from muster.errors import MusterError
 from muster.faults import guard
-from muster.judge.objectives import LoadOrder, Objectives, parse_objectives, window_s
+from muster.judge.objectives import LoadOrder, Objectives, parse_objectives, related, window_s
 from muster.judge.stopping import Stop
 from muster.judge.timeline import Judgement, judge
 from muster.load import Load
@@ -87,10 +87,19 @@ class Recording:
             told.tell(Kind.NOTE, source="muster", message=f"{order.users} users send {order.rate} requests a second")
         kube, another = (open_kube(env) if env.kubernetes is not None else None for _ in range(2))
         self._watchers = watchers(told, env, since=since, load=self._load, kube=kube)
-        self._stops = Stops(told, env, self.objectives, load=self._load, kube=another, alone=alone, end=self._end)
-        self._watchers.append(self._stops)
+        self._stops = Stops(
+            told,
+            env,
+            self.objectives,
+            expected=related(self.objectives, system),
+            load=self._load,
+            kube=another,
+            alone=alone,
+            end=self._end,
+        )
         for watcher in self._watchers:
             watcher.start()
+        self._stops.start()
 
     def _users(self, order: LoadOrder) -> Load:
         session = shared.current()
@@ -114,11 +123,12 @@ class Recording:
 
     def stop(self) -> None:
         """End watchers and users."""
-        for watcher in self._watchers:
+        watching: list[Watcher | Stops] = [*self._watchers, *filter(None, [self._stops])]
+        for watcher in watching:
             watcher.stop()
-        for watcher in self._watchers:
+        for watcher in watching:
             watcher.finish()
-        self._watchers = []
+        self._watchers, self._stops = [], None
         if self._own_load is not None:
             self._own_load.stop()
         self._load = self._own_load = None

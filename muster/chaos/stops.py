@@ -11,16 +11,17 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from muster.chaos.exclusive import Exclusive
 from muster.chaos.story import Story
-from muster.chaos.watch import HttpWatcher
+from muster.chaos.watch import EVERY_S, HttpWatcher, Watcher
 from muster.errors import MusterError
 from muster.faults import Ledger
 from muster.judge.objectives import Objectives
-from muster.judge.stopping import Stop, unrelated_alert, users_suffer
+from muster.judge.stopping import Stop, unrelated_alert, users_suffer, users_unheard
 from muster.kube import Kube, KubeError
 from muster.load import Load
 from muster.release import bearer, trust_of
@@ -56,8 +57,12 @@ def kill_file() -> Path:
     return Ledger().folder.parent / FILE
 
 
-class Stops(HttpWatcher):
-    """Looks for reasons to stop and, from the fault on, calls ``end(stop)`` once, from its own thread."""
+class Stops:
+    """Looks for reasons to stop and, from the fault on, calls ``end(stop)`` once, from a thread of its own.
+
+    Each source is looked at by a thread of its own, within its own time limits: an API server that hangs delays neither
+    the users' budget nor the alerts.
+    """
 
     source = "stop conditions"
 
@@ -67,74 +72,118 @@ class Stops(HttpWatcher):
         env: Environment,
         objectives: Objectives,
         *,
+        expected: frozenset[str],
         load: Load | None,
         kube: Kube | None,
         alone: Exclusive,
         end: Callable[[Stop], None],
     ) -> None:
-        super().__init__(story, env.prometheus, headers=lambda: bearer(env, "prometheus"), verify=trust_of(env))
-        self._env, self._objectives, self._load, self._kube, self._end = env, objectives, load, kube, end
-        self._alone = alone
-        self._asked = 0.0
-        self._answered = time.monotonic()
+        self._story, self._env, self._objectives, self._load, self._end = story, env, objectives, load, end
+        self._expected, self._alone, self._kube = expected, alone, kube
         self._armed = threading.Event()
         self._armed.set()
+        self._once = threading.Lock()
+        self._switch_error = ""
+        self._answered = time.monotonic()
+        self._looks: list[Watcher] = [
+            _Look(story, f"{self.source}: users", lambda: self._hear(self._lost() or self._users())),
+            _Look(story, f"{self.source}: kill switch", lambda: self._hear(self._switch()), every_s=SWITCH_EVERY_S),
+        ]
+        if env.prometheus:
+            self._looks.append(_Alerts(story, env, lambda alerts: self._hear(self._unrelated(alerts))))
+
+    def start(self) -> None:
+        """Begin to look."""
+        for look in self._looks:
+            look.start()
 
     def disarm(self) -> None:
         """From here on everything is being healed anyway."""
         self._armed.clear()
 
-    def look(self) -> None:
-        """Call ``end`` when a condition holds. A source that cannot be read hides no condition of another."""
-        stop = self._others() or self._switch() or self._users() or self._alerts()
-        if stop is not None and self._armed.is_set():
-            self._armed.clear()
-            self.story.tell(
-                Kind.NOTE, source=self.source, message=f"stopped: {stop.reason}", stopped=stop.verdict.value
-            )
-            self._end(stop)
+    def stop(self) -> None:
+        """Ask the threads to end."""
+        for look in self._looks:
+            look.stop()
 
-    def close(self) -> None:
-        """Close the connections."""
+    def finish(self) -> None:
+        """Wait for them, within a bound, and close the connections."""
+        for look in self._looks:
+            look.finish()
         if self._kube is not None:
             self._kube.close()
-        super().close()
 
-    def _others(self) -> Stop | None:
-        return Stop(verdict=Verdict.UNKNOWN, reason=self._alone.lost) if self._alone.lost else None
+    def _hear(self, stop: Stop | None) -> None:
+        """The first reason ends the experiment; those after it are too late."""
+        if stop is None:
+            return
+        with self._once:
+            if not self._armed.is_set():
+                return
+            self._armed.clear()
+        told = f"stopped: {stop.reason}"
+        self._story.tell(Kind.NOTE, source=self.source, message=told, stopped=stop.verdict.value)
+        self._end(stop)
+
+    def _lost(self) -> Stop | None:
+        """Whether the drill is alone no more, or out of its API server's reach; asks nobody."""
+        if self._alone.lost:
+            return Stop(verdict=Verdict.UNKNOWN, reason=self._alone.lost)
+        if self._kube is None or time.monotonic() - self._answered <= LOST_S:
+            return None
+        why = self._switch_error or "it does not answer"
+        return Stop(verdict=Verdict.UNKNOWN, reason=f"the API server was out of reach for {LOST_S:g} s: {why}")
 
     def _switch(self) -> Stop | None:
-        now = time.monotonic()
-        if now - self._asked < SWITCH_EVERY_S:
-            return None
-        self._asked = now
+        """Raises KubeError while the API server cannot be asked; see :meth:`_lost`."""
         try:
-            if told := switched_off(self._env, self._kube):
-                return Stop(verdict=Verdict.UNKNOWN, reason=told)
+            told = switched_off(self._env, self._kube)
         except MusterError as error:
-            if now - self._answered > LOST_S:
-                return Stop(
-                    verdict=Verdict.UNKNOWN, reason=f"the API server was out of reach for {LOST_S:g} s: {error}"
-                )
-        else:
-            self._answered = now
-        return None
+            self._switch_error = str(error)
+            raise
+        self._answered = time.monotonic()
+        return Stop(verdict=Verdict.UNKNOWN, reason=told) if told else None
 
     def _users(self) -> Stop | None:
         if self._load is None:
             return None
         if died := self._load.failure():
             return Stop(verdict=Verdict.UNKNOWN, reason=f"the load generator died: {died}")
-        budget = self._env.guard.user_errors_above
-        return users_suffer(self.story.timeline(), self._objectives.stop, allowed=budget)
+        budget, conditions, timeline = self._env.guard.user_errors_above, self._objectives.stop, self._story.timeline()
+        suffer = users_suffer(timeline, conditions, allowed=budget)
+        return suffer or users_unheard(timeline, conditions, now=time.time())
 
-    def _alerts(self) -> Stop | None:
-        """Nothing while Prometheus cannot be read: its own watcher tells that, and the drill may be about it."""
-        if not self._env.prometheus:
-            return None
+    def _unrelated(self, alerts: list[dict[str, Any]]) -> Stop | None:
+        return unrelated_alert(
+            alerts,
+            system=self._story.system,
+            environment=self._story.environment,
+            broken=self._story.timeline().first(Kind.FAULT_INJECTED) is not None,
+            quiet="page" in self._objectives.must_not,
+            expected=self._expected,
+        )
+
+
+class _Look(Watcher):
+    """A thread that looks at one source of reasons."""
+
+    def __init__(self, story: Story, source: str, look: Callable[[], None], *, every_s: float = EVERY_S) -> None:
+        self.source, self._look = source, look
+        super().__init__(story, every_s=every_s)
+
+    def look(self) -> None:
+        self._look()
+
+
+class _Alerts(HttpWatcher):
+    """A thread that looks at Prometheus' alerts. That it cannot be read is told by its own watcher, not by this one."""
+
+    source = f"{Stops.source}: alerts"
+
+    def __init__(self, story: Story, env: Environment, judge: Callable[[list[dict[str, Any]]], None]) -> None:
+        super().__init__(story, env.prometheus, headers=lambda: bearer(env, "prometheus"), verify=trust_of(env))
+        self._judge = judge
+
+    def look(self) -> None:
         with suppress(httpx.HTTPError):
-            alerts = self.get("/api/v1/alerts")["data"]["alerts"]
-            broken = self.story.timeline().first(Kind.FAULT_INJECTED) is not None
-            quiet = broken and "page" in self._objectives.must_not  # before, it is the hypothesis that does not hold
-            return unrelated_alert(alerts, system=self.story.system, environment=self.story.environment, quiet=quiet)
-        return None
+            self._judge(self.get("/api/v1/alerts")["data"]["alerts"])

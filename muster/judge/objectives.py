@@ -58,6 +58,7 @@ class Objectives(Fact):
     must_not: tuple[Forbidden, ...] = ()
     outlast: str = ""  # the fault must have been in force until this alert would surely have told, had it been one
     blind: tuple[str, ...] = ()  # alerts that cannot see this fault, and the runbook should know it
+    may_fire: tuple[str, ...] = ()  # other critical alerts that the fault may bring along; any more stops the drill
     gradual: bool = False  # the fault grows until the alert sees it: windows alone do not predict when
     detect_within_s: Seconds | None = Field(None, alias="detect_within")
     webhook_within_s: Seconds | None = Field(None, alias="webhook_within")
@@ -125,7 +126,7 @@ def parse_objectives(extension: Mapping[str, Any] | None, *, where: str, system:
 
 
 def _names_exist(objectives: Objectives, system: System, where: str) -> None:
-    for alert in filter(None, (objectives.alert, objectives.outlast, *objectives.blind)):
+    for alert in filter(None, (objectives.alert, objectives.outlast, *objectives.blind, *objectives.may_fire)):
         if alert not in system.alerts:
             known = ", ".join(sorted(system.alerts))
             raise UsageError(f"{where}: system {system.name} has no alert {alert!r}; it has {known}")
@@ -133,6 +134,17 @@ def _names_exist(objectives: Objectives, system: System, where: str) -> None:
         if contact not in system.contacts:
             known = ", ".join(sorted(system.contacts))
             raise UsageError(f"{where}: system {system.name} has no contact {contact!r}; it has {known}")
+
+
+def related(objectives: Objectives, system: System) -> frozenset[str]:
+    """The alerts that an experiment names, and those on the expected one's indicator: its limits are passed one by one.
+
+    One that is blind, or that the fault must outlast, is named, too: what it means if it fires is the judge's to say.
+    """
+    expected = system.alerts.get(objectives.alert)
+    same = [name for name, alert in system.alerts.items() if expected is not None and alert.slo == expected.slo]
+    named = (objectives.alert, objectives.outlast, *objectives.blind, *objectives.may_fire)
+    return frozenset(filter(None, (*named, *same)))
 
 
 def window_s(objectives: Objectives, system: System, scale: float) -> float:

@@ -5,7 +5,7 @@ A stop is not an objective that was missed; it is the promise that a drill does 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,9 @@ class StopConditions(Fact):
 
     user_errors_above: Ratio | None = None  # share of users' requests that failed; None: the environment's guard says
     over_s: Seconds = Field(5.0, alias="over", gt=0)
+    no_answers_s: Seconds = Field(
+        10.0, alias="no_answers", gt=0
+    )  # users who get none for so long are not known to be well
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,23 +57,56 @@ def users_suffer(timeline: Timeline, conditions: StopConditions, *, allowed: flo
     return Stop(verdict=Verdict.FAIL, reason=reason)
 
 
-def unrelated_alert(alerts: Iterable[Mapping[str, Any]], *, system: str, environment: str, quiet: bool) -> Stop | None:
-    """The first critical alert that this experiment cannot have meant: of another place, or of this one if ``quiet``.
+def users_unheard(timeline: Timeline, conditions: StopConditions, *, now: float) -> Stop | None:
+    """UNKNOWN when, since the fault, no request of users was answered for longer than allowed, well or badly.
+
+    A service that hangs fails no request, and a generator that hangs tells of none: neither is users who are well.
+    """
+    fault = timeline.first(Kind.FAULT_INJECTED)
+    if fault is None:
+        return None
+    answered = [event.at + 1.0 for event in timeline.of(Kind.TRAFFIC) if int(event.data["requests"])]
+    silent_s = now - max([fault.at, *answered[-1:]])
+    if silent_s <= conditions.no_answers_s:
+        return None
+    reason = f"no request of users was answered for {silent_s:.1f} s, and no_answers is {conditions.no_answers_s:g} s"
+    return Stop(verdict=Verdict.UNKNOWN, reason=reason)
+
+
+def unrelated_alert(
+    alerts: Iterable[Mapping[str, Any]],
+    *,
+    system: str,
+    environment: str,
+    broken: bool,
+    quiet: bool,
+    expected: Collection[str],
+) -> Stop | None:
+    """The first critical alert that this experiment cannot have meant: of another place, or one that it does not name.
 
     A place is a system in one environment; an alert that names no environment is taken for this one's.
-    ``alerts`` as Prometheus' ``/api/v1/alerts`` gives them. ``quiet`` is whether the experiment promises that nobody
-    is paged; its promise is then broken (FAIL), while an incident elsewhere only takes the hands away (UNKNOWN).
+
+    Args:
+        alerts: As Prometheus' ``/api/v1/alerts`` gives them.
+        system: This place's.
+        environment: This place's.
+        broken: Whether the fault was injected; before, an alert of this place is the hypothesis' business.
+        quiet: Whether the experiment promises that nobody is paged; its promise is then broken: FAIL.
+        expected: The alerts of this place that may come with the fault. Another one means that something else broke,
+            or more than was agreed to, and nobody can tell which: UNKNOWN, as for an incident elsewhere.
     """
     for alert in alerts:
         labels = alert["labels"]
         if alert["state"] != "firing" or labels.get("severity") != "critical":
             continue
         name, of, where = labels["alertname"], labels.get("system", ""), labels.get("environment", environment)
-        here = (of, where) == (system, environment)
-        if here and quiet:
-            return Stop(verdict=Verdict.FAIL, reason=f"{name} fires, and nobody was to be paged")
-        if not here:
+        if (of, where) != (system, environment):
             told = f"of system {of}" if of else "which names no system"
             told += f" in {where}" if where != environment else ""
             return Stop(verdict=Verdict.UNKNOWN, reason=f"the critical alert {name}, {told}, fires: first things first")
+        if broken and quiet:
+            return Stop(verdict=Verdict.FAIL, reason=f"{name} fires, and nobody was to be paged")
+        if broken and name not in expected:
+            reason = f"the critical alert {name} fires, and the experiment neither expects it nor names it in may_fire"
+            return Stop(verdict=Verdict.UNKNOWN, reason=reason)
     return None

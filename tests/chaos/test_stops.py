@@ -1,6 +1,7 @@
 """What ends an experiment while it runs: each condition by itself, and that one that cannot be read hides no other."""
 
 import socket
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from muster.chaos import own, stops
 from muster.chaos.stops import Stops, kill_file, switched_off
 from muster.judge.objectives import Objectives
-from muster.kube import Kube, KubeError, load_access
+from muster.kube import Access, Kube, KubeError, load_access
 from muster.system import Environment
 from muster.timeline import Kind
 from muster.verdict import Verdict
@@ -51,7 +52,16 @@ def watch(story):
         env = Environment.model_validate({"name": "lab", "description": "", "prometheus": prometheus, **where})
         called = []
         promised = Objectives.model_validate({"must_not": ["rollback"], **objectives})
-        watcher = Stops(story, env, promised, load=load, kube=kube, alone=SimpleNamespace(lost=lost), end=called.append)
+        watcher = Stops(
+            story,
+            env,
+            promised,
+            expected=frozenset(),
+            load=load,
+            kube=kube,
+            alone=SimpleNamespace(lost=lost),
+            end=called.append,
+        )
         watcher.start()
         started.append(watcher)
         return called
@@ -103,6 +113,20 @@ def test_an_api_server_that_is_gone_for_long_stops_it(watch, nobody, monkeypatch
     with pytest.raises(TimedOut):
         wait_until(lambda: called, bool, what="a stop", timeout_s=0.5)
     assert "the API server was out of reach for 1.5 s" in only(called).reason
+
+
+def test_an_api_server_that_hangs_delays_no_other_condition(watch, story, monkeypatch):
+    """It takes the connection and says nothing; the users' budget is judged all the same, and it counts as lost."""
+    story.tell(Kind.FAULT_INJECTED, source="test")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        kube = Kube(Access(f"http://127.0.0.1:{silent.getsockname()[1]}", {}, verify=True))
+        well = SimpleNamespace(failure=lambda: "")
+        began = time.monotonic()
+        stop = only(watch(kube=kube, load=well, stop={"no_answers": "1s"}))
+        assert "no request of users was answered" in stop.reason
+        assert time.monotonic() - began < 4.0  # the API server has 5 s to answer
+        monkeypatch.setattr(stops, "LOST_S", 1.0)
+        assert "out of reach for 1 s: it does not answer" in only(watch(kube=kube)).reason
 
 
 def test_a_drill_that_is_not_alone_any_more_stops(watch):

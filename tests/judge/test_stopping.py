@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from muster.judge.stopping import StopConditions, unrelated_alert, users_suffer
+from muster.judge.stopping import StopConditions, unrelated_alert, users_suffer, users_unheard
 from muster.timeline import Event, Kind, Timeline
 from muster.verdict import Verdict
 
@@ -67,29 +67,78 @@ def test_a_share_over_nothing_is_not_judged():
     )
 
 
-def test_another_systems_incident_takes_the_hands_away():
-    """Its alert cannot be this experiment's doing: UNKNOWN, whatever was promised."""
-    stop = unrelated_alert([alert("DiskFull", system="db")], system="s", environment="lab", quiet=False)
+def told(*answered, fault_at=0.0):
+    """A timeline in which these seconds had 100 requests, and the others up to the last had none."""
+    events = [Event(at=fault_at, kind=Kind.FAULT_INJECTED, source="test")] if fault_at is not None else []
+    for at in range(max(answered, default=0) + 3):
+        data = {"requests": 100 * (at in answered), "errors": 0, "p95_ms": None}
+        events.append(Event(at=float(at), kind=Kind.TRAFFIC, source="load", data=data))
+    events.sort(key=lambda event: event.at)
+    return Timeline(experiment="e", system="s", environment="lab", events=tuple(events))
+
+
+def test_users_without_any_answer_stop_the_drill():
+    """Hung requests fail nobody's budget: that no request failed is no sign that users are well."""
+    conditions = StopConditions.model_validate({"no_answers": "4s"})
+    stop = users_unheard(told(1, 2), conditions, now=7.5)
     assert stop.verdict is Verdict.UNKNOWN
-    assert "DiskFull" in stop.reason
-    assert "db" in stop.reason
+    assert stop.reason == "no request of users was answered for 4.5 s, and no_answers is 4 s"
+    assert users_unheard(told(1, 2), conditions, now=6.9) is None
+
+
+def test_users_of_whom_nothing_is_told_are_counted_from_the_fault():
+    """A generator that tells of no second at all; before a fault it is not the drill's doing."""
+    nothing = StopConditions.model_validate({"no_answers": "4s"})
+    assert users_unheard(told(fault_at=2.0), nothing, now=6.1).verdict is Verdict.UNKNOWN
+    assert users_unheard(told(fault_at=2.0), nothing, now=5.9) is None
+    assert users_unheard(told(fault_at=None), nothing, now=99.0) is None
+    assert StopConditions().no_answers_s == 10.0
+
+
+HERE = {"system": "s", "environment": "lab", "broken": True, "quiet": False, "expected": frozenset({"Broken"})}
+
+
+def stop_of(*alerts, **changes):
+    return unrelated_alert(alerts, **{**HERE, **changes})
+
+
+def test_another_systems_incident_takes_the_hands_away():
+    """Its alert cannot be this experiment's doing: UNKNOWN, whatever was promised, and before the fault as well."""
+    for broken in (True, False):
+        stop = stop_of(alert("DiskFull", system="db"), broken=broken)
+        assert stop.verdict is Verdict.UNKNOWN
+        assert "DiskFull" in stop.reason
+        assert "db" in stop.reason
 
 
 def test_an_incident_of_this_system_elsewhere_takes_the_hands_away():
     """Production burns while staging is drilled: first things first."""
     burning = {**alert(), "labels": {**alert()["labels"], "environment": "production"}}
-    stop = unrelated_alert([burning], system="s", environment="lab", quiet=True)
+    stop = stop_of(burning, quiet=True)
     assert stop.verdict is Verdict.UNKNOWN
     assert "in production" in stop.reason
 
 
-def test_an_own_alert_stops_only_where_silence_was_promised():
+def test_an_expected_alert_stops_only_where_silence_was_promised():
     """A drill that expects to be detected goes on; one that must page nobody has failed."""
-    assert unrelated_alert([alert()], system="s", environment="lab", quiet=False) is None
-    assert unrelated_alert([alert()], system="s", environment="lab", quiet=True).verdict is Verdict.FAIL
+    assert stop_of(alert()) is None
+    assert stop_of(alert(), quiet=True).verdict is Verdict.FAIL
+
+
+def test_an_own_alert_that_the_experiment_does_not_name_stops_it():
+    """Something else broke, or more than was agreed to: nobody can tell which, so UNKNOWN."""
+    stop = stop_of(alert(), alert("DiskFull"))
+    assert stop.verdict is Verdict.UNKNOWN
+    assert stop.reason.startswith("the critical alert DiskFull fires, and the experiment neither expects it")
+
+
+def test_before_the_fault_an_own_alert_is_the_hypothesis_business():
+    """The steady state then does not hold, and nothing is broken."""
+    assert stop_of(alert("DiskFull"), broken=False) is None
+    assert stop_of(alert(), broken=False, quiet=True) is None
 
 
 @pytest.mark.parametrize("harmless", [alert(state="pending", system="db"), alert(severity="warning", system="db")])
 def test_what_is_not_critical_or_not_firing_stops_nothing(harmless):
     """Pending alerts and warnings are for people to look at later."""
-    assert unrelated_alert([harmless], system="s", environment="lab", quiet=True) is None
+    assert stop_of(harmless, quiet=True) is None
