@@ -14,6 +14,7 @@ from muster.system.model import Pods as PodFacts
 from muster.system.units import duration
 from muster.verdict import SLOWarning
 
+LEAVING_SLACK_S = 2.0  # over the grace period: a kill takes a moment, and times of the API are whole seconds
 REMEMBERED_WINDOWS = 4  # of restarts: for so long an end for want of memory is worth a warning
 
 
@@ -75,6 +76,7 @@ class Pod:
     conditions: Mapping[str, str]
     containers: tuple[Container, ...]
     ready_since: float = 0.0  # seconds since the epoch; 0 while it is not ready
+    leaves_by: float = 0.0  # seconds since the epoch: the end of the grace period of one that is terminating
     asks: tuple[Ask, ...] = ()
 
     @property
@@ -163,6 +165,14 @@ def assert_nothing_was_killed_for_memory(
             claim(now - last.at > window_s, f"{message} {duration(window_s)}")
             warnings.warn(f"{message} {duration(REMEMBERED_WINDOWS * window_s)}", SLOWarning, stacklevel=2)
     _nothing_is([_nothing_of(pod) for pod in staying(pods) if not pod.containers])
+
+
+def leaving(raw: list[Mapping[str, Any]], *, now: float) -> frozenset[str]:
+    """The pods of the reading ``pods`` that are being taken away, within their grace period: no replicas any more.
+
+    Nobody is sent to them. One that outlives its grace period is stuck, and what is not known of it counts.
+    """
+    return frozenset(entry["name"] for entry in raw if now <= (entry.get("leaves_by") or 0.0) + LEAVING_SLACK_S)
 
 
 def staying(pods: tuple[Pod, ...]) -> Iterator[Pod]:

@@ -66,7 +66,6 @@ _VIEWS: dict[str, Callable[[Any], Any]] = {
     "rule_series": dict,
     "buckets": dict,
     "metric_types": dict,
-    "targets": targets.targets,
     "rules": ruleset.rules,
     "expected_rules": ruleset.expected_rules,
     "alerts": alerting.alerts,
@@ -99,6 +98,8 @@ def view(snapshot: Snapshot, name: str, system: System) -> Any:
     try:
         if name in system.slo:
             return _indicator(snapshot, name, system)
+        if name == "targets":
+            return targets.targets(reading.value, leaving=_leaving(snapshot))
         return _VIEWS[name](_mine(snapshot, name, reading.value))
     except (KeyError, TypeError, AttributeError) as error:
         raise Unknown(f"{name}: the reading has not the shape it should have ({error!r})") from error
@@ -112,16 +113,25 @@ def _mine(snapshot: Snapshot, name: str, value: Any) -> Any:
     return [entry for entry in value if all(entry["labels"].get(key, owner) == owner for key, owner in own.items())]
 
 
+def _leaving(snapshot: Snapshot) -> frozenset[str]:
+    """The pods that are being taken away, where the snapshot can tell: what is missing of them is no gap."""
+    reading = snapshot.readings.get("pods")
+    if reading is None or reading.failure is not None:
+        return frozenset()
+    return pods.leaving(reading.value, now=snapshot.taken_at)
+
+
 def _indicator(snapshot: Snapshot, name: str, system: System) -> Indicator:
-    raw, slo = snapshot.readings[name].value, system.slo[name]
+    raw, slo, gone = snapshot.readings[name].value, system.slo[name], _leaving(snapshot)
+    excused = {gap for pod in gone for gap in raw.get("gaps_of", {}).get(pod, ())}
     return Indicator(
         name=name,
         label=f"{snapshot.system}/{snapshot.environment}",
         slo=slo,
         value=raw["value"],
-        per_replica=dict(sorted(raw["per_replica"].items())),
+        per_replica={pod: value for pod, value in sorted(raw["per_replica"].items()) if pod not in gone},
         over=_over(raw),
-        gaps=tuple(raw["gaps"]),
+        gaps=tuple(gap for gap in raw["gaps"] if gap not in excused),
     )
 
 

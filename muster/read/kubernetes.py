@@ -86,6 +86,7 @@ def _pod(item: dict[str, Any], main: str) -> dict[str, Any]:
         "name": item["metadata"]["name"],
         "created": epoch(item["metadata"].get("creationTimestamp")),
         "terminating": bool(item["metadata"].get("deletionTimestamp")),
+        "leaves_by": epoch(item["metadata"].get("deletionTimestamp")),  # the end of its grace period; 0: it stays
         "template_hash": _label(item, HASH_LABEL),
         "phase": status.get("phase", "Unknown"),
         "reason": status.get("reason", ""),

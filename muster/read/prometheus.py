@@ -6,6 +6,7 @@ import asyncio
 import math
 import re
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -31,13 +32,15 @@ class Gap:
 
     sentence: str
     stale: bool = False
+    pod: str = ""  # the one that it is about
 
 
 async def read_slo(session: Session, slo: Slo) -> dict[str, Any]:
-    """One indicator: ``{"value", "per_replica": {pod: value}, "window_s", "gaps": [sentence]}``.
+    """One indicator: ``{"value", "per_replica": {pod: value}, "window_s", "gaps": [sentence], "gaps_of"}``.
 
     A gap is what is missing from a value that is otherwise known: a target that is down, a replica without fresh
-    samples or without traffic. Whoever judges may fail on the value, but not pass over a gap.
+    samples or without traffic; ``gaps_of`` has those that are about one pod once more, by pod. Whoever judges may fail
+    on the value, but not pass over a gap.
     Raises ReadError when there is no value at all: no samples, only stale ones, or no traffic (0/0).
     """
     environment = session.environment
@@ -49,7 +52,7 @@ async def read_slo(session: Session, slo: Slo) -> dict[str, Any]:
     )
     per_replica = {pod: value for pod, value in replicas.items() if math.isfinite(value)}
     said = [gap.sentence for gap in gaps]
-    idle = [f"no traffic to {pod}{_in(window_s)}" for pod in sorted(replicas.keys() - per_replica.keys())]
+    idle = {pod: f"no traffic to {pod}{_in(window_s)}" for pod in sorted(replicas.keys() - per_replica.keys())}
     if not whole:
         reasons = f" ({'; '.join(said)})" if gaps else ""
         raise ReadError(FailureKind.EMPTY, f"no samples{_in(window_s)} from {environment.prometheus}{reasons}")
@@ -60,7 +63,19 @@ async def read_slo(session: Session, slo: Slo) -> dict[str, Any]:
         raise ReadError(FailureKind.EMPTY, f"no traffic{_in(window_s)}: the query gives {value} (0/0)")
     if gaps and all(gap.stale for gap in gaps) and len(gaps) >= len(replicas):
         raise ReadError(FailureKind.STALE, "; ".join(said))
-    return {"value": value, "per_replica": per_replica, "window_s": window_s, "gaps": [*said, *idle]}
+    of = defaultdict(list)
+    for gap in gaps:
+        of[gap.pod].append(gap.sentence)
+    for pod in replicas.keys() - per_replica.keys():
+        of[pod].append(idle[pod])
+    of.pop("", None)
+    return {
+        "value": value,
+        "per_replica": per_replica,
+        "window_s": window_s,
+        "gaps": [*said, *idle.values()],
+        "gaps_of": dict(sorted(of.items())),
+    }
 
 
 async def read_targets(session: Session) -> list[dict[str, Any]]:
@@ -135,10 +150,15 @@ async def read_alertmanagers(session: Session) -> list[str]:
 
 
 async def _per_replica(session: Session, slo: Slo) -> dict[str, float]:
+    """By pod, of those that are scraped now: a window still holds what pods of an earlier release have left in it."""
     if not slo.per_replica:
         return {}
-    samples = await query(session, fill(slo.per_replica, session.environment, slo.window))
-    return {labels.get("pod", "?"): value for labels, value in sorted(samples, key=lambda sample: str(sample[0]))}
+    samples, up = await asyncio.gather(
+        query(session, fill(slo.per_replica, session.environment, slo.window)), _targets_up(session, slo)
+    )
+    here = {labels["pod"] for labels, _ in up if "pod" in labels}
+    found = {labels.get("pod", "?"): value for labels, value in sorted(samples, key=lambda sample: str(sample[0]))}
+    return {pod: value for pod, value in found.items() if not here or pod in here}
 
 
 async def _gaps(session: Session, slo: Slo) -> list[Gap]:
@@ -150,17 +170,21 @@ async def _gaps(session: Session, slo: Slo) -> list[Gap]:
         _targets_up(session, slo),
         *(query(session, f"time() - max by (pod) (timestamp({series}{{{selector}}}))") for series in slo.series),
     )
-    down = [labels.get("pod", labels.get("instance", "?")) for labels, value in up if value == 0]
-    gaps = [Gap(f"target {name} is down") for name in down]
+    down = [(labels.get("pod", ""), labels.get("instance", "?")) for labels, value in up if value == 0]
+    gaps = [Gap(f"target {pod or instance} is down", pod=pod) for pod, instance in down]
     if not up and not is_told_of(slo.query):
         gaps.append(Gap(f"no target matches {selector}"))
     limit = STALE_SCRAPES * session.environment.scaled(session.environment.scrape_interval_s) + STALE_SLACK_S
     answering = {labels["pod"] for labels, value in up if value and "pod" in labels}
     for series, samples in zip(slo.series, ages, strict=True):
         silent = answering - {labels.get("pod") for labels, _ in samples}
-        gaps += [Gap(f"{pod} answers its scrapes, but has no {series}") for pod in sorted(silent)]
+        gaps += [Gap(f"{pod} answers its scrapes, but has no {series}", pod=pod) for pod in sorted(silent)]
         gaps += [
-            Gap(f"the newest {series} of {labels.get('pod', '?')} is {duration(round(age, 1))} old", stale=True)
+            Gap(
+                f"the newest {series} of {labels.get('pod', '?')} is {duration(round(age, 1))} old",
+                stale=True,
+                pod=labels.get("pod", ""),
+            )
             for labels, age in samples
             if age > limit
         ]

@@ -6,7 +6,9 @@ import warnings
 import pytest
 
 from muster.errors import Unknown
-from muster.judge import Undeclared, pods, rollout, targets
+from muster.judge import Undeclared, pods, rollout, targets, view
+from muster.snapshot import Reading, Snapshot
+from muster.system import load_system
 from muster.system.model import Pods
 from muster.verdict import SLOWarning
 
@@ -174,6 +176,35 @@ def test_a_target_that_is_down_fails_and_one_never_scraped_is_unknown():
         targets.assert_all_up((target("a", "unknown"), target("b", "down")))
     with pytest.raises(Unknown, match="has not scraped a yet"):
         targets.assert_all_up((target("a", "unknown"),))
+
+
+def test_a_target_whose_pod_is_being_taken_away_need_not_answer():
+    """Nobody is sent there any more; where all are, nothing was judged."""
+    gone = dataclasses.replace(target("old", "down"), leaving=True)
+    targets.assert_all_up((target("a"), gone))
+    with pytest.raises(Unknown, match="every pod that Prometheus scrapes is being taken away"):
+        targets.assert_all_up((gone,))
+
+
+def test_what_is_missing_of_a_pod_within_its_grace_period_is_no_gap():
+    """One that hangs is killed at its end; one that outlives it is stuck, and counts again."""
+    raw = {"value": 0.0, "per_replica": {"a": 0.0, "old": 0.4}, "window_s": 5.0}
+    gaps = {"gaps": ["target old is down", "no target"], "gaps_of": {"old": ["target old is down"]}}
+    leaving = [{"name": "a", "leaves_by": 0.0}, {"name": "old", "leaves_by": 100.0}]
+
+    def seen(at):
+        values = {"error_ratio": raw | gaps, "pods": leaving}
+        readings = {
+            name: Reading(name=name, source="tests", at=at, took_s=0.0, value=value) for name, value in values.items()
+        }
+        snapshot = Snapshot(
+            system="x0tta6bl4", environment="lab", time_scale=60.0, taken_at=at, took_s=0.0, readings=readings
+        )
+        return view(snapshot, "error_ratio", load_system("x0tta6bl4"))
+
+    assert (seen(99.0).gaps, seen(99.0).per_replica) == (("no target",), {"a": 0.0})
+    assert seen(110.0).gaps == ("target old is down", "no target")
+    assert seen(110.0).per_replica == {"a": 0.0, "old": 0.4}
 
 
 def test_a_ready_pod_that_nobody_scrapes_fails():

@@ -96,7 +96,7 @@ def here(environment, prometheus, exposed):
 def test_a_ratio_is_read_whole_and_by_replica(read, here):
     """No errors and some traffic are 0%, for the system and for its replica, over the scaled window."""
     value = read(here, "error_ratio").value
-    assert value == {"value": 0.0, "per_replica": {"a": 0.0}, "window_s": 1.0, "gaps": []}
+    assert value == {"value": 0.0, "per_replica": {"a": 0.0}, "window_s": 1.0, "gaps": [], "gaps_of": {}}
 
 
 def test_targets_say_who_is_scraped(read, here):

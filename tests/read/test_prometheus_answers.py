@@ -64,6 +64,16 @@ def test_one_replica_without_traffic_is_a_gap(read, answering):
     value = read(here, "error_ratio").value
     assert value["per_replica"] == {"a": 0.01}
     assert value["gaps"] == ["no traffic to b in 1s"]
+    assert value["gaps_of"] == {"b": ["no traffic to b in 1s"]}
+
+
+def test_what_pods_of_an_earlier_release_left_in_the_window_is_no_replica(read, answering):
+    """After a deploy the window still holds their samples: neither their errors nor their silence is about now."""
+    here = answering(
+        up=[(A, 1)], age=[(A, 0.1)], replicas=[(A, 0.01), (B, "NaN"), ({"pod": "c"}, 0.5)], whole=[({}, 0.01)]
+    )
+    value = read(here, "error_ratio").value
+    assert (value["per_replica"], value["gaps"]) == ({"a": 0.01}, [])
 
 
 def test_one_replica_without_the_series_is_a_gap(read, answering):
