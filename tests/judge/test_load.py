@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 from hdrh.histogram import HdrHistogram
 
-from muster.judge import drift
+from muster.judge import drift, knee
 from muster.judge.load import judge
 from muster.judge.seconds import Endpoint, LoadRun, LoadSecond, Step
 from muster.system import load_system
@@ -113,6 +113,29 @@ def test_a_generator_that_was_the_bottleneck_proves_nothing(system, word):
     assert Verdict.UNKNOWN in healthy.values()
 
 
+def test_a_machine_without_a_free_core_proves_nothing_of_what_is_slow(system):
+    """Slow, short and late on a saturated machine: UNKNOWN, and the sentence blames the machine and says what to do."""
+    full = {"machine": 0.99, "cpu": 0.5, "late": 420, "held": 2000}
+    judged = judge(run([second(at, latency_ms=900.0, answered=3000, **full) for at in range(20)]), system)
+    found = verdicts(judged)
+    assert {found["load.generator"], found["load.latency"], found["load.throughput"]} == {Verdict.UNKNOWN}
+    message = next(finding.message for finding in judged.findings if finding.check == "load.generator")
+    assert "proves nothing: the machine was saturated: all cores were busy in 17 of the 17 s" in message
+    assert "the generator with 50% of one; run it on another machine" in message
+
+
+def test_what_is_fast_on_a_full_machine_is_fast(system):
+    """A busy machine alone takes nothing from a promise that was kept."""
+    found = verdicts(judge(run([second(at, machine=1.0) for at in range(20)]), system))
+    assert set(found.values()) == {Verdict.PASS}
+
+
+def test_a_machine_that_was_full_at_another_time_excuses_nothing(system):
+    """Slow with cores to spare: FAIL, although the machine was full in some seconds in which it was fast."""
+    slow = [second(at, latency_ms=400.0 if at > 5 else 3.0, machine=0.99 if at <= 5 else 0.6) for at in range(20)]
+    assert verdicts(judge(run(slow), system))["load.latency"] is Verdict.FAIL
+
+
 def test_answers_with_wrong_statuses_fail_whatever_the_generator_did(system):
     """A 500 is a 500, also from a slow machine; a timeout may be the machine's own."""
     sick = {"late": 100}
@@ -183,6 +206,43 @@ def test_the_knee_is_the_last_step_that_held(system):
 def test_a_knee_under_the_promise_fails(system):
     """Slow from 6,000/s on."""
     assert verdicts(judge(steps_run(6000), system, kind="step")) == {"load.knee": Verdict.FAIL}
+
+
+def test_a_knee_on_a_full_machine_is_a_lower_bound(system):
+    """Slow for want of a core: the knee is there or higher, and under the promise nobody knows."""
+    for slow_from, expected in ((7000, Verdict.PASS), (5000, Verdict.UNKNOWN)):
+        recorded = steps_run(slow_from)
+        seconds = [dataclasses.replace(s, machine=0.99) for s in recorded.seconds]
+        judged = judge(dataclasses.replace(recorded, seconds=seconds), system, kind="step")
+        assert not judged.knee.exact
+        assert "the machine was saturated" in judged.knee.beyond.why
+        assert verdicts(judged) == {"load.knee": expected}
+
+
+def climbing(served, *, until):
+    """A climb from 4,000/s by 1,000 each 5 s, of which so much is served, as recorded after ``until`` seconds."""
+    steps = [Step(duration_s=5.0, first=rate, last=rate) for rate in range(4000, 17000, 1000)]
+    seconds = [second(at, 4000 + at // 5 * 1000, answered=int(served(4000 + at // 5 * 1000))) for at in range(until)]
+    return run(seconds, steps=steps, warm_up_s=0.0)
+
+
+def test_a_climb_ends_when_two_steps_in_a_row_were_not_served(system):
+    """7,000/s are served, of 8,000 and 9,000 less than 90%: it ends with the second, not before, and names the knee."""
+    over = climbing(lambda rate: min(rate, 7100), until=31)
+    assert knee.broken(climbing(lambda rate: min(rate, 7100), until=30)) == ""
+    ended = knee.broken(over)
+    assert ended == "the climb was ended: less than 90% of 8,000/s and of 9,000/s was served"
+    judged = judge(dataclasses.replace(over, enough=ended), system, kind="step")
+    assert (judged.knee.rate, judged.knee.beyond.rate, len(judged.knee.steps)) == (7000, 8000, 6)
+    (finding,) = judged.findings
+    assert finding.verdict is Verdict.PASS
+    assert "it holds 7,000 requests/s, at 8,000/s no more" in finding.message
+    assert ended in finding.message
+
+
+def test_a_climb_goes_on_past_a_step_that_was_hard():
+    """One step that was not served is no end, nor is one that was served late."""
+    assert knee.broken(climbing(lambda rate: rate * (0.5 if rate == 8000 else 1), until=66)) == ""
 
 
 def test_a_knee_of_the_generator_is_a_lower_bound(system):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from muster.judge import generator
+from muster.judge import generator, knee
 from muster.judge.load import judge
 from muster.judge.seconds import Step
 from muster.load import plan as plans
@@ -33,12 +34,15 @@ def system():
 
 @pytest.fixture
 def page():
-    """``page(period_s=1, stall_s=0)`` -> (url, process) of a server that stands still for a part of each period."""
+    """``page("stalling.py", period_s=1, stall_s=0)`` -> (url, process) of a server of this folder.
+
+    That one stands still for a part of each period.
+    """
     started = []
 
-    def start(*, period_s=1.0, stall_s=0.0):
+    def start(server="stalling.py", *, period_s=1.0, stall_s=0.0):
         port = free_port()
-        argv = [sys.executable, str(Path(__file__).with_name("stalling.py")), str(port), str(period_s), str(stall_s)]
+        argv = [sys.executable, str(Path(__file__).with_name(server)), str(port), str(period_s), str(stall_s)]
         process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
         started.append(process)
         assert process.stdout.readline() == "listening\n"
@@ -58,17 +62,39 @@ def plan_of(system, env, rate, duration_s, **more):
 def test_a_stalled_server_shows_as_long_as_it_stalls(system, env_at, page, tmp_path):
     """Frozen 1 s in every 4: P95 from the intended time is the analytic 0.8 s; every request was sent, none late.
 
-    A quarter of the requests wait for 1 s at most, evenly: 5% of all is a fifth of those, so P95 is 1 s times 4/5.
+    A quarter of the requests wait for 1 s at most, evenly: 5% of all is a fifth of those, so P95 is 1 s times 4/5. Most
+    of them wait for one of 50 users, not for the server: that changes nothing.
     """
     url, _ = page(period_s=4.0, stall_s=1.0)
     env = env_at(url)
-    plan = plans.make(system, env, [Step(duration_s=8.0, first=200.0, last=200.0)], users=250)
+    plan = plans.make(system, env, [Step(duration_s=8.0, first=200.0, last=200.0)])
     run = session.run(env, plan, tmp_path)
     judged = judge(run, system)
     every = [second for second in run.seconds if second.at >= run.began]
     assert sum(second.offered for second in every) == 1600 == sum(second.requests for second in every)
     assert judged.latency_ms["p95"] == pytest.approx(800, rel=0.15)  # cut periods at both ends; the benchmark has 5%
     assert next(f for f in judged.findings if f.check == "load.latency").verdict is not Verdict.PASS
+
+
+def test_a_crowded_server_is_served_as_it_can_and_the_climb_ends_when_it_is_over(system, env_at, page, tmp_path):
+    """Full at 360/s with 50 users, a third of that with 1,000: 800/s are offered, and it goes on serving what it can.
+
+    Two steps that were served under 90% end the run, whatever else was planned, and the knee is the step before.
+    """
+    url, _ = page("crowded.py")
+    env = env_at(url)
+    steps = [
+        Step(duration_s=d, first=rate, last=rate) for d, rate in ((3, 200.0), (4, 800.0), (3, 900.0), (60, 1000.0))
+    ]
+    plan = dataclasses.replace(plans.make(system, env, steps, users=50), most_users=1000)
+    run = session.run(env, plan, tmp_path, shown=knee.broken)
+    crowded = run.within(3, 10)
+    assert run.enough == "the climb was ended: less than 90% of 800/s and of 900/s was served"
+    assert len(run.seconds) < 20
+    assert max(second.users for second in run.seconds) <= 200
+    assert sum(second.requests for second in crowded) / len(crowded) > 240, "it serves 106/s to a thousand users"
+    assert sum(second.held + second.held_dropped for second in crowded) > 500
+    assert run.enough in judge(run, system, kind="step").findings[0].message
 
 
 def test_a_lost_worker_makes_it_unknown(system, env_at, page, tmp_path):
