@@ -193,14 +193,20 @@ def happened(
 
 
 def quiet(lasting: str = "1s", within: str = "30s") -> bool:
-    """Wait until no alert of the system is pending or firing, and none has been for ``lasting``."""
+    """Wait until no alert of the system is pending or firing, and none has been for ``lasting``.
+
+    Where something must not follow, until the slowest alert that might do it would have told.
+    """
     told, lasting_s = _story(), parse_duration(lasting)
+    listen_s = max(_begun("listen_s", {}).values(), default=0.0)
+    slowest_at = start(told.timeline()) + listen_s if listen_s else 0.0
 
     def open_alerts() -> list[str]:
         state: dict[str, Kind] = {}
         for event in told.timeline().of(Kind.ALERT_PENDING, Kind.ALERT_FIRING, Kind.ALERT_RESOLVED):
             state[str(event.data.get("alert"))] = event.kind
-        return sorted(name for name, kind in state.items() if kind is not Kind.ALERT_RESOLVED)
+        left = sorted(name for name, kind in state.items() if kind is not Kind.ALERT_RESOLVED)
+        return left or ["the slowest alert may yet come"] * (slowest_at > time.time())
 
     every_s = 0.25
     try:
@@ -208,7 +214,7 @@ def quiet(lasting: str = "1s", within: str = "30s") -> bool:
             open_alerts,
             lambda names: not names,
             what="alerts were still open",
-            timeout_s=parse_duration(within) + lasting_s,
+            timeout_s=parse_duration(within) + lasting_s + listen_s,
             every_s=every_s,
             successes=max(1, round(lasting_s / every_s)),
             show=", ".join,

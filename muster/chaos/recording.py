@@ -19,7 +19,7 @@ from muster.chaos.story import Story
 from muster.chaos.watch import Watcher
 from muster.errors import MusterError
 from muster.faults import guard
-from muster.judge.objectives import LoadOrder, Objectives, parse_objectives, related, window_s
+from muster.judge.objectives import LoadOrder, Objectives, may_act, parse_objectives, related, window_s
 from muster.judge.stopping import Stop
 from muster.judge.timeline import Judgement, judge
 from muster.load import Load
@@ -76,6 +76,7 @@ class Recording:
             expected=self.objectives.model_dump(exclude_none=True),
             window_s=window_s(self.objectives, system, env.time_scale),
             outlast_s=self._outlast_s(),
+            listen_s=self._listen_s(),
             predicted_s=self._predicted(),
         )
         if self.objectives.action == "rollback":
@@ -162,6 +163,14 @@ class Recording:
         if not alert:
             return None
         return predict.detection(self._where.system, self._where.env, alert).upper_s + SURE_S
+
+    def _listen_s(self) -> dict[str, float]:
+        """For how long after the fault alerts must be listened to until what must not follow would have followed."""
+        system, env = self._where.system, self._where.env
+        return {
+            what_not: max((predict.detection(system, env, name).upper_s for name in names), default=0.0)
+            for what_not, names in may_act(self.objectives, system).items()
+        }
 
     def _predicted(self) -> tuple[float, float] | None:
         alert = self.objectives.alert

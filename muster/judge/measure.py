@@ -22,6 +22,7 @@ class Measured:
     detect_s: float | None = None  # fault in force -> alert firing
     detect_from_injection_s: float | None = None  # fault injected -> alert firing
     page_s: float | None = None  # alert firing -> the pager's receipt
+    also_page_s: dict[str, float | None] = field(default_factory=dict)  # the same of each further contact
     webhook_s: float | None = None  # fault in force -> the responder's receipt of the webhook
     word_s: float | None = None  # fault visible to Prometheus -> webhook (page, without one)
     overhead_s: float | None = None  # the same less the window
@@ -85,6 +86,9 @@ def measure(
         detect_s=spans.between("detect_s", fault, at.get("alert")),
         detect_from_injection_s=spans.between("detect_from_injection_s", injected, at.get("alert")),
         page_s=spans.between("page_s", at.get("alert"), at.get("page")),
+        also_page_s={
+            who: spans.between(f"page_s {who}", at.get("alert"), at.get(f"page {who}")) for who in objectives.also_page
+        },
         webhook_s=spans.between("webhook_s", fault, webhook),
         word_s=word_s,
         # Sooner than the window is no time over it.

@@ -147,6 +147,15 @@ def related(objectives: Objectives, system: System) -> frozenset[str]:
     return frozenset(filter(None, (*named, *same)))
 
 
+def may_act(objectives: Objectives, system: System) -> dict[Forbidden, tuple[str, ...]]:
+    """The alerts that might do what the experiment forbids: every alert pages, a rollback trigger rolls back."""
+    by_what: dict[Forbidden, tuple[str, ...]] = {
+        "page": tuple(name for name, alert in system.alerts.items() if alert.tell),
+        "rollback": tuple(name for name, alert in system.alerts.items() if alert.action == "rollback"),
+    }
+    return {what_not: by_what[what_not] for what_not in objectives.must_not}
+
+
 def window_s(objectives: Objectives, system: System, scale: float) -> float:
     """The expected alert's ``for``, in seconds at this time scale; 0 when no alert is expected."""
     alert = system.alerts.get(objectives.alert)

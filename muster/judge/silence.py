@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from muster.judge.chain import visible
+from muster.judge.chain import start, visible
 from muster.judge.link import since_injection, source
 from muster.judge.objectives import Objectives
 from muster.judge.outcome import Outcome
@@ -49,7 +49,7 @@ def _not_seen(name: str, what: str, source_name: str, timeline: Timeline, object
     if not prometheus.readable:
         message = f"whether an alert was on its way is not known: prometheus could not be read ({prometheus.error})"
         return Outcome(objective=name, verdict=Verdict.UNKNOWN, message=message)
-    short = _too_short(timeline, objectives)
+    short = _too_short(timeline, objectives) or _unheard(timeline, name.removeprefix("must_not "))
     if short:
         return Outcome(objective=name, verdict=Verdict.UNKNOWN, message=short)
     return Outcome(
@@ -87,6 +87,19 @@ def _too_short(timeline: Timeline, objectives: Objectives) -> str:
     return (
         f"the fault was there for {lasted:.1f} s, and {objectives.outlast} takes up to {needed:g} s: too short to tell"
     )
+
+
+def _unheard(timeline: Timeline, what_not: str) -> str:
+    """Why alerts were not listened to for as long as the slowest that might have acted takes; empty when they were."""
+    started = timeline.first(Kind.DRILL_STARTED)
+    needed = (started.data.get("listen_s") or {}).get(what_not) if started else None
+    if needed is None:
+        return f"how long a {what_not} may take to follow was not recorded, so the silence proves nothing"
+    last = max(event.at for event in timeline.of(Kind.NOTE) if event.source == "prometheus" and "reads" in event.data)
+    heard = last - start(timeline)
+    if heard >= float(needed):
+        return ""
+    return f"alerts were listened to for {heard:.1f} s, and a {what_not} may take {needed:g} s to follow: too short"
 
 
 def unseen(timeline: Timeline, objectives: Objectives) -> Iterable[Outcome]:

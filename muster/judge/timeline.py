@@ -117,11 +117,16 @@ def _in_time(measured: Measured, objectives: Objectives, links: tuple[Link, ...]
     over += f", {late:.2f} s of target discovery apart" if late else ""
     less = None if measured.detect_s is None else max(0.0, measured.detect_s - late - window)
     start_of = {"rollback": "the webhook", "by-hand": "the undo by hand", "none": "the fault"}[objectives.action]
+    also = (
+        (f"page_within {who}", f"page {who}", f"alert to page of {who}", took_s, f"page_s {who}")
+        for who, took_s in measured.also_page_s.items()
+    )
     rows = (
         ("detect_within", "alert", f"detected{over}", less, "detect_s"),
         ("webhook_within", "webhook", f"fault to webhook{over}", measured.overhead_s, "overhead_s"),
         ("finds_within", "finding", "fault to what the checks see", measured.find_s, "find_s"),
         ("page_within", "page", "alert to page", measured.page_s, "page_s"),
+        *also,
         ("decide_within", "decision", "webhook to decision", measured.decide_s, "decide_s"),
         ("traffic_off_within", "rollback", _TRAFFIC_OFF, measured.traffic_off_s, "traffic_off_s"),
         ("rollback_within", "proof", "webhook to proven rollback", measured.rollback_s, "rollback_s"),
@@ -129,7 +134,7 @@ def _in_time(measured: Measured, objectives: Objectives, links: tuple[Link, ...]
     )
     by_name = {link.name: link for link in links}
     for name, link_name, what, value, key in rows:
-        limit = getattr(objectives, f"{name}_s")
+        limit = getattr(objectives, f"{name.partition(' ')[0]}_s")
         if limit is not None:
             missing = _missing(by_name.get(link_name), measured.unmeasured.get(key, ""))
             yield _deadline(name, what, value, limit, bound_s=measured.bounds_s.get(key, 0.0), missing=missing)

@@ -62,7 +62,7 @@ class Story:
 def fulfilled(promised: Objectives, *, window_s: float, predicted_s: tuple[float, float], outlast_s: float) -> Story:
     """The story in which everything happens that was promised, in time, and nothing else."""
     told = 1.0 + sum(predicted_s) / 2  # the fault is in force, and to be seen, at second 1
-    story = Story().add(-1.0, Kind.DRILL_STARTED, outlast_s=outlast_s)
+    story = Story().add(-1.0, Kind.DRILL_STARTED, outlast_s=outlast_s, listen_s={"page": 9.0, "rollback": 8.0})
     story = story.add(0.0, Kind.FAULT_INJECTED).add(1.0, Kind.FAULT_CONFIRMED)
     story = _looks(story, promised)
     if promised.alert:
@@ -81,7 +81,7 @@ def fulfilled(promised: Objectives, *, window_s: float, predicted_s: tuple[float
         story = story.add(over, Kind.HEALED, "it runs its good release again")
     over = over if promised.action == "by-hand" else told + 1.0
     story = story.add(over + 1.0, Kind.RECOVERED).add(over + 1.2, Kind.STEADY, verdict="PASS", judged=34, unknown=[])
-    return _ended(story, promised, over + 2.0)
+    return _ended(story, promised, max(over + 2.0, 11.0))
 
 
 def _looks(story: Story, promised: Objectives) -> Story:

@@ -54,7 +54,10 @@ def make(make_story):
         ]
         steady = Event(at=ends, kind=Kind.STEADY, source="checks", message="90 checks held", data={"verdict": "PASS"})
         events = (replace(event, message=SAID.get(event.kind, "")) for event in story.events)
-        timeline = replace(story, events=(*events, steady, *notes), clocks=clocks or {})
+        listened = {"listen_s": dict.fromkeys(promised.get("must_not", ()), 5.0)}
+        begun = Event(at=ends - 60.0, kind=Kind.DRILL_STARTED, source="muster", data=listened)
+        first = (begun,) if listened["listen_s"] else ()
+        timeline = replace(story, events=(*first, *events, steady, *notes), clocks=clocks or {})
         objectives = parse_objectives({"name": "muster", **promised}, where="test")
         judgement = judge(timeline, objectives, window_s=5.0, predicted_s=(5.0, 6.75))
         body = outputs.document(timeline, objectives, judgement, title="A bad release is rolled back")

@@ -11,6 +11,7 @@ T0 = 1_000_000.0
 ALERT = "X0TTA6BL4ErrorRatioRollback"
 SOURCES = ("prometheus", "inbox", "responder", "kubernetes", "load")
 STORY = (
+    (-1.0, Kind.DRILL_STARTED, {"listen_s": {"page": 15.0, "rollback": 10.0}}),
     (0.0, Kind.FAULT_INJECTED, {}),
     (1.0, Kind.FAULT_CONFIRMED, {}),
     (1.4, Kind.ALERT_PENDING, {"alert": ALERT}),
@@ -94,6 +95,7 @@ def quiet() -> Objectives:
 def killed():
     """The story of a pod kill that nobody needed to hear of."""
     return (
+        STORY[0],
         (0.0, Kind.FAULT_INJECTED, {}),
         (0.2, Kind.FAULT_CONFIRMED, {}),
         (0.2, Kind.POD_GONE, {"pod": "a"}),

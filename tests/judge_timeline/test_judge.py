@@ -182,6 +182,28 @@ def test_a_pod_kill_that_nobody_heard_of_passes(make, quiet, killed):
     assert judge(make(story=killed, rps=(500, 0)), quiet).verdict is Verdict.PASS
 
 
+@pytest.mark.parametrize("what", ["page", "rollback"])
+def test_silence_that_was_not_listened_to_for_long_enough_is_no_proof(make, quiet, killed, outcome_of, what):
+    """The slowest alert that might have acted takes its window and its ``for``; here it was listened to for 19.8 s."""
+    for listen_s, expected in ((19.7, Verdict.PASS), (19.9, Verdict.UNKNOWN)):
+        began = (-1.0, Kind.DRILL_STARTED, {"listen_s": {"page": 1.0, "rollback": 1.0, what: listen_s}})
+        judgement = judge(make(story=(began, *killed[1:]), rps=(500, 0)), quiet)
+        assert outcome_of(judgement, f"must_not {what}").verdict is expected
+    judgement = judge(make(story=killed[1:], rps=(500, 0)), quiet)
+    assert "was not recorded" in outcome_of(judgement, f"must_not {what}").message
+
+
+def test_page_within_judges_every_contact_that_is_named(make, rollback, outcome_of):
+    """The second one who must be told may be told too late, or never; the first one's page excuses neither."""
+    promised = rollback.model_copy(update={"also_page": ("team-lead",)})
+    lead = {"alert": ALERT, "contact": "team-lead", "channel": "chat"}
+    for at, verdict in ((6.9, Verdict.PASS), (8.0, Verdict.FAIL)):
+        judgement = judge(make(extra=[(at, Kind.PAGE_RECEIVED, lead)]), promised, window_s=5.0)
+        assert outcome_of(judgement, "page_within team-lead").verdict is verdict
+        assert outcome_of(judgement, "page_within").verdict is Verdict.PASS
+    assert outcome_of(judge(make(), promised, window_s=5.0), "page_within team-lead").verdict is Verdict.FAIL
+
+
 def test_a_page_before_the_fault_is_not_the_faults(make, quiet, killed):
     """What came before the injection is not held against the experiment."""
     early = (-3.0, Kind.PAGE_RECEIVED, {"contact": "on-call", "alert": ALERT})
