@@ -1,12 +1,12 @@
 """Pods' stand-ins: programs on addresses of a network that is the test's own."""
 
 import asyncio
-import importlib.util
 import os
 import shutil
 import time
 from pathlib import Path
 
+import lab_world
 import psutil
 import pytest
 import yaml
@@ -123,9 +123,6 @@ def run(tmp_path):
     return run
 
 
-_spec = importlib.util.spec_from_file_location("lab_world", Path(__file__).parents[1] / "lab_world.py")
-lab_world = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(lab_world)
 _MANIFEST = Path(lab.__file__).parent / "manifests" / "05-chaos-mesh.yaml"
 _ROOT = "/apis/chaos-mesh.org/v1alpha1/namespaces"
 _KINDS = {"networkchaos": "NetworkChaos", "stresschaos": "StressChaos", "podchaos": "PodChaos"}
@@ -190,47 +187,14 @@ class ChaosWorld(lab_world.World):
 wait_until = lab_world.wait_until
 
 
-@pytest.fixture(name="wait_until", scope="session")
-def _wait_until():
-    return wait_until
-
-
 @pytest.fixture(scope="session")
 def shared_world(tmp_path_factory):
-    world = ChaosWorld(tmp_path_factory.mktemp("world"))
-    try:
-        world.up()
+    with ChaosWorld(tmp_path_factory.mktemp("world")) as world:
         yield world
-    finally:
-        world.down()
-
-
-@pytest.fixture
-def world(shared_world):
-    return shared_world
 
 
 @pytest.fixture
 def own_world(tmp_path):
     """A world of the test's own, to stop and start parts of."""
-    world = ChaosWorld(tmp_path)
-    try:
-        world.up()
+    with ChaosWorld(tmp_path) as world:
         yield world
-    finally:
-        world.down()
-
-
-@pytest.fixture
-def namespace(world):
-    return world.namespace()
-
-
-@pytest.fixture(scope="session")
-def serving():
-    """Container fields of a program that serves, with a readiness probe."""
-    return {
-        "image": "lab.test/web:1",
-        "ports": [{"name": "http", "containerPort": 8080}],
-        "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1, "failureThreshold": 1},
-    }

@@ -1,6 +1,5 @@
 """The whole small world, and the stock clients that judge it: one world per worker, a namespace per story."""
 
-import importlib.util
 import json
 import os
 import re
@@ -8,14 +7,10 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 from typing import NamedTuple
 
+import lab_world
 import pytest
-
-_spec = importlib.util.spec_from_file_location("lab_world", Path(__file__).parents[1] / "lab_world.py")
-lab_world = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(lab_world)
 
 
 class Said(NamedTuple):
@@ -84,23 +79,14 @@ class Kubectl:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory):
-    world = lab_world.World(tmp_path_factory.mktemp("stock"), controllers=f"{lab_world.CONTROLLERS},node")
-    try:
-        world.up()
+    with lab_world.World(tmp_path_factory.mktemp("stock"), controllers=f"{lab_world.CONTROLLERS},node") as world:
         yield world
-    finally:
-        world.down()
 
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory):
     """kubectl's home: its cache of discovery is shared by all tests, as a user's is."""
     return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(scope="session")
-def wait_until():
-    return lab_world.wait_until
 
 
 @pytest.fixture(scope="session")

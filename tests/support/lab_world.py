@@ -1,6 +1,6 @@
 """A small real world for tests: API stand-in, controllers and node agent as processes, with images of tiny programs.
 
-Loaded by path from the conftest of each room that needs it (test helpers are not importable by name here).
+The fixtures on it stand in ``tests/conftest.py``: ``world``, ``own_world``, ``namespace``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psutil
 import yaml
@@ -89,6 +89,17 @@ class World:
         half = self.images.with_suffix(".new")
         half.write_text(yaml.safe_dump({"images": images | more}))
         half.replace(self.images)
+
+    def __enter__(self) -> Self:
+        try:
+            self.up()
+        except BaseException:
+            self.down()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.down()
 
     def up(self) -> None:
         """Start everything and wait until the node is registered."""
@@ -249,6 +260,15 @@ def root(kind: str) -> str:
         "poddisruptionbudgets": "policy/v1",
     }
     return f"/apis/{groups[kind]}" if kind in groups else "/api/v1"
+
+
+def serving() -> dict[str, Any]:
+    """Container fields of a program that serves, with a readiness probe."""
+    return {
+        "image": "lab.test/web:1",
+        "ports": [{"name": "http", "containerPort": 8080}],
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1, "failureThreshold": 1},
+    }
 
 
 def condition(item: dict[str, Any], kind: str) -> str | None:
