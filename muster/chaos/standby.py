@@ -9,6 +9,7 @@ and ends.
 from __future__ import annotations
 
 import atexit
+import gc
 import importlib
 import json
 import os
@@ -24,8 +25,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-# Not pytest's plugin itself: pytest must see its import, and says so when it does not.
-_NEEDED = ("pytest", "muster.system", "muster.read", "muster.judge", "muster.kube", "muster.report", "OpenSSL.SSL")
+# Not pytest's plugin itself: pytest must see its import, and says so when it does not. The later ones are imported by
+# whoever needs them at last: a look does.
+_NEEDED = (
+    *("pytest", "muster.system", "muster.read", "muster.judge", "muster.kube", "muster.report", "muster.rules"),
+    *("muster.read.tls", "muster.report.junit", "OpenSSL.SSL", "websocket", "pdb", "unittest"),
+)
 _BROKEN = 3  # pytest's own exit code for a mistake that is nobody's test
 
 
@@ -136,6 +141,7 @@ def main() -> int:
     """Get ready, then run pytest for each order, one after another."""
     for name in _NEEDED:
         importlib.import_module(name)
+    gc.freeze()  # no fork collects, and so copies, what was there before it
     while line := sys.stdin.readline():
         with tempfile.TemporaryFile() as said:
             child = os.fork()  # one thread, and nothing open but the order: it may
