@@ -6,11 +6,12 @@ import json
 import os
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from pathlib import Path
 from typing import Any
 
 from muster.errors import MusterError
+from muster.responder.metrics import Series, counted
 from muster.timeline import Kind
 
 KEPT = 10_000  # records that can be asked for; the file keeps all
@@ -27,6 +28,7 @@ class Audit:
         self.path = path
         self._lock = threading.Lock()
         self._records: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self._counts: Counter[Series] = Counter()  # of all records, also of those that are no longer kept
         self.ailment = ""  # why the last record could not be put on disk
         self.unreadable = 0  # lines of an earlier run that cannot be read (cut off by a crash)
         try:
@@ -42,7 +44,7 @@ class Audit:
         for last in self._file:
             try:
                 record = json.loads(last)
-                self._records.append({"at": float(record["at"]), **record})
+                self._keep({"at": float(record["at"]), **record})
             except (ValueError, KeyError, TypeError):
                 self.unreadable += 1
         if not last.endswith(b"\n"):
@@ -66,8 +68,19 @@ class Audit:
                 self.ailment = f"the audit file {self.path} cannot be written: {error}"
                 raise AuditError(self.ailment) from error
             self.ailment = ""
-            self._records.append(record)
+            self._keep(record)
             return record
+
+    def _keep(self, record: dict[str, Any]) -> None:
+        self._records.append(record)
+        series = counted(record)
+        if series is not None:
+            self._counts[series] += 1
+
+    def counts(self) -> dict[Series, int]:
+        """How often each counter of :mod:`muster.responder.metrics` was added to since the file began."""
+        with self._lock:
+            return dict(self._counts)
 
     def since(self, at: float) -> list[dict[str, Any]]:
         """The records stamped at or after ``at`` (seconds since the epoch), oldest first."""

@@ -31,6 +31,7 @@ from muster.system.rollback import Remedy
 from muster.timeline import Kind
 from muster.verdict import Verdict
 
+_RETRIES_S = (0.2, 0.5, 1.0, 2.0)  # pauses while a remedy's request meets an error that may pass
 _GIVE_UP_S = 900.0  # an intent older than this is not taken up any more: people have long been paged
 
 
@@ -85,8 +86,7 @@ class Course:
         except CommandError as error:
             return _no_proof(intent, Verdict.FAIL, str(error))
         except (KubeError, Unknown) as error:
-            refused = isinstance(error, KubeError) and 400 <= error.status < 500 and error.status not in (408, 409, 429)
-            return _no_proof(intent, Verdict.FAIL if refused else Verdict.UNKNOWN, str(error))
+            return _no_proof(intent, Verdict.FAIL if _is_refusal(error) else Verdict.UNKNOWN, str(error))
 
     def _begin(self, intent: Intent) -> Proof | None:
         """Begin it, unless an earlier run has; the FAIL when it is refused now, else None."""
@@ -148,14 +148,30 @@ class Course:
         world, remedy = self.world, _remedy_of(intent)
         if self.journal.outcome(intent, Kind.REMEDY_PROVEN) is None:
             try:
-                apply_remedy(world.kube, world.env, remedy, at=intent.decided_at, replicas=intent.replicas)
+                self._apply(intent, remedy)
                 self.journal.remedy_started(intent, command_for(world.system, world.env, remedy))
                 done = prove_remedy(world.kube, world.env, remedy, replicas=intent.replicas, tick=self._alive_somehow)
                 verdict, message = done.verdict, done.message
             except KubeError as error:
                 verdict, message = Verdict.FAIL, str(error)
+                if not _is_refusal(error) and time.time() - intent.decided_at <= _GIVE_UP_S:
+                    self.journal.note(intent, f"the {remedy} is tried again: {error}")
+                    return  # the intent stays in the Lease, and is resumed
             self.journal.remedy_proven(intent, verdict, message)
         self._give_up_lock(intent, remedied=(intent.remedy, intent.decided_at))
+
+    def _apply(self, intent: Intent, remedy: Remedy) -> None:
+        """Ask for it, again while the error may pass; twice is once. Raises KubeError, StoppedError, LockLostError."""
+        for pause_s in (*_RETRIES_S, None):
+            try:
+                apply_remedy(self.world.kube, self.world.env, remedy, at=intent.decided_at, replicas=intent.replicas)
+            except KubeError as error:
+                if _is_refusal(error) or pause_s is None:
+                    raise
+                self.stop.wait(pause_s)
+                self._alive_somehow()
+            else:
+                return
 
     # -- the lock -------------------------------------------------------------------------------------------------
 
@@ -184,9 +200,14 @@ class Course:
         self, intent: Intent, *, last: Last | None = None, remedied: tuple[str, float] | None = None
     ) -> None:
         try:
-            self.lock.release(last, remedied=remedied)
+            self.lock.release(last, deployment=intent.bad.deployment, remedied=remedied)
         except (KubeError, LockLostError) as error:
             self.journal.note(intent, f"the lock could not be given up yet: {error}")
+
+
+def _is_refusal(error: KubeError | Unknown) -> bool:
+    """Whether the API will say the same again; any other error may pass."""
+    return isinstance(error, KubeError) and 400 <= error.status < 500 and error.status not in (408, 409, 429)
 
 
 def _remedy_of(intent: Intent) -> Remedy:

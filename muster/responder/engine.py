@@ -69,6 +69,7 @@ class Responder:
         self._remedies = Remedies(self.world, self._journal)
         self._mutex = threading.Lock()  # the Lease guards against others, this against ourselves
         self._under_way = False
+        self._notes, self._unknown = threading.Lock(), set[str]()
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -95,6 +96,13 @@ class Responder:
             return True
         return self._persist(alert, self._decide if remedy is None else self._decide_remedy)
 
+    def unknown(self, alert: Alert) -> bool:
+        """Whether this occurrence was left open only because what is there could not be known; told once."""
+        with self._notes:
+            known = alert.key not in self._unknown
+            self._unknown.discard(alert.key)
+        return not known
+
     def _persist(self, alert: Alert, decide: Callable[[Alert], bool]) -> bool:
         """Decide, again and again while the API cannot be read, within a bound."""
         for pause_s in (*_RETRIES_S, None):
@@ -106,6 +114,8 @@ class Responder:
             except (KubeError, Unknown) as error:
                 if pause_s is None or self.stop.wait(pause_s):
                     no = Refusal("unknown", str(error), passing=True)
+                    with self._notes:
+                        self._unknown.add(alert.key)
                     return self._refuse(alert, no, verdict=Verdict.UNKNOWN.value)
                 _LOG.warning("%s: %s; trying again", alert.name, error)
         raise AssertionError  # the last pause is None
@@ -161,6 +171,7 @@ class Responder:
 
     def _situation(self, alert: Alert, state: LockState, view: View) -> Situation:
         rollback, now = self.env.rollback, time.time()
+        memory = self._lock.memory(state, view.current.deployment)
         return Situation(
             alert=alert,
             now=now,
@@ -168,11 +179,11 @@ class Responder:
             previous=view.previous,
             obstacle=view.obstacle,
             lock_holder=self._lock.others(state),
-            last=state.last,
+            last=memory.last,
             cool_down_s=self.env.scaled(rollback.cool_down_s),
             fault_began=fault_began(alert, self.system, self.env),
             known=view.known,
-            begun=state.begun,
+            begun=memory.begun,
             most_per_day=rollback.most_per_day,
             day_s=self.env.scaled(DAY_S),
             frozen=frozen(self.env.freeze, now),

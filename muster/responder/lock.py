@@ -23,6 +23,7 @@ INTENT = "muster.dev/intent"
 LAST = "muster.dev/last-rollback"
 BEGUN = "muster.dev/rollbacks"
 REMEDIES = "muster.dev/last-remedies"
+OTHER = "-canary"  # behind the name of a note that is of the canary's Deployment, not of the lock's own
 _KEPT = 100  # moments of begun rollbacks
 
 
@@ -56,15 +57,23 @@ class Last:
     verdict: str
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What is remembered of one Deployment's rollbacks."""
+
+    last: Last | None = None
+    begun: tuple[float, ...] = ()  # seconds since the epoch
+
+
 @dataclass(frozen=True, kw_only=True)
 class LockState:
     """The Lease as it was read. ``holder`` is empty when nobody (any more) holds it."""
 
     holder: str
     intent: Intent | None
-    last: Last | None
     lease: Json | None
-    begun: tuple[float, ...] = ()  # rollbacks, seconds since the epoch
+    own: Memory = Memory()  # of the Deployment that the lock is named after
+    other: Memory = Memory()  # of the canary beside it
     remedied: dict[str, float] = field(default_factory=dict)  # remedy -> when it was last carried out
 
 
@@ -79,7 +88,7 @@ class Lock:
         self._kube = kube
         self._name = f"muster-rollback-{deployment}"
         self._folder = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
-        self._namespace = namespace
+        self._namespace, self._deployment = namespace, deployment
         self._me = me
         self._held: Json | None = None
         self._renewed_at = 0.0
@@ -90,16 +99,16 @@ class Lock:
             lease = self._kube.get(f"{self._folder}/{self._name}")
         except KubeError as error:
             if error.status == 404:
-                return LockState(holder="", intent=None, last=None, lease=None)
+                return LockState(holder="", intent=None, lease=None)
             raise
         spec, notes = lease.get("spec") or {}, lease["metadata"].get("annotations") or {}
         holder = str(spec.get("holderIdentity") or "") if expires_at(spec) >= time.time() else ""
         return LockState(
             holder=holder,
             intent=_intent(notes.get(INTENT)),
-            last=_last(notes.get(LAST)),
             lease=lease,
-            begun=_moments(notes),
+            own=_memory(notes, ""),
+            other=_memory(notes, OTHER),
             remedied={name: at for name, at in _json(notes.get(REMEDIES), {}).items() if isinstance(at, int | float)},
         )
 
@@ -141,18 +150,24 @@ class Lock:
         if time.monotonic() - self._renewed_at > DURATION_S / 3:
             self._change({"renewTime": micro_time()}, self._held["metadata"].get("annotations") or {})
 
-    def release(self, last: Last | None, *, remedied: tuple[str, float] | None = None) -> None:
+    def memory(self, state: LockState, deployment: str) -> Memory:
+        """What is remembered of that Deployment: each has its own cool-down and its own count of a day."""
+        return state.own if deployment == self._deployment else state.other
+
+    def release(self, last: Last | None, *, deployment: str = "", remedied: tuple[str, float] | None = None) -> None:
         """Give the lock up, its intent done. Does nothing when not held.
 
-        ``last`` (a rollback) and ``remedied`` (another remedy and when) are remembered for their cool-downs.
+        ``last`` (a rollback of ``deployment``, by default the lock's own) and ``remedied`` (another remedy and when)
+        are remembered for their cool-downs.
         """
         if self._held is None:
             return
         notes = {key: value for key, value in self._held["metadata"]["annotations"].items() if key != INTENT}
         if last is not None:
-            begun = {*_moments(notes), round(last.at, 3)}
-            notes[LAST] = json.dumps(asdict(last))
-            notes[BEGUN] = json.dumps(sorted(begun)[-_KEPT:])
+            of = "" if deployment in ("", self._deployment) else OTHER
+            begun = {*_memory(notes, of).begun, round(last.at, 3)}
+            notes[LAST + of] = json.dumps(asdict(last))
+            notes[BEGUN + of] = json.dumps(sorted(begun)[-_KEPT:])
         if remedied is not None:
             notes[REMEDIES] = json.dumps({**_json(notes.get(REMEDIES), {}), remedied[0]: remedied[1]})
         self._change({"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": micro_time()}, notes)
@@ -220,13 +235,14 @@ def _json(text: str | None, empty: _Shape) -> _Shape:
     return empty
 
 
-def _moments(notes: dict[str, str]) -> tuple[float, ...]:
-    return tuple(at for at in _json(notes.get(BEGUN), []) if isinstance(at, int | float))
-
-
 def _last(text: str | None) -> Last | None:
     if text is None:
         return None
     with contextlib.suppress(ValueError, TypeError):
         return Last(**json.loads(text))
     return None
+
+
+def _memory(notes: Json, of: str) -> Memory:
+    found = _json(notes.get(BEGUN + of), [])
+    return Memory(_last(notes.get(LAST + of)), tuple(at for at in found if isinstance(at, int | float)))

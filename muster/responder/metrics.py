@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from muster.timeline import Kind
@@ -24,21 +23,27 @@ _HELP = {
 }
 
 
-def exposition(records: Iterable[dict[str, Any]], *, silent_s: float, held: bool, undelivered: int) -> str:
+Series = tuple[str, tuple[tuple[str, str], ...]]
+
+
+def counted(record: Mapping[str, Any]) -> Series | None:
+    """The counter that a record of the audit adds to, with its labels; None when none counts it."""
+    if record.get("kind") not in _COUNTED:
+        return None
+    name, labels = _COUNTED[record["kind"]]
+    data = record.get("data") or {}
+    return name, tuple((label, str(data.get(label, "")).lower()) for label in labels)
+
+
+def exposition(counts: Mapping[Series, int], *, silent_s: float, held: bool, undelivered: int) -> str:
     """The text format of ``/metrics``.
 
     Args:
-        records: The audit's.
+        counts: The audit's, of all its records.
         silent_s: For how long the Kubernetes API has not answered.
         held: Whether somebody holds the lock.
         undelivered: Escalations that Alertmanager has not taken yet.
     """
-    counts: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
-    for record in records:
-        if record.get("kind") in _COUNTED:
-            name, labels = _COUNTED[record["kind"]]
-            data = record.get("data") or {}
-            counts[name, tuple((label, str(data.get(label, "")).lower()) for label in labels)] += 1
     lines = []
     for name, text in _HELP.items():
         lines += [f"# HELP {name} {text}", f"# TYPE {name} counter"]

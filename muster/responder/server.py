@@ -18,6 +18,7 @@ from muster.errors import MusterError
 from muster.responder.audit import AuditError
 from muster.responder.engine import Responder
 from muster.responder.metrics import exposition
+from muster.responder.recent import Recent
 from muster.responder.webhook import Alert, MalformedError, from_record, parse
 from muster.timeline import Kind
 
@@ -28,6 +29,8 @@ _PULSE_EVERY_S = 2.0
 _RESUME_EVERY_S = 2.0
 _OBSERVE_EVERY_S = 10.0
 _CATCH_UP_S = 900.0  # alerts received but not decided before a crash are taken up when they are younger
+# What could not be known is looked at again by itself for 5 minutes: Alertmanager's repetition may be hours away.
+_RELOOKS_S = (5.0, 10.0, 20.0, 40.0, 60.0, 60.0)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -37,7 +40,8 @@ class Server:
     def __init__(self, responder: Responder, token: str) -> None:
         self._responder = responder
         self._expected = f"Bearer {token}".encode()
-        self._final: set[str] = set()  # occurrences that are decided for good
+        self._final = Recent()  # occurrences that are decided for good
+        self._over: set[str] = set()  # pending ones that have resolved meanwhile
         self._pending: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._work = ThreadPoolExecutor(4, thread_name_prefix="respond")
@@ -80,6 +84,7 @@ class Server:
         except AuditError as error:
             self._pending.difference_update(alert.key for alert in fresh)
             return _say(503, str(error))
+        self._over.update({alert.key for alert in alerts if not alert.firing} & self._pending)
         for alert in fresh:
             self._spawn(self._decide(alert))
         return web.json_response({"received": len(alerts), "new": len(fresh)})
@@ -113,7 +118,7 @@ class Server:
     async def _metrics(self, request: web.Request) -> web.Response:
         responder = self._responder
         text = exposition(
-            responder.audit.since(0),
+            responder.audit.counts(),
             silent_s=responder.pulse.silent_s,
             held=bool(responder.pulse.lock()["holder"]),
             undelivered=len(responder.escalation.pending),
@@ -122,8 +127,8 @@ class Server:
 
     def _fresh(self, alerts: list[Alert]) -> list[Alert]:
         """The firing ones that are neither decided for good nor being decided, each once."""
-        known = self._final | self._pending
-        return list({alert.key: alert for alert in alerts if alert.firing and alert.key not in known}.values())
+        firing = {alert.key: alert for alert in alerts if alert.firing}
+        return [alert for key, alert in firing.items() if key not in self._final and key not in self._pending]
 
     def _authorize(self, request: web.Request) -> None:
         given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
@@ -141,10 +146,22 @@ class Server:
 
     async def _decide(self, alert: Alert) -> None:
         try:
-            if await self._in(self._work, self._responder.handle, alert):
-                self._final.add(alert.key)
+            for pause_s in (*_RELOOKS_S, None):
+                if await self._in(self._work, self._responder.handle, alert):
+                    self._final.add(alert.key)
+                    return
+                if pause_s is None or not self._responder.unknown(alert) or await self._stopped_within(pause_s):
+                    return
+                if alert.key in self._over:
+                    return
         finally:
             self._pending.discard(alert.key)
+            self._over.discard(alert.key)
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

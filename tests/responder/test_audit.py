@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from muster.responder import audit as audits
 from muster.responder.audit import Audit, AuditError
 from muster.timeline import Kind
 
@@ -67,3 +68,14 @@ def test_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "audit").write_text("")
     with pytest.raises(AuditError, match="cannot be opened"):
         Audit(tmp_path / "audit" / "shop.jsonl")
+
+
+def test_counts_are_of_all_records_also_of_those_that_are_no_longer_kept(open_audit, monkeypatch):
+    """A counter that falls would look like a restart to Prometheus; the next run counts from the file."""
+    monkeypatch.setattr(audits, "KEPT", 2)
+    audit = open_audit()
+    for _ in range(5):
+        audit.append(Kind.DECIDED, alert="Down", message="no", decision="refuse", refusal="cool-down")
+    series = ("muster_responder_decisions_total", (("decision", "refuse"), ("refusal", "cool-down")))
+    assert len(audit.since(0)) == 2
+    assert audit.counts() == open_audit().counts() == {series: 5}

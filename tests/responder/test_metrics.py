@@ -1,7 +1,9 @@
 """What Prometheus is told of the responder, and what an escalation tells Alertmanager."""
 
+from collections import Counter
+
 from muster.responder.escalate import alert_for
-from muster.responder.metrics import exposition
+from muster.responder.metrics import counted, exposition
 
 
 def test_counts_are_the_audits_by_kind_and_outcome():
@@ -16,7 +18,7 @@ def test_counts_are_the_audits_by_kind_and_outcome():
         {"kind": "escalated", "data": {"delivered": False}},
         {"kind": "note", "data": {}},
     ]
-    text = exposition(records, silent_s=1.5, held=True, undelivered=1)
+    text = exposition(Counter(filter(None, map(counted, records))), silent_s=1.5, held=True, undelivered=1)
     families = {family.name: family for family in text_string_to_metric_families(text)}
     decided = {tuple(s.labels.values()): s.value for s in families["muster_responder_decisions"].samples}
     assert decided == {("refuse", "cool-down"): 2.0, ("roll back", ""): 1.0}

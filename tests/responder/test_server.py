@@ -10,6 +10,7 @@ from muster.cli.respond import _listening
 from muster.errors import MusterError
 from muster.responder import server as serving
 from muster.responder.audit import Audit
+from muster.responder.recent import Recent
 from muster.responder.server import Server
 from muster.timeline import Kind
 from muster.wait import wait_until
@@ -24,6 +25,7 @@ class Patient:
         self.audit, self.handled, self.looks = audit, [], 0
         self.stop = self.pulse = self.escalation = self
         self.wrong = None
+        self.blind_looks = 0
 
     def set(self):
         """Of ``stop``."""
@@ -39,7 +41,10 @@ class Patient:
 
     def handle(self, alert):
         self.handled.append(alert.key)
-        return True
+        return len(self.handled) > self.blind_looks
+
+    def unknown(self, alert):
+        return len(self.handled) <= self.blind_looks
 
     def resume(self):
         self.looks += 1
@@ -109,3 +114,52 @@ def test_a_second_responder_cannot_have_the_address_of_one_that_starts():
     with _listening("127.0.0.1", 0) as first, pytest.raises(MusterError, match="cannot listen"):
         _listening("127.0.0.1", first.getsockname()[1])
     assert first.family is socket.AF_INET
+
+
+def test_what_could_not_be_known_is_looked_at_again_by_itself(patient, monkeypatch):
+    """Alertmanager repeats after hours; within a bound the responder asks again, and then decides for good."""
+    monkeypatch.setattr(serving, "_RELOOKS_S", (0.01, 0.01, 0.01))
+    patient.blind_looks = 2
+    server = Server(patient, TOKEN)
+    asyncio.run(_post_and_wait(server, patient, 3))
+    assert f"f0@{START}" in server._final
+    patient.handled.clear()
+    patient.blind_looks = 99
+    blind = Server(patient, TOKEN)
+    asyncio.run(_post_and_wait(blind, patient, 4))
+    assert not blind._final
+    assert not blind._pending
+
+
+def test_an_alert_that_resolved_is_not_looked_at_again(patient, monkeypatch):
+    """What it asked for is no longer asked for."""
+    monkeypatch.setattr(serving, "_RELOOKS_S", (0.3, 0.3))
+    patient.blind_looks = 99
+    resolved = webhook(1)
+    resolved["alerts"][0]["status"] = "resolved"
+
+    async def _live():
+        server = Server(patient, TOKEN)
+        async with TestClient(TestServer(server.app())) as client:
+            for payload in (webhook(1), resolved):
+                await client.post("/alerts", json=payload, headers={"Authorization": f"Bearer {TOKEN}"})
+            await asyncio.to_thread(wait_until, lambda: server._pending, lambda p: not p, what="the end", timeout_s=10)
+
+    asyncio.run(_live())
+    assert len(patient.handled) == 1
+
+
+async def _post_and_wait(server, patient, looks):
+    """One alert; until it is no longer pending after so many looks."""
+    async with TestClient(TestServer(server.app())) as client:
+        await client.post("/alerts", json=webhook(1), headers={"Authorization": f"Bearer {TOKEN}"})
+        done = lambda: (len(patient.handled), len(server._pending))  # noqa: E731
+        await asyncio.to_thread(wait_until, done, lambda seen: seen == (looks, 0), what="looks", timeout_s=10)
+
+
+def test_what_is_decided_for_good_is_kept_within_a_bound():
+    """The one that was not asked for longest goes: an alert that is repeated for days stays known."""
+    recent = Recent(("a", "b"), most=2)
+    assert "a" in recent
+    recent.add("c")
+    assert ("a" in recent, "b" in recent, "c" in recent, len(recent)) == (True, False, True, 2)
