@@ -145,8 +145,10 @@ def outlasted(within: str = "60s", configuration: Configuration = None) -> bool:
     def left_s() -> float:
         timeline = told.timeline()
         pending = timeline.first(Kind.ALERT_PENDING, after=since_injection(timeline), alert=alert) if alert else None
-        # Until an alert has seen the fault, it may still have to be discovered.
-        sees = pending.at if pending else start(timeline) + env.discovery_s
+        # Until an alert has seen the fault, its new pods may still have to be discovered: all others are scraped.
+        confirmed = timeline.first(Kind.FAULT_CONFIRMED)
+        discovery_s = env.discovery_s if confirmed is not None and confirmed.data.get("pods") else 0.0
+        sees = pending.at if pending else start(timeline) + discovery_s
         return sees + needed_s - time.time()
 
     try:
