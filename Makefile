@@ -28,8 +28,8 @@ smoke: setup ## Judge the runbooks' health claims, once, now (boots the lab when
 	@$(bin)/muster smoke --system $(SYSTEM) --env $(ENV)
 
 .PHONY: drill
-drill: setup ## Break it on purpose: detection, page, rollback and proof (EXPERIMENTS="NAME GLOB TAG all" selects)
-	@$(bin)/muster drill --system $(SYSTEM) --env $(ENV) $(EXPERIMENTS)
+drill: setup ## Break it on purpose: detection, page, rollback and proof (EXPERIMENTS="NAME GLOB TAG all" selects; RATE=r)
+	@$(bin)/muster drill --system $(SYSTEM) --env $(ENV) $(if $(RATE),--rate "$(RATE)") $(EXPERIMENTS)
 
 .PHONY: drill-quick
 drill-quick: setup ## The same with one experiment of each kind, in a minute

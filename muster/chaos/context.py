@@ -8,13 +8,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from chaoslib.extension import get_extension
+
 from muster.chaos import own
 from muster.errors import UsageError
 from muster.faults import Ledger
+from muster.judge.objectives import Objectives, parse_objectives
 from muster.kube import Kube, load_access
 from muster.system import Environment, System, load_environment, load_system
+from muster.system.promised import rate_of
 
 SYSTEM, ENVIRONMENT = "x0tta6bl4", "lab"
+RATE = "MUSTER_RATE"  # of the users of every experiment: 6000/s, objective, 50% of target
 Configuration = Mapping[str, Any] | None
 
 
@@ -35,6 +40,16 @@ def place(configuration: Configuration) -> Place:
     system = load_system(str(given.get("system") or os.environ.get("MUSTER_SYSTEM") or SYSTEM))
     env = load_environment(system, str(given.get("environment") or os.environ.get("MUSTER_ENV") or ENVIRONMENT))
     return Place(system, env)
+
+
+def promises(experiment: Mapping[str, Any], name: str, system: System) -> Objectives:
+    """What an experiment promises; its users come at MUSTER_RATE where that is set.
+
+    Raises :class:`~muster.errors.UsageError`.
+    """
+    given = os.environ.get(RATE)
+    rate = rate_of(given, system) if given else None
+    return parse_objectives(get_extension(experiment, "muster"), where=name, system=system, rate=rate)
 
 
 @dataclass(frozen=True)

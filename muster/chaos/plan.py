@@ -14,15 +14,14 @@ from typing import Any, NoReturn
 
 from chaoslib import substitute
 from chaoslib.configuration import load_configuration
-from chaoslib.extension import get_extension
 
 from muster.chaos import actions, probes
-from muster.chaos.context import Place, place
+from muster.chaos.context import Place, place, promises
 from muster.chaos.stops import LOST_S, SWITCH, kill_file, switched_off
 from muster.errors import MusterError, UsageError
 from muster.faults import faults, guard
 from muster.faults.registry import intend
-from muster.judge.objectives import Objectives, parse_objectives, related
+from muster.judge.objectives import Objectives, related
 from muster.kube import Kube, load_access
 from muster.load.allowed import allowed_host
 from muster.system import Environment
@@ -62,7 +61,7 @@ def draw(name: str, experiment: Mapping[str, Any]) -> Plan:
     """The plan of one experiment, validated before. Raises :class:`~muster.errors.UsageError`, KubeError."""
     configuration = load_configuration(experiment.get("configuration", {}))
     where = place(configuration)
-    objectives = parse_objectives(get_extension(experiment, "muster"), where=name, system=where.system)
+    objectives = promises(experiment, name, where.system)
     if where.env.kubernetes is None:
         raise UsageError(f"environment {where.env.name} declares no kubernetes, so nothing can be broken there")
     refused: list[str] = []

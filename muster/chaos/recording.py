@@ -8,10 +8,8 @@ from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
-from chaoslib.extension import get_extension
-
 from muster.chaos import outputs, shared, story
-from muster.chaos.context import Configuration, Place, open_kube, place
+from muster.chaos.context import Configuration, Place, open_kube, place, promises
 from muster.chaos.cooldown import wait_until_ready
 from muster.chaos.sources import watchers
 from muster.chaos.stops import Stops, switched_off
@@ -19,7 +17,7 @@ from muster.chaos.story import Story
 from muster.chaos.watch import Watcher
 from muster.errors import MusterError
 from muster.faults import guard
-from muster.judge.objectives import LoadOrder, Objectives, may_act, parse_objectives, related, window_s
+from muster.judge.objectives import LoadOrder, Objectives, may_act, related, window_s
 from muster.judge.stopping import Stop
 from muster.judge.timeline import Judgement, judge
 from muster.load import Load
@@ -43,8 +41,7 @@ class Recording:
     ) -> None:
         self.name, self._title = name, str(experiment["title"])
         self._where: Place = place(configuration)
-        extension = get_extension(experiment, "muster")
-        self.objectives: Objectives = parse_objectives(extension, where=name, system=self._where.system)
+        self.objectives: Objectives = promises(experiment, name, self._where.system)
         self.run = outputs.run_folder(self._where.system.name, self._where.env.name)
         self.folder: Path = self.run / outputs.FOLDER / name
         self._load: Load | None = None

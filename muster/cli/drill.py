@@ -36,6 +36,7 @@ _PLUGINS = ("--disable-plugin-autoload", "-p", "allure_pytest", "-p", "no:cachep
 @click.argument("experiments", nargs=-1, metavar="[EXPERIMENTS]...")
 @click.option("--system", "system_name", envvar="MUSTER_SYSTEM", default="x0tta6bl4", show_default=True)
 @click.option("--env", "env_name", envvar="MUSTER_ENV", default="lab", show_default=True)
+@click.option("--rate", metavar="R", help="Users' requests in every experiment: 6000/s, objective, 50% of target.")
 @click.option("--run-dir", type=click.Path(path_type=Path, file_okay=False), help="Write the outputs here.")
 @click.option("--dry-run", is_flag=True, help="Tell exactly what would be done, and do nothing.")
 @click.option("--production", metavar="NAME", help="Yes, production: its environment's name, typed back.")
@@ -44,6 +45,7 @@ def command(
     *,
     system_name: str,
     env_name: str,
+    rate: str | None,
     run_dir: Path | None,
     dry_run: bool,
     production: str | None,
@@ -57,6 +59,7 @@ def command(
     was interrupted, and everything was healed and stopped. A drill that a stop condition has ended has the code of its
     verdict.
     """
+    _come_at(rate, system_name)
     if dry_run:
         return _dry_run(experiments, system_name, env_name)
     _type_back(system_name, env_name, production)
@@ -75,6 +78,22 @@ def _dry_run(experiments: tuple[str, ...], system_name: str, env_name: str) -> i
     from muster.drill import dry_run
 
     return dry_run.show(_files(experiments), system_name, env_name, Console(highlight=False))
+
+
+def _come_at(rate: str | None, system_name: str) -> None:
+    """Have the users of every experiment come at this rate."""
+    from muster.chaos.context import RATE
+    from muster.system import load_system
+    from muster.system.promised import rate_of
+
+    if rate is None:
+        return
+    try:
+        if rate_of(rate, load_system(system_name)) < 1:
+            raise UsageError("users send one request a second at least")
+    except UsageError as error:
+        raise UsageError(f"--rate {rate}: {error}") from None
+    os.environ[RATE] = rate
 
 
 def _type_back(system_name: str, env_name: str, given: str | None) -> None:

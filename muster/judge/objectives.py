@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -34,6 +35,10 @@ class LoadOrder(Fact):
             return round(rate_of(value, system))
         except UsageError as error:
             raise ValueError(str(error)) from None
+
+    def at(self, rate: float) -> LoadOrder:
+        """The same at another rate, with users in proportion."""
+        return LoadOrder(rate=round(rate), users=math.ceil(self.users * rate / self.rate))
 
 
 class Objectives(Fact):
@@ -106,8 +111,12 @@ class Objectives(Fact):
         return (self.page, *self.also_page) if self.page else ()
 
 
-def parse_objectives(extension: Mapping[str, Any] | None, *, where: str, system: System | None = None) -> Objectives:
+def parse_objectives(
+    extension: Mapping[str, Any] | None, *, where: str, system: System | None = None, rate: float | None = None
+) -> Objectives:
     """The objectives of one experiment file. ``where`` is its name; ``system`` makes its names be checked.
+
+    ``rate``: requests a second of the users instead of the file's own, where it has users.
 
     Raises :class:`~muster.errors.UsageError` in one sentence that names file, key and what was expected.
     """
@@ -122,6 +131,8 @@ def parse_objectives(extension: Mapping[str, Any] | None, *, where: str, system:
         raise UsageError(f"{where}: extensions muster{f' {key}' if key else ''}: {message}") from None
     if system is not None:
         _names_exist(objectives, system, where)
+    if rate is not None and objectives.load is not None:
+        return objectives.model_copy(update={"load": objectives.load.at(rate)})
     return objectives
 
 

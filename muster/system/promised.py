@@ -19,10 +19,17 @@ def is_rate(text: str) -> str:
 
 
 def rate_of(text: str, system: System) -> float:
-    """Requests per second. Raises :class:`~muster.errors.UsageError` when the system promises no such thing."""
+    """Requests per second; a number alone is so many.
+
+    Raises :class:`~muster.errors.UsageError`, also when the system promises no such thing.
+    """
+    text = f"{text}/s" if re.fullmatch(r"[0-9.]+", text) else text
     match = _PROMISED.fullmatch(text)
     if match is None:
-        return parse_quantity(text, Unit.PER_SECOND)
+        try:
+            return parse_quantity(text, Unit.PER_SECOND)
+        except ValueError as error:
+            raise UsageError(f"{error}, or objective, target, 50% of target") from None
     slo = system.slo.get("throughput")
     limit = getattr(slo, match[2]) if slo else None
     if limit is None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from click.testing import CliRunner
 
+from muster.cli.drill import command
 from muster.errors import UsageError
 from muster.judge.objectives import parse_objectives
 from muster.system import load_system
@@ -40,3 +42,22 @@ def test_a_rate_that_cannot_be_known_is_one_sentence(written, system, words):
     """File, key and what is wrong."""
     with pytest.raises(UsageError, match=f"^some.yaml: extensions muster load.rate: .*{words}"):
         rate(written, system)
+
+
+def test_an_experiment_at_another_rate_has_users_in_proportion():
+    """Five times the requests need five times the users; what has no users gets none."""
+    extension = {"name": "muster", "recovered_within": "5s", "load": {"rate": 1200, "users": 100}}
+    load = parse_objectives(extension, where="some.yaml", system=X0, rate=6000).load
+    assert load is not None
+    assert (load.rate, load.users) == (6000, 500)
+    del extension["load"]
+    assert parse_objectives(extension, where="some.yaml", system=X0, rate=6000).load is None
+
+
+@pytest.mark.parametrize(("given", "words"), [("goal", "'goal' is not"), ("", "is not"), ("0", "one request a second")])
+def test_a_rate_that_nobody_can_send_is_refused_before_anything_is_done(given, words):
+    """One sentence, and the exit code of bad usage."""
+    answer = CliRunner().invoke(command, ["bad-release", "--rate", given], standalone_mode=False)
+    assert isinstance(answer.exception, UsageError)
+    assert str(answer.exception).startswith(f"--rate {given}: ")
+    assert words in str(answer.exception)
