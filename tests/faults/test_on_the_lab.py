@@ -5,12 +5,16 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
+from muster.chaos.stops import switched_off
 from muster.faults import Ledger, Refused, faults, heal, inject, plan
 from muster.kube import Kube, KubeError, load_access
+from muster.lease import Lease
 from muster.release import scale_down, take_traffic_off
 from muster.system import load_environment, load_system
 from muster.wait import wait_until
@@ -19,14 +23,45 @@ from muster.workload import deployment_path, read_workload
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
 
 
+RBAC = Path(__file__).resolve().parents[2] / "deploy" / "rbac"
+AUTHORIZATION = "/apis/rbac.authorization.k8s.io/v1"
+
+
 class Place:
-    """The lab as faults see it."""
+    """The lab as faults see it: ``kube`` is the account of deploy/rbac/drill.yaml and may do no more than that grants.
+
+    ``admin`` is the test's own.
+    """
 
     def __init__(self, endpoints, folder):
         self.env = load_environment(load_system("x0tta6bl4"), "lab", endpoints=endpoints)
         self.where = self.env.kubernetes
-        self.kube = Kube(load_access(self.where.kubeconfig, self.where.context))
+        self.admin = Kube(load_access(self.where.kubeconfig, self.where.context))
+        self.kube = Kube(load_access(self._grant(folder), self.where.context))
         self.ledger = Ledger(folder)
+
+    def _grant(self, folder):
+        """Make the account with its roles; its kubeconfig."""
+        self._made = []
+        for item in yaml.safe_load_all((RBAC / "drill.yaml").read_text()):
+            space = item["metadata"].get("namespace")
+            group = "/api/v1" if item["kind"] == "ServiceAccount" else AUTHORIZATION
+            path = f"{group}/namespaces/{space}" if space else group
+            self.admin.post(f"{path}/{item['kind'].lower()}s", item)
+            self._made.append(f"{path}/{item['kind'].lower()}s/{item['metadata']['name']}")
+        account = f"/api/v1/namespaces/{self.where.namespace}/serviceaccounts/muster-drill"
+        token = self.admin.post(f"{account}/token", {"spec": {"expirationSeconds": 3600}})["status"]["token"]
+        config = yaml.safe_load(Path(self.where.kubeconfig).read_text())
+        config["users"] = [{"name": config["users"][0]["name"], "user": {"token": token}}]
+        (folder / "kubeconfig").write_text(yaml.safe_dump(config))
+        return folder / "kubeconfig"
+
+    def close(self):
+        """Take the account away."""
+        for path in reversed(self._made):
+            self.admin.delete(path)
+        self.kube.close()
+        self.admin.close()
 
     def inject(self, kind, *, expires_s=60.0, **how):
         """Inject and wait until it is in force."""
@@ -52,7 +87,7 @@ class Place:
         return {
             item["metadata"]["name"]: item["metadata"]["annotations"]["muster.dev/fault"]
             for path in lists
-            for item in self.kube.get(path)["items"]
+            for item in self.admin.get(path)["items"]
             if "muster.dev/fault" in (item["metadata"].get("annotations") or {})
         }
 
@@ -87,7 +122,7 @@ def module_place(lab, tmp_path_factory):
         finally:
             found.heal()
             wait_until(found.whole, bool, what="the lab was not whole in the end", timeout_s=60, tolerate=(KubeError,))
-            found.kube.close()
+            found.close()
 
 
 FAULTS = [
@@ -116,6 +151,27 @@ def test_fault_bites_is_marked_and_leaves_nothing(place, kind, how, words):
     place.heal()
     assert place.marked() == {}
     wait_until(place.whole, bool, what="the deployment was not whole", timeout_s=30)
+
+
+def test_the_account_of_drills_keeps_others_out_and_throws_no_switch(place):
+    """Beside what faults need: the Lease from taking to letting go, and to read the kill switch."""
+    space, name = place.where.namespace, f"muster-drill-{place.where.deployment}"
+    lease = Lease(place.kube, space, name, me="me")
+    lease.take()
+    lease.renew()
+    lease.release()
+    lease.take()
+    lease.release()
+    assert switched_off(place.env, place.kube) == ""
+    switch = {"metadata": {"name": "muster-stop"}}
+    for path, body in (
+        (f"/api/v1/namespaces/{space}/configmaps", switch),
+        (f"/api/v1/namespaces/{space}/pods", switch),
+    ):
+        with pytest.raises(KubeError) as refused:
+            place.kube.post(path, body)
+        assert refused.value.status == 403
+    place.admin.delete(f"/apis/coordination.k8s.io/v1/namespaces/{space}/leases/{name}")
 
 
 def test_canary_that_somebody_tries_is_not_made_bad(place):
@@ -208,11 +264,11 @@ def test_faults_end_by_themselves_when_their_drill_was_killed(place):
 def test_chaos_mesh_object_ends_by_its_own_duration(place):
     """Even where no watchdog can run any more, the cluster lets go of the pods when the fault's time is over."""
     entry = place.inject("network_partition", expires_s=3)
-    (item,) = place.kube.get(entry.undo["folder"])["items"]
+    (item,) = place.admin.get(entry.undo["folder"])["items"]
     assert item["spec"]["duration"] == "3s"
     assert item["metadata"]["annotations"]["muster.dev/fault"] == entry.id
     wait_until(place.ledger.left, lambda left: not left, what="the fault did not end by itself", timeout_s=30)
-    assert place.kube.get(entry.undo["folder"])["items"] == []
+    assert place.admin.get(entry.undo["folder"])["items"] == []
 
 
 def test_memory_pressure_gets_a_container_killed_for_real(place):
