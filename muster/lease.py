@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,13 +19,18 @@ from muster.workload import Json, epoch
 
 FOLDER = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
 DURATION_S = 15
+Notes = Mapping[str, str | None]  # annotations; None takes one off
 
 
-class LeaseHeldError(MusterError):
+class LeaseError(MusterError):
+    """The Lease is somebody else's."""
+
+
+class LeaseHeldError(LeaseError):
     """Somebody else holds the Lease."""
 
 
-class LeaseLostError(MusterError):
+class LeaseLostError(LeaseError):
     """The Lease is not ours any more."""
 
 
@@ -52,24 +58,30 @@ class Lease:
 
     def holder(self) -> Holder | None:
         """Who holds it now; None when nobody (any more) does. Raises :class:`~muster.kube.KubeError`."""
-        return holder_of(self._read())
+        return holder_of(self.read())
 
     def take(self, *, instead_of: Holder | None = None) -> None:
         """Take it when it is free or has expired, or is still ``instead_of``'s, who is known to be dead.
 
         Raises :class:`LeaseHeldError` when somebody else has it or was faster, :class:`~muster.kube.KubeError`.
         """
-        lease = self._read()
+        lease = self.read()
         holder = holder_of(lease)
         if holder is not None and holder != instead_of:
             raise LeaseHeldError(f"{holder.name} holds the Lease {self.name}")
+        self.claim(lease, {self.NOTE: self._note})
+
+    def claim(self, lease: Json | None, notes: Notes) -> None:
+        """Take it as it was read, with these annotations, whoever held it then: that this may be is the caller's word.
+
+        Raises :class:`LeaseHeldError` when it was changed since, :class:`~muster.kube.KubeError`.
+        """
         lease = lease or {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
             "metadata": {"name": self.name, "namespace": self._namespace},
         }
         moment = micro_time()
-        notes = {**(lease["metadata"].get("annotations") or {}), self.NOTE: self._note}
         spec = {
             "holderIdentity": self._me,
             "leaseDurationSeconds": DURATION_S,
@@ -77,7 +89,7 @@ class Lease:
             "renewTime": moment,
             "leaseTransitions": int((lease.get("spec") or {}).get("leaseTransitions") or 0) + 1,
         }
-        taken = {**lease, "metadata": {**lease["metadata"], "annotations": notes}, "spec": spec}
+        taken = _annotated({**lease, "spec": spec}, notes)
         try:
             if "resourceVersion" in taken["metadata"]:
                 self._held = self._kube.put(f"{self._folder}/{self.name}", taken)
@@ -90,28 +102,47 @@ class Lease:
 
     def renew(self) -> None:
         """Say that its holder lives. Raises :class:`LeaseLostError`, :class:`~muster.kube.KubeError`."""
-        self._change({"renewTime": micro_time()})
+        self.change({})
 
     def release(self) -> None:
         """Let go; does nothing when it is not held, or not any more. Raises :class:`~muster.kube.KubeError`."""
+        with contextlib.suppress(LeaseLostError):
+            self.let_go({})
+        self._held = None
+
+    def let_go(self, notes: Notes) -> None:
+        """Let go, leaving these annotations; does nothing when it is not held. Raises as :meth:`renew` does."""
         if self._held is not None:
-            with contextlib.suppress(LeaseLostError):
-                self._change({"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": micro_time()})
+            self.change(notes, {"holderIdentity": "", "leaseDurationSeconds": 1})
             self._held = None
 
-    def _change(self, spec: Json) -> None:
-        """Update what is held; a change by somebody who did not take it (a label) is kept."""
+    @property
+    def held(self) -> bool:
+        """Whether it was taken, and not let go since; somebody else may have taken it over."""
+        return self._held is not None
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """The annotations of what is held; empty when nothing is."""
+        return dict((self._held or {"metadata": {}})["metadata"].get("annotations") or {})
+
+    def change(self, notes: Notes, spec: Json | None = None) -> None:
+        """Renew it with these annotations (None takes one off); a change by somebody who did not take it is kept.
+
+        Raises :class:`LeaseLostError`, :class:`~muster.kube.KubeError`.
+        """
         for last_try in (False, True):
             held = self._held
             if held is None:
                 raise LeaseLostError(f"the Lease {self.name} is not held")
             try:
                 path = f"{self._folder}/{self.name}"
-                self._held = self._kube.put(path, {**held, "spec": {**held["spec"], **spec}})
+                renewed = {**held, "spec": {**held["spec"], "renewTime": micro_time(), **(spec or {})}}
+                self._held = self._kube.put(path, _annotated(renewed, notes))
             except KubeError as error:
                 if error.status not in (404, 409):
                     raise
-                self._held = self._mine(self._read())
+                self._held = self._mine(self.read())
                 if last_try and self._held is not None:
                     raise
             else:
@@ -126,8 +157,15 @@ class Lease:
             raise LeaseLostError(f"{name} has taken the Lease {self.name}")
         return lease
 
-    def _read(self) -> Json | None:
+    def read(self) -> Json | None:
+        """The object as it is now; None when there is none. Raises :class:`~muster.kube.KubeError`."""
         return self._kube.find(f"{self._folder}/{self.name}")
+
+
+def _annotated(lease: Json, notes: Notes) -> Json:
+    kept = {**(lease["metadata"].get("annotations") or {}), **notes}
+    annotations = {key: value for key, value in kept.items() if value is not None}
+    return {**lease, "metadata": {**lease["metadata"], "annotations": annotations}}
 
 
 def holder_of(lease: Json | None) -> Holder | None:

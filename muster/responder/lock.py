@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from muster.errors import MusterError
-from muster.kube import Kube, KubeError
-from muster.lease import DURATION_S, expires_at, micro_time
+from muster.kube import Kube
+from muster.lease import DURATION_S, Lease, LeaseError, holder_of
 from muster.release import Release
 from muster.workload import Json
 
@@ -85,26 +86,18 @@ class Lock:
     """
 
     def __init__(self, kube: Kube, namespace: str, deployment: str, me: str) -> None:
-        self._kube = kube
-        self._name = f"muster-rollback-{deployment}"
-        self._folder = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
-        self._namespace, self._deployment = namespace, deployment
-        self._me = me
-        self._held: Json | None = None
+        self._deployment, self._me = deployment, me
+        self._lease = Lease(kube, namespace, f"muster-rollback-{deployment}", me=me)
         self._renewed_at = 0.0
 
     def read(self) -> LockState:
         """The lock now. Raises :class:`~muster.kube.KubeError`."""
-        try:
-            lease = self._kube.get(f"{self._folder}/{self._name}")
-        except KubeError as error:
-            if error.status == 404:
-                return LockState(holder="", intent=None, lease=None)
-            raise
-        spec, notes = lease.get("spec") or {}, lease["metadata"].get("annotations") or {}
-        holder = str(spec.get("holderIdentity") or "") if expires_at(spec) >= time.time() else ""
+        lease = self._lease.read()
+        if lease is None:
+            return LockState(holder="", intent=None, lease=None)
+        holder, notes = holder_of(lease), lease["metadata"].get("annotations") or {}
         return LockState(
-            holder=holder,
+            holder=holder.name if holder else "",
             intent=_intent(notes.get(INTENT)),
             lease=lease,
             own=_memory(notes, ""),
@@ -119,36 +112,20 @@ class Lock:
     def take(self, state: LockState, intent: Intent) -> None:
         """Take the lock as it was read, writing the intent with it. Raises LockLostError when somebody was faster."""
         if self.others(state):
-            raise LockLostError(f"{state.holder} holds the lock {self._name}")
-        lease = state.lease or {
-            "apiVersion": "coordination.k8s.io/v1",
-            "kind": "Lease",
-            "metadata": {"name": self._name, "namespace": self._namespace},
-        }
-        now = micro_time()
-        notes = {**(lease["metadata"].get("annotations") or {}), INTENT: json.dumps(_plain(intent))}
-        spec = {
-            "holderIdentity": self._me,
-            "leaseDurationSeconds": DURATION_S,
-            "acquireTime": now,
-            "renewTime": now,
-            "leaseTransitions": int((lease.get("spec") or {}).get("leaseTransitions") or 0) + 1,
-        }
-        self._write({**lease, "metadata": {**lease["metadata"], "annotations": notes}, "spec": spec})
+            raise LockLostError(f"{state.holder} holds the lock {self._lease.name}")
+        with self._renewing():
+            self._lease.claim(state.lease, {INTENT: json.dumps(_plain(intent))})
 
     def mark(self, intent: Intent) -> None:
         """Write what became of the intent into the lock that is held. Raises LockLostError."""
-        if self._held is None:
-            raise LockLostError(f"the lock {self._name} is not held")
-        notes = {**(self._held["metadata"].get("annotations") or {}), INTENT: json.dumps(_plain(intent))}
-        self._change({"renewTime": micro_time()}, notes)
+        with self._renewing():
+            self._lease.change({INTENT: json.dumps(_plain(intent))})
 
     def renew(self) -> None:
         """Renew what is held when a third of its time is over. Raises LockLostError when it is not ours any more."""
-        if self._held is None:
-            raise LockLostError(f"the lock {self._name} is not held")
-        if time.monotonic() - self._renewed_at > DURATION_S / 3:
-            self._change({"renewTime": micro_time()}, self._held["metadata"].get("annotations") or {})
+        if not self._lease.held or time.monotonic() - self._renewed_at > DURATION_S / 3:
+            with self._renewing():
+                self._lease.renew()
 
     def memory(self, state: LockState, deployment: str) -> Memory:
         """What is remembered of that Deployment: each has its own cool-down and its own count of a day."""
@@ -160,46 +137,24 @@ class Lock:
         ``last`` (a rollback of ``deployment``, by default the lock's own) and ``remedied`` (another remedy and when)
         are remembered for their cool-downs.
         """
-        if self._held is None:
-            return
-        notes = {key: value for key, value in self._held["metadata"]["annotations"].items() if key != INTENT}
+        held = self._lease.notes
+        notes: dict[str, str | None] = {INTENT: None}
         if last is not None:
             of = "" if deployment in ("", self._deployment) else OTHER
-            begun = {*_memory(notes, of).begun, round(last.at, 3)}
-            notes[LAST + of] = json.dumps(asdict(last))
-            notes[BEGUN + of] = json.dumps(sorted(begun)[-_KEPT:])
+            begun = {*_memory(held, of).begun, round(last.at, 3)}
+            notes |= {LAST + of: json.dumps(asdict(last)), BEGUN + of: json.dumps(sorted(begun)[-_KEPT:])}
         if remedied is not None:
-            notes[REMEDIES] = json.dumps({**_json(notes.get(REMEDIES), {}), remedied[0]: remedied[1]})
-        self._change({"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": micro_time()}, notes)
-        self._held = None
+            notes[REMEDIES] = json.dumps({**_json(held.get(REMEDIES), {}), remedied[0]: remedied[1]})
+        with self._renewing():
+            self._lease.let_go(notes)
 
-    def _change(self, spec: Json, notes: dict[str, str]) -> None:
-        """Update what is held; a change by somebody who did not take the lock (a label, a note) is written over."""
-        held = self._held or {}
-        for last_try in (False, True):
-            changed = {**held, "metadata": {**held["metadata"], "annotations": notes}, "spec": {**held["spec"], **spec}}
-            try:
-                self._write(changed)
-            except LockLostError:
-                state = self.read()
-                if last_try or state.holder != self._me or state.lease is None:
-                    raise
-                held = state.lease
-            else:
-                return
-
-    def _write(self, lease: Json) -> None:
-        """Create or replace it; the resourceVersion that was read makes it one winner's."""
+    @contextlib.contextmanager
+    def _renewing(self) -> Iterator[None]:
+        """What is said to the Lease renews it; that it is somebody else's is LockLostError."""
         try:
-            if "resourceVersion" in lease["metadata"]:
-                self._held = self._kube.put(f"{self._folder}/{self._name}", lease)
-            else:
-                self._held = self._kube.post(self._folder, lease)
-        except KubeError as error:
-            if error.status == 409:
-                self._held = None
-                raise LockLostError(f"somebody else has taken the lock {self._name}") from error
-            raise
+            yield
+        except LeaseError as error:
+            raise LockLostError(str(error)) from error
         self._renewed_at = time.monotonic()
 
 
