@@ -24,6 +24,8 @@ from pathlib import Path
 from lab.errors import LabError
 
 CPU_PERIOD_US = 100_000
+_SHARES, _LEAST_SHARES = 1024, 2  # of one core; version 1's unit, and its default for a group
+_WEIGHT, _MOST_WEIGHT = 100, 10_000  # version 2's
 _PREFIX = "muster-lab-"
 _RECORD = "cgroups.json"
 _CONTROLLERS = frozenset({"memory", "cpu", "cpuacct"})
@@ -78,6 +80,17 @@ class Group:
                 (folder / "cpu.cfs_quota_us").write_text(str(quota))
             else:
                 (folder / "cpu.max").write_text(f"{quota} {CPU_PERIOD_US}")
+
+    def weigh(self, cpu_request_cores: float) -> None:
+        """Its part of the CPU while there is not enough for all: by what it requests, in the kubelet's own numbers.
+
+        Raises OSError.
+        """
+        shares = max(_LEAST_SHARES, round(cpu_request_cores * _SHARES))
+        if folder := self.folders.get("cpu"):
+            # https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/2254-cgroup-v2
+            weight = 1 + (shares - 2) * 9999 // 262142
+            _write_weight(folder, self.version, {1: shares, 2: weight}[self.version])
 
     def read(self, controller: str, name: str) -> dict[str, int]:
         """A file of ``key number`` lines, or of one number (under the key ``""``); empty when it is not there."""
@@ -159,13 +172,16 @@ class Cgroups:
         group = self._group(name)
         return group if group and all(folder.is_dir() for folder in group.folders.values()) else None
 
-    def make(self, name: str, memory_bytes: float | None, cpu_cores: float | None) -> Group | None:
-        """A new, empty group with its limits. Raises OSError when the kernel refuses one."""
+    def make(
+        self, name: str, memory_bytes: float | None, cpu_cores: float | None, *, cpu_request_cores: float = 0.0
+    ) -> Group | None:
+        """A new, empty group with its limits and its weight. Raises OSError when the kernel refuses one."""
         group = self._group(name)
         if group is not None:
             for folder in set(group.folders.values()):
                 folder.mkdir(exist_ok=True)
             group.limit(memory_bytes, cpu_cores)
+            group.weigh(cpu_request_cores)
         return group
 
     def names(self) -> set[str]:
@@ -225,10 +241,21 @@ def _prepared(hierarchy: Hierarchy, parent: Path) -> bool:
             parent.mkdir(exist_ok=True)
             (parent / "cgroup.subtree_control").write_text(wanted)
         parent.mkdir(exist_ok=True)
+        if "cpu" in hierarchy.controllers:
+            # All pods together weigh as the whole node, as kubepods does: by default they would weigh as one program.
+            cores = os.cpu_count() or 1
+            weight = {1: _SHARES * cores, 2: min(_MOST_WEIGHT, _WEIGHT * cores)}[hierarchy.version]
+            _write_weight(parent, hierarchy.version, weight)
     except OSError:
         _removed(parent)
         return False
     return True
+
+
+def _write_weight(folder: Path, version: int, weight: int) -> None:
+    file = folder / {1: "cpu.shares", 2: "cpu.weight"}[version]
+    if file.exists():  # version 2 has none at the root
+        file.write_text(str(weight))
 
 
 def _admits(groups: Cgroups) -> bool:

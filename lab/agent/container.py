@@ -174,7 +174,9 @@ class Container:
         self.ended = asyncio.Event()
         group: Group | None = None
         try:
-            group = self.context.cgroups.make(self.group_name(), self.state.limit("memory"), self.state.limit("cpu"))
+            memory, cpu = (self.state.limit(resource) for resource in ("memory", "cpu"))
+            request = self.state.request("cpu")
+            group = self.context.cgroups.make(self.group_name(), memory, cpu, cpu_request_cores=request)
             self.process = processes.spawn(argv, self.env, work, descriptor, group)
         except OSError as error:
             if group is not None:

@@ -38,6 +38,10 @@ class ContainerState:
         limit = (self.resources.get("limits") or {}).get(resource)
         return None if limit is None else quantity(limit)
 
+    def request(self, resource: str) -> float:
+        """Its request of ``memory`` (bytes) or ``cpu`` (cores); 0 without one."""
+        return quantity((self.resources.get("requests") or {}).get(resource) or 0)
+
     def body(self) -> Object:
         """Its entry in ``containerStatuses``."""
         running = "running" in self.state

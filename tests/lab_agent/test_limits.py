@@ -1,6 +1,7 @@
 """Limits that the kernel holds, who belongs to a container, and what is told of its use."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -139,6 +140,20 @@ def test_without_control_groups_the_agent_watches_itself(own_world, serving, wai
     assert (told["lab/memory-limits"], told["lab/cpu-limits"]) == ("watched by the agent", "not held")
 
 
+def test_cpu_is_shared_by_requests_and_all_pods_weigh_as_the_node(tmp_path):
+    """As the kubelet does it: else a full machine gives all pods together no more than one program beside them."""
+    mine = cgroups.Cgroups.claim(tmp_path)
+    group = mine.make("asks", None, None, cpu_request_cores=0.25)
+    try:
+        if group is None or "cpu" not in group.folders:
+            pytest.skip("needs a cpu control group that can be written: run as root, or with a delegated cgroup v2")
+        name, whole, quarter = {1: ("cpu.shares", 1024, 256), 2: ("cpu.weight", 100, 10)}[group.version]
+        assert int((group.folders["cpu"].parent / name).read_text()) == whole * os.cpu_count()
+        assert int((group.folders["cpu"] / name).read_text()) == quarter
+    finally:
+        cgroups.sweep(tmp_path)
+
+
 def test_a_lab_that_was_killed_leaves_groups_that_are_swept_by_its_record(tmp_path):
     """Whoever is in them is ended, the folders go, and what is not the lab's own is not touched."""
     mine = cgroups.Cgroups.claim(tmp_path)
@@ -158,17 +173,19 @@ def test_a_lab_that_was_killed_leaves_groups_that_are_swept_by_its_record(tmp_pa
 
 
 def test_version_2_is_spoken_to_in_its_own_words(tmp_path):
-    """Limits and counters of the one hierarchy: memory.max, no swap, the whole group at once, cpu.max."""
-    for name in ("memory.max", "memory.swap.max", "memory.oom.group"):
+    """Limits and counters of the one hierarchy: memory.max, no swap, the whole group at once, cpu.max, cpu.weight."""
+    for name in ("memory.max", "memory.swap.max", "memory.oom.group", "cpu.weight"):
         (tmp_path / name).touch()
     (tmp_path / "memory.events").write_text("low 0\noom 3\noom_kill 2\n")
     group = cgroups.Group(2, {"memory": tmp_path, "cpu": tmp_path})
     group.limit(64 * 2**20, 0.5)
+    group.weigh(0.1)
     written = {path.name: path.read_text() for path in tmp_path.iterdir() if path.name != "memory.events"}
     assert written == {
         "memory.max": "67108864",
         "memory.swap.max": "0",
         "memory.oom.group": "1",
         "cpu.max": "50000 100000",
+        "cpu.weight": "4",
     }
     assert group.oom_kills() == 2
