@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from muster.errors import UsageError
+from muster.judge.objectives import parse_objectives, related
 from muster.judge.stopping import StopConditions, unrelated_alert, users_suffer, users_unheard
+from muster.system import load_system
 from muster.timeline import Event, Kind, Timeline
 from muster.verdict import Verdict
 
@@ -136,6 +139,19 @@ def test_before_the_fault_an_own_alert_is_the_hypothesis_business():
     """The steady state then does not hold, and nothing is broken."""
     assert stop_of(alert("DiskFull"), broken=False) is None
     assert stop_of(alert(), broken=False, quiet=True) is None
+
+
+def test_what_may_come_with_a_fault_is_what_the_experiment_names_and_its_alerts_indicator():
+    """A limit is passed on the way to the next one of the same indicator; anything else must be declared."""
+    system = load_system("x0tta6bl4")
+    bad = {"name": "muster", "alert": "X0TTA6BL4ErrorRatioRollback", "blind": ["X0TTA6BL4HighCPUUsage"]}
+    named = parse_objectives(bad, where="test", system=system)
+    errors = {"X0TTA6BL4ErrorRatioRollback", "X0TTA6BL4HighErrorRate", "X0TTA6BL4HighErrorRateCritical"}
+    assert related(named, system) == errors | {"X0TTA6BL4HighCPUUsage"}
+    more = parse_objectives(bad | {"may_fire": ["X0TTA6BL4DownRollback"]}, where="test", system=system)
+    assert related(more, system) == related(named, system) | {"X0TTA6BL4DownRollback"}
+    with pytest.raises(UsageError, match="no alert 'Unheard'"):
+        parse_objectives(bad | {"may_fire": ["Unheard"]}, where="test", system=system)
 
 
 @pytest.mark.parametrize("harmless", [alert(state="pending", system="db"), alert(severity="warning", system="db")])
