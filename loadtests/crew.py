@@ -211,6 +211,7 @@ class Run:
             self.lines.add(client_id, part)
         if told["done"]:
             self._done.add(client_id)
+            self.lines.end(client_id)
 
 
 def follow(environment: Environment, figures: str) -> Run:

@@ -20,8 +20,11 @@ SUMMED = ("offered", "sent", "late", "dropped", "held", "held_dropped", "waiting
 WORST = ("cpu", "machine", "lag_ms", "stalled_ms")
 
 
-def merge(at: int, parts: Iterable[dict[str, Any]], workers: int) -> tuple[dict[str, Any], Any, Any]:
-    """One line, and the histograms of all latencies and of all service times in it."""
+def merge(at: int, parts: Iterable[dict[str, Any]], workers: int, ended: int = 0) -> tuple[dict[str, Any], Any, Any]:
+    """One line, and the histograms of all latencies and of all service times in it.
+
+    ``ended``: processes that had nothing more to tell, having sent their share.
+    """
     parts = list(parts)
     endpoints: dict[str, dict[str, Any]] = {}
     for part in parts:
@@ -34,7 +37,7 @@ def merge(at: int, parts: Iterable[dict[str, Any]], workers: int) -> tuple[dict[
         **{key: sum(part[key] for part in parts) for key in SUMMED},
         **{key: max((part[key] for part in parts), default=0.0) for key in WORST},
         "workers": workers,
-        "reports": len(parts),
+        "reports": len(parts) + ended,
         "requests": sum(told["requests"] for told in endpoints.values()),
         "errors": sum(told["errors"] for told in endpoints.values()),
         "p50_ms": p50_ms,
@@ -66,6 +69,7 @@ class Lines:
         self.latency, self.service = histogram(), histogram()  # of the whole run
         self._file = file
         self._parts: dict[int, dict[str, dict[str, Any]]] = {}  # second -> process -> part
+        self._ended: set[str] = set()
         self._written = 0
 
     @classmethod
@@ -78,15 +82,20 @@ class Lines:
         if part["at"] > self._written:
             self._parts.setdefault(part["at"], {})[process] = part
 
+    def end(self, process: str) -> None:
+        """It has sent its share and told everything: others may go on for a second, and nobody is lost."""
+        self._ended.add(process)
+
     def write(self, *, everything: bool = False) -> None:
         """Write what is complete, or too old to wait for."""
         for at in sorted(self._parts):
             parts = self._parts[at]
-            if not everything and len(parts) < self.workers and time.time() < at + 1 + HOLD_S:
+            ended = len(self._ended - parts.keys())
+            if not everything and len(parts) + ended < self.workers and time.time() < at + 1 + HOLD_S:
                 return
             del self._parts[at]
             self._written = at
-            line, latency, service = merge(at, parts.values(), self.workers)
+            line, latency, service = merge(at, parts.values(), self.workers, ended)
             self.latency.add(latency)
             self.service.add(service)
             if self._file is not None:

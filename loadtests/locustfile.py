@@ -37,9 +37,9 @@ def prepare(environment: Environment, **_: Any) -> None:
     given = environment.parsed_options
     check_host(environment)
     try:
-        plan = of_options(given)
-        plan.headers()
-        if not getattr(given, "worker", False):
+        if not getattr(given, "worker", False):  # a worker has its plan from the master
+            plan = of_options(given)
+            plan.headers()
             Caller.follow_plan(plan)
     except PlanError as error:
         print(f"locust: {error}", file=sys.stderr)

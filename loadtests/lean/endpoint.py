@@ -52,7 +52,7 @@ class Endpoint:
     def at(
         cls, url: str, *, connect_timeout_s: float = 2.0, answer_timeout_s: float = 5.0, ca_file: str = ""
     ) -> Endpoint:
-        """The endpoint of an ``http://`` or ``https://`` address. ``ca_file``: trust these, not the system's.
+        """The endpoint of an ``http://`` or ``https://`` address. ``ca_file``: trust these, beside the system's.
 
         Raises:
             RequestRefused: The address is no such address, or the CA file cannot be read.
@@ -132,8 +132,10 @@ def _literal(host: str, port: int) -> tuple[int, Any] | None:
 
 def _context(ca_file: str) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=ca_file or None)
-    except (OSError, ssl.SSLError) as error:
+        context = ssl.create_default_context()
+        if ca_file:
+            context.load_verify_locations(ca_file)
+    except OSError as error:  # ssl.SSLError is one
         raise RequestRefused(f"the CA file {ca_file} cannot be used: {error}") from error
     context.set_alpn_protocols(["http/1.1"])
     return context

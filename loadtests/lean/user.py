@@ -81,7 +81,7 @@ class LeanClient:
 class LeanUser(User):
     """A user with one persistent connection, ``self.client``. Redirects are answers like any other, and not followed.
 
-    ``ca_file``: trust these certificates instead of the system's.
+    ``ca_file``: trust these certificates beside the system's, as an environment's ``ca_file`` does everywhere.
     """
 
     abstract = True

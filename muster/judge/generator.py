@@ -39,7 +39,7 @@ def machine_full(seconds: Sequence[LoadSecond], *, latency_limit_s: float | None
     """
     slow = [second for second in seconds if _slow(second, latency_limit_s)]
     full = [second for second in slow if second.machine >= FULL]
-    if not full or 2 * len(full) < len(slow):
+    if len(full) <= math.floor(MOST_SATURATED * len(seconds)) or 2 * len(full) < len(slow):
         return ""
     own = sum(second.cpu for second in full) / len(full)
     return (

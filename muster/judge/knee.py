@@ -88,18 +88,17 @@ def _held(
     achieved_rps = (requests - errors) / len(seconds) if seconds else 0.0
     p95_ms = percentile_ms(latency(seconds), 95)
     error_ratio = errors / requests if requests else 0.0
-    why, own, full = "", False, ""
+    why, own = "", False
+    full = generator.machine_full(seconds, latency_limit_s=latency_limit_s)
     if doubts := generator.trouble(run, seconds, latency_limit_s=latency_limit_s):
-        why, own = f"the generator: {'; '.join(doubts)}", True
+        why, own = "; ".join([*([full] if full else []), f"the generator: {'; '.join(doubts)}"]), True
     elif p95_ms is None:
         why = "nothing was answered"
     elif error_ratio >= error_limit:
         why = f"{error_ratio:.2%} of the requests failed"
     elif p95_ms >= latency_limit_s * 1000:
-        why, full = f"P95 {p95_ms:,.0f} ms", generator.machine_full(seconds, latency_limit_s=latency_limit_s)
+        why, own = f"P95 {p95_ms:,.0f} ms{', but ' if full else ''}{full}", bool(full)
     elif requests < KEPT * offered:
-        why = f"{requests / offered:.1%} of what was offered was answered"
-        full = generator.machine_full(seconds, latency_limit_s=latency_limit_s)
-    if full:
-        why, own = f"{why}, but {full}", True
+        why = f"{requests / offered:.1%} of what was offered was answered{', but ' if full else ''}{full}"
+        own = bool(full)
     return Held(rate=rate, achieved_rps=achieved_rps, p95_ms=p95_ms, error_ratio=error_ratio, why=why, generator=own)

@@ -81,6 +81,19 @@ def test_a_process_that_stays_silent_is_missing_in_the_line():
     assert (line["reports"], line["workers"]) == (1, 2)
 
 
+def test_a_process_that_has_sent_its_share_is_not_lost():
+    """One ends a second before the other: the line of the last second waits for nobody, and nobody is missing."""
+    file = io.StringIO()
+    lines = Lines(file, workers=2)
+    now = 4_000_000_000
+    for at, process in ((now, "a"), (now, "b"), (now + 1, "b")):
+        lines.add(process, part(at, [1000]))
+    lines.end("a")
+    lines.write()
+    told = [json.loads(line) for line in file.getvalue().splitlines()]
+    assert [(line["reports"], line["requests"]) for line in told] == [(2, 2), (2, 1)]
+
+
 def test_errors_of_one_kind_are_counted_together():
     """The same sentence from two processes is one kind."""
     told = [part(1, [5]), part(1, [6])]

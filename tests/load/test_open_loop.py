@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from hostile import READ, Hostile
 
 from muster.judge import generator, knee
 from muster.judge.load import judge
@@ -20,38 +21,10 @@ from muster.judge.seconds import Step
 from muster.load import plan as plans
 from muster.load import session
 from muster.load.run import free_port
-from muster.system import load_system
 from muster.verdict import Verdict
 from muster.wait import wait_until
 
 CHECKOUT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def system():
-    return load_system("x0tta6bl4")
-
-
-@pytest.fixture
-def page():
-    """``page("stalling.py", period_s=1, stall_s=0)`` -> (url, process) of a server of this folder.
-
-    That one stands still for a part of each period.
-    """
-    started = []
-
-    def start(server="stalling.py", *, period_s=1.0, stall_s=0.0):
-        port = free_port()
-        argv = [sys.executable, str(Path(__file__).with_name(server)), str(port), str(period_s), str(stall_s)]
-        process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-        started.append(process)
-        assert process.stdout.readline() == "listening\n"
-        return f"http://127.0.0.1:{port}", process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
 
 
 def plan_of(system, env, rate, duration_s, **more):
@@ -124,32 +97,6 @@ def test_a_lost_worker_makes_it_unknown(system, env_at, page, tmp_path):
         what="the workers' end",
         timeout_s=5,
     )
-
-
-@pytest.fixture
-def muster(tmp_path):
-    """``muster(url, *arguments)`` -> the started command, in a folder where environment ``web`` is that address."""
-    facts = (CHECKOUT / "systems" / "x0tta6bl4.yaml").read_text(encoding="utf-8")
-    (tmp_path / "systems").mkdir()
-    started = []
-
-    def start(url, *arguments, guard="{allow_load: true}"):
-        extra = f"\n  web:\n    description: a test\n    http: {url}\n    guard: {guard}\n"
-        (tmp_path / "systems" / "x0tta6bl4.yaml").write_text(facts + extra, encoding="utf-8")
-        argv = [sys.executable, "-m", "muster", "load", *arguments, "--env", "web"]
-        environ = {**os.environ, "PYTHONPATH": str(CHECKOUT), "NO_COLOR": "1"}
-        started.append(
-            subprocess.Popen(
-                argv, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-            )
-        )
-        return started[-1]
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
 
 
 def document(folder):
@@ -226,6 +173,30 @@ def test_where_nothing_can_be_sent_there_is_a_sentence_and_no_statistics(muster,
     command = muster(url, "smoke", guard=guard)
     output, _ = command.communicate(timeout=30)
     assert (command.returncode, words in output, "Traceback" in output) == (code, True, False), output
+    assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "trusted", "words"),
+    [
+        ("127.0.0.1", False, "unable to get local issuer certificate"),
+        ("127.0.0.2", True, "not valid for '127.0.0.1'"),
+    ],
+)
+def test_a_certificate_that_does_not_prove_the_host_ends_it_before_it_begins(
+    muster, certificates, tmp_path, address, trusted, words
+):
+    """Of an unknown issuer, or of another's name: one sentence, exit code 1, nothing sent and no statistics."""
+    with Hostile([READ, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"], context=certificates(address)) as server:
+        ca_file = certificates.ca_file if trusted else certificates.other_ca_file
+        command = muster(server.url, "smoke", facts_of_it=f"ca_file: {ca_file}")
+        output, _ = command.communicate(timeout=30)
+    assert command.returncode == 1, output
+    assert words in output
+    assert "not trusted over TLS" in output or "certificate" in output
+    assert "; no load was sent" in output
+    assert "Traceback" not in output
+    assert server.requests == []
     assert not (tmp_path / "reports").exists()
 
 

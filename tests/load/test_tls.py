@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
-import ssl
-
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from driving import driver
 from hostile import READ, Hostile
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -17,50 +11,6 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 def errors_of(result):
     return [outcome.get("error") for outcome in result["outcomes"]]
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    """``context(name)`` -> a server's context for that name, signed by the CA in ``.ca_file``."""
-    folder = tmp_path_factory.mktemp("tls")
-    now = dt.datetime.now(dt.UTC)
-
-    def build(subject, key, issuer, issuer_key, *, san=None, days=1):
-        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject)])
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(issuer.subject if issuer else name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=5))
-            .not_valid_after(now + dt.timedelta(days=days))
-            .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        )
-        if san:
-            builder = builder.add_extension(x509.SubjectAlternativeName(san), critical=False)
-        return builder.sign(issuer_key, hashes.SHA256())
-
-    def pem(certificate):
-        return certificate.public_bytes(serialization.Encoding.PEM)
-
-    ca_key = ec.generate_private_key(ec.SECP256R1())
-    ca = build("test CA", ca_key, None, ca_key)
-    (folder / "ca.pem").write_bytes(pem(ca))
-
-    def context(address, days=1):
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = build("server", key, ca, ca_key, san=[x509.IPAddress(ipaddress.ip_address(address))], days=days)
-        secret = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        (folder / "server.pem").write_bytes(pem(certificate) + secret)
-        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        made.load_cert_chain(folder / "server.pem")
-        return made
-
-    context.ca_file = str(folder / "ca.pem")
-    return context
 
 
 def test_tls_carries_kept_connections(drive, certificates):
@@ -110,6 +60,18 @@ def test_tls_to_a_plain_port(drive):
     with Hostile([b"HTTP/1.1 400 Bad Request\r\n\r\n"]) as server:
         result = drive(server.url.replace("http:", "https:"))
     assert errors_of(result) == ["TlsFailed"]
+
+
+def test_a_ca_file_is_trusted_beside_the_systems_authorities(certificates, monkeypatch):
+    """As an environment's ca_file is everywhere: whom the system vouches for is trusted with another's file, too."""
+    monkeypatch.setenv("SSL_CERT_FILE", certificates.ca_file)  # OpenSSL's own place of the system's authorities
+    with driver() as drive, Hostile([READ, OK], context=certificates("127.0.0.1")) as server:
+        result = drive(server.url, ca_file=certificates.other_ca_file)
+    assert errors_of(result) == [None]
+    monkeypatch.setenv("SSL_CERT_FILE", certificates.other_ca_file)
+    with driver() as drive, Hostile([READ, OK], context=certificates("127.0.0.1")) as server:
+        result = drive(server.url, ca_file=certificates.other_ca_file)
+    assert errors_of(result) == ["CertificateRefused"]
 
 
 def test_a_ca_file_that_cannot_be_read_is_refused(drive, tmp_path):
