@@ -38,7 +38,9 @@ class Ground:
         text = (ROOT / "experiments" / "bad-release.yaml").read_text(encoding="utf-8")
         experiment = yaml.safe_load(text.replace("{name: bad-release}", f"{{name: {name}}}"))
         del experiment["steady-state-hypothesis"]
-        experiment["extensions"] = [{"name": "muster", "must_not": ["rollback"], **objectives}]
+        may_fire = ["X0TTA6BL4HighErrorRateCritical", "X0TTA6BL4ErrorRatioRollback"]  # 15% of the requests do fail
+        promised = {"must_not": ["rollback"], "may_fire": may_fire, **objectives}
+        experiment["extensions"] = [{"name": "muster", **promised}]
         file = self.folder / "experiments" / f"{name}.yaml"
         file.write_text(yaml.safe_dump(experiment), encoding="utf-8")
         return file
