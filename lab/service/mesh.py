@@ -25,6 +25,7 @@ from lab.service.settings import Peer, Settings, SettingsError
 from lab.service.telemetry import Telemetry
 
 HEARTBEAT_S = 2.0
+FORMING_HEARTBEAT_S = 0.5  # of a young replica: whoever reads rates needs two looks at a counter to know it at all
 RETRY_S = 0.25  # after a refused handshake: trouble that goes on shows in every window of a second, scaled as it may be
 PEER_TIMEOUT_S = 5.0
 EXCHANGE_TIMEOUT_S = 1.0
@@ -158,7 +159,8 @@ class Mesh:
                 started, peers = time.monotonic(), self._discovery.peers
                 everybody = started >= everybody_at
                 asked = [peer for peer in peers if everybody or peer in refused]
-                everybody_at = started + HEARTBEAT_S if everybody else everybody_at
+                heartbeat_s = FORMING_HEARTBEAT_S if self.forming else HEARTBEAT_S
+                everybody_at = started + heartbeat_s if everybody else everybody_at
                 refused = {
                     peer for peer, accepted in zip(asked, pool.map(self._greet, asked), strict=True) if not accepted
                 }

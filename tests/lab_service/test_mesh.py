@@ -56,6 +56,12 @@ def test_three_replicas_mesh_over_the_post_quantum_group(three, eventually):
     assert pqc["handshakes"]["failure"] == 0
 
 
+def test_a_young_replica_greets_so_often_that_its_rates_are_soon_known(replicas, eventually):
+    """Handshakes are counted at both ends: at the usual pace there would be eight at most by then."""
+    first, _ = replicas(2)
+    eventually(lambda: first.metric("x0tta6bl4_pqc_handshake_latency_seconds_count") >= 10, "often", 5)
+
+
 def test_a_killed_peer_times_out_and_is_not_a_handshake_failure(three, eventually):
     """Gone is not insecure: a pod kill must not page the security team."""
     three[2].end()
