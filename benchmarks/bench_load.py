@@ -99,7 +99,7 @@ def stalled(folder: Path, url: str) -> tuple[float, float]:
 
     system = load_system("x0tta6bl4")
     env = Environment(name="stalling", description="frozen", http=url, guard=Guard(allow_load=True))
-    plan = plans.make(system, env, [Step(duration_s=TIME_S, first=RATE, last=RATE)], users=500)
+    plan = plans.make(system, env, [Step(duration_s=TIME_S, first=RATE, last=RATE)])
     run = session.run(env, plan, folder / "stall")
     return percentile_ms(latency(run.seconds), 95) or 0.0, statistics.mean(s.requests for s in run.full)
 
