@@ -89,10 +89,11 @@ def _come_at(rate: str | None, system_name: str) -> None:
     if rate is None:
         return
     try:
-        if rate_of(rate, load_system(system_name)) < 1:
-            raise UsageError("users send one request a second at least")
+        a_second = rate_of(rate, load_system(system_name))
     except UsageError as error:
         raise UsageError(f"--rate {rate}: {error}") from None
+    if a_second < 1:
+        raise UsageError(f"--rate {rate}: users send one request a second at least")
     os.environ[RATE] = rate
 
 
