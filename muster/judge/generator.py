@@ -90,9 +90,10 @@ def _missed(seconds: Sequence[LoadSecond]) -> list[str]:
 
 def _machine(seconds: Sequence[LoadSecond]) -> list[str]:
     found = []
-    busy = sum(second.cpu >= SATURATED for second in seconds)
-    if busy > math.floor(MOST_SATURATED * len(seconds)):
-        found.append(f"its core was saturated in {busy} of {len(seconds)} s (more workers share it)")
+    at_work = [second for second in seconds if second.offered or second.requests]  # not while it says goodbye
+    busy = sum(second.cpu >= SATURATED for second in at_work)
+    if busy > math.floor(MOST_SATURATED * len(at_work)):
+        found.append(f"its core was saturated in {busy} of {len(at_work)} s (more workers share it)")
     stalled_s = sum(second.stalled_ms for second in seconds) / 1000
     if stalled_s > MOST_STALLED * len(seconds):
         found.append(f"its event loop stood still for {stalled_s / len(seconds):.1%} of the time")

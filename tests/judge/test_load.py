@@ -99,6 +99,16 @@ TROUBLES = {
 }
 
 
+def test_a_generator_that_says_goodbye_is_not_saturated(system):
+    """The cut second after the last request is all CPU and no work: a short run would be UNKNOWN for it."""
+    seconds = [second(at) for at in range(10)]
+    steps = [Step(duration_s=10.0, first=6800.0, last=6800.0)]
+    leaving = verdicts(judge(run([*seconds, second(10, 0, cpu=1.0)], steps=steps), system))
+    assert leaving["load.generator"] is Verdict.PASS
+    working = verdicts(judge(run([*seconds, second(10, cpu=1.0)], steps=steps), system))
+    assert working["load.generator"] is Verdict.UNKNOWN
+
+
 @pytest.mark.parametrize("word", TROUBLES)
 def test_a_generator_that_was_the_bottleneck_proves_nothing(system, word):
     """Whatever was wrong with it: slow answers and missing throughput are UNKNOWN, never FAIL and never PASS."""
