@@ -138,15 +138,22 @@ def _generator(run: LoadRun, doubts: Sequence[str], full: str) -> Finding:
 def _throughput(run: LoadRun, limits: _Limits, why: str) -> Finding | str:
     if limits.throughput is None or limits.rate is None:
         return "the system promises no throughput"
-    achieved, offered = _achieved(run.full), _per_second(run.full, "offered")
     if run.peak < limits.rate:
         return f"{run.peak:,.0f}/s were offered: the promise of {limits.rate:,.0f}/s was not tested"
+    tested = [second for second in run.full if second.offered >= KEPT * limits.rate]
+    if not tested:
+        message = f"there was no whole second in which {limits.rate:,.0f} requests were due"
+        return _finding("load.throughput", Verdict.UNKNOWN, message, limits.throughput)
+    achieved, offered = _achieved(tested), _per_second(tested, "offered")
     words = f"{achieved:,.0f} of {offered:,.0f} requests/s were served"
-    target = limits.target if limits.target is not None and run.peak >= limits.target else None
+    words += (
+        f" in the {len(tested)} of {len(run.full)} s that asked for the promise" if len(tested) < len(run.full) else ""
+    )
     if achieved >= KEPT * limits.rate:
-        short = target is not None and achieved < KEPT * target and not why
+        aim = min(limits.target, offered) if limits.target is not None and run.peak >= limits.target else None
+        short = aim is not None and achieved < KEPT * aim and not why
         verdict = Verdict.WARN if short else Verdict.PASS
-        tail = f", under the target of {target:,.0f}/s" if short else f" (promised: {limits.rate:,.0f}/s)"
+        tail = f", under the target of {limits.target:,.0f}/s" if short else f" (promised: {limits.rate:,.0f}/s)"
         return _finding("load.throughput", verdict, words + tail, limits.throughput)
     message = f"{words}, under the {limits.rate:,.0f}/s that are promised"
     return _doubted("load.throughput", message, why, limits.throughput)

@@ -83,6 +83,21 @@ def test_too_few_served_fail_and_too_few_for_the_target_warn(system):
     assert verdicts(middle)["load.throughput"] is Verdict.WARN
 
 
+def test_the_promise_is_held_against_the_seconds_that_ask_for_it(system):
+    """A spike asks for all of it now and then: what is offered between is no lack of throughput, and hides none."""
+    steps = [Step(duration_s=10.0, first=rate, last=rate) for rate in (2000.0, 6800.0, 2000.0)]
+
+    def spike(served):
+        calm, busy = range(10), range(10, 20)
+        made = [second(at, 2000) for at in calm] + [second(at, answered=served) for at in busy]
+        return judge(run([*made, *(second(at, 2000) for at in range(20, 30))], steps=steps), system)
+
+    held, lost = spike(6800), spike(5000)
+    assert verdicts(held)["load.throughput"] is Verdict.PASS
+    assert any("6,800 of 6,800 requests/s were served in the 10 of" in f.message for f in held.findings)
+    assert verdicts(lost)["load.throughput"] is Verdict.FAIL
+
+
 def test_a_promise_that_was_not_tested_is_skipped_with_its_reason(system):
     """At 1,000/s nobody learns whether 6,000/s are held: that is said, not passed."""
     judged = judge(run([second(at, 1000) for at in range(20)], rate=1000.0), system)
