@@ -32,7 +32,7 @@ drill: setup ## Break it on purpose: detection, page, rollback and proof (EXPERI
 	@$(bin)/muster drill --system $(SYSTEM) --env $(ENV) $(if $(RATE),--rate "$(RATE)") $(EXPERIMENTS)
 
 .PHONY: drill-quick
-drill-quick: setup ## The same with one experiment of each kind, in a minute
+drill-quick: setup ## The same with three experiments (a bad release, a killed pod, the key exchange), in a minute
 	@$(bin)/muster drill --system $(SYSTEM) --env $(ENV) quick
 
 .PHONY: load
