@@ -1,7 +1,7 @@
 """Measures the load run: the whole lab at its target, its knee, and what a server that stalls is reported as.
 
-Prints Markdown for docs/benchmarks.md: ``.venv/bin/python benchmarks/bench_load.py [target|step|stall ...]``. Wants an
-idle machine of two cores; the lab, its Prometheus and the generator share them.
+Prints Markdown for docs/benchmarks.md: ``.venv/bin/python benchmarks/bench_load.py [target|step|stall|drill ...]``.
+Wants an idle machine of two cores; the lab, its Prometheus and the generator share them.
 """
 
 from __future__ import annotations
@@ -75,6 +75,33 @@ def step(folder: Path) -> None:
     print(f"\nthe knee, promised at 12,000/s or more: **{knee['rate']:,.0f}/s**\n")
 
 
+def drill(folder: Path) -> None:
+    """The flagship drill while users come at the promised rate."""
+    argv = [
+        sys.executable,
+        "-m",
+        "muster",
+        "drill",
+        "--rate",
+        "objective",
+        "bad-release",
+        "--run-dir",
+        str(folder / "drill"),
+    ]
+    subprocess.run(argv, cwd=CHECKOUT, stdout=sys.stderr, timeout=600, check=False)
+    body = json.loads((folder / "drill/experiments/bad-release/timeline.json").read_text(encoding="utf-8"))
+    measured, seconds = body["measured"], [event for event in body["events"] if event["kind"] == "traffic"]
+    row = {
+        "served/s": f"{statistics.mean(second['data']['requests'] for second in seconds):,.0f}",
+        "best second": f"{max(second['data']['requests'] for second in seconds):,}",
+        "failed": f"{measured['user_error_ratio']:.2%}",
+        "worst P95, ms": f"{measured['worst_p95_ms']:,.0f}",
+        "webhook to proof, s": measured["rollback_s"],
+        "verdict": body["verdict"],
+    }
+    print(f"| {' | '.join(row)} |\n|{' --- |' * len(row)}\n| {' | '.join(map(str, row.values()))} |\n")
+
+
 def stall(folder: Path) -> None:
     """A server frozen 2 s in every 10: what is reported by whom."""
     with stalling() as url:
@@ -134,7 +161,7 @@ def stalling() -> Iterator[str]:
 
 def main() -> None:
     """What is asked for, by default everything."""
-    parts = {"target": target, "step": step, "stall": stall}
+    parts = {"target": target, "step": step, "stall": stall, "drill": drill}
     wanted = sys.argv[1:] or list(parts)
     if unknown := [name for name in wanted if name not in parts]:
         sys.exit(f"there is no part {unknown[0]!r}; known: {', '.join(parts)}")
