@@ -43,7 +43,10 @@ def own_world(tmp_path):
 
 @pytest.fixture
 def namespace(world):
-    return world.namespace()
+    """A namespace of the test's own; what runs in it would share the cores with every test that follows."""
+    name = world.namespace()
+    yield name
+    world.abandon(name)
 
 
 @pytest.fixture(scope="session")

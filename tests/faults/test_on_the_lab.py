@@ -14,7 +14,7 @@ import yaml
 from muster.chaos.stops import switched_off
 from muster.faults import Ledger, Refused, faults, heal, inject, plan
 from muster.kube import Kube, KubeError, load_access
-from muster.lease import Lease
+from muster.lease import DURATION_S, Lease, LeaseHeldError
 from muster.release import scale_down, take_traffic_off
 from muster.system import load_environment, load_system
 from muster.wait import wait_until
@@ -157,7 +157,8 @@ def test_the_account_of_drills_keeps_others_out_and_throws_no_switch(place):
     """Beside what faults need: the Lease from taking to letting go, and to read the kill switch."""
     space, name = place.where.namespace, f"muster-drill-{place.where.deployment}"
     lease = Lease(place.kube, space, name, me="me")
-    lease.take()
+    # Another test may have killed a drill, which let go of nothing: its Lease must expire first.
+    wait_until(lease.take, lambda _: True, what="the Lease", timeout_s=2 * DURATION_S, tolerate=(LeaseHeldError,))
     lease.renew()
     lease.release()
     lease.take()

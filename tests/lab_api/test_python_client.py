@@ -75,7 +75,8 @@ def test_pods_and_watches(script):
         pod = client.V1Pod(metadata=client.V1ObjectMeta(name="p", labels=labels),
                            spec=client.V1PodSpec(containers=[container], node_name="lab-node"))
         core.create_namespaced_pod(ns, pod)
-        assert core.list_pod_for_all_namespaces(limit=1).items[0].status.phase == "Pending"
+        own = core.list_pod_for_all_namespaces(limit=1, field_selector=f"metadata.namespace={ns}").items
+        assert [one.status.phase for one in own] == ["Pending"], own
         seen = [(event["type"], event["object"].metadata.name) for event in watch.Watch().stream(
             core.list_namespaced_pod, ns, timeout_seconds=1)]
         assert seen == [("ADDED", "p")], seen

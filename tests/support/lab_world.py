@@ -5,6 +5,7 @@ The fixtures on it stand in ``tests/conftest.py``: ``world``, ``own_world``, ``n
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -153,6 +154,11 @@ class World:
         name = f"test-{os.getpid()}-{next(_numbers)}"
         self.kube.post("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         return name
+
+    def abandon(self, namespace: str) -> None:
+        """Have it deleted with all that is in it, if it is still there; nobody waits for that."""
+        with contextlib.suppress(KubeError):  # deleted by the test, or the API was stopped by it
+            self.kube.delete(f"/api/v1/namespaces/{namespace}")
 
     def deployment(self, namespace: str, name: str = "web", **spec: Any) -> dict[str, Any]:
         """Create a deployment; keywords are spec fields, and ``container`` and ``pod`` add to those."""
