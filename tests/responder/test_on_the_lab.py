@@ -125,7 +125,7 @@ def test_account_may_do_what_a_rollback_needs_and_no_more(lab, granted, words, m
 
 @pytest.fixture
 def bad_canary(lab, place):
-    """All that the canary serves fails, and it serves 40% of the users (of half, few may show little); put back after."""
+    """All that the canary serves fails, and it serves 40% of the users; all put back."""
     system, env = place
     with Kube(load_access(lab["kubeconfig"])) as kube, Monitor(env) as monitor:
         before = kube.get(DEPLOYMENT)["spec"]
