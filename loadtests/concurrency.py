@@ -48,11 +48,11 @@ class Concurrency:
         if not full:
             self._rest(busiest)
             return
+        self._wait = max(0, self._wait - 1)
         if self._before is not None:
             self._conclude(rate, self._before)
         if self._before is None and self._wait == 0 and answers:  # who answers nobody needs nobody more
             self._try(rate)
-        self._wait = max(0, self._wait - 1)
 
     def _rest(self, busiest: int) -> None:
         self.short, self._before, self._down = False, None, False

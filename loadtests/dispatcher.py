@@ -168,10 +168,8 @@ class Dispatcher:
 
     def _drop(self, slot: Slot) -> None:
         self.count.dropped += 1
-        if not self.concurrency.short:
-            self.count.held_dropped += 1
-        elif slot.late:
-            self.count.late -= 1  # counted once, as dropped
+        self.count.held_dropped += not self.concurrency.short
+        self.count.late -= slot.late  # counted once, as dropped
 
     def _advance(self) -> None:
         due = next(self._due, None)

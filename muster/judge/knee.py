@@ -87,7 +87,8 @@ def _held(
     offered = sum(s.offered for s in seconds)
     achieved_rps = (requests - errors) / len(seconds) if seconds else 0.0
     p95_ms = percentile_ms(latency(seconds), 95)
-    error_ratio = errors / requests if requests else 0.0
+    held = sum(s.held_dropped for s in seconds)  # as load.errors counts it: what nobody served has failed
+    error_ratio = (errors + held) / (requests + held) if requests else 0.0
     why, own = "", False
     full = generator.machine_full(seconds, latency_limit_s=latency_limit_s)
     if doubts := generator.trouble(run, seconds, latency_limit_s=latency_limit_s):

@@ -140,9 +140,9 @@ def _throughput(run: LoadRun, limits: _Limits, why: str) -> Finding | str:
         return "the system promises no throughput"
     if run.peak < limits.rate:
         return f"{run.peak:,.0f}/s were offered: the promise of {limits.rate:,.0f}/s was not tested"
-    tested = [second for second in run.full if second.offered >= KEPT * limits.rate]
+    tested = run.asking(limits.rate)
     if not tested:
-        message = f"there was no whole second in which {limits.rate:,.0f} requests were due"
+        message = f"in no whole second {limits.rate:,.0f} requests were due all along"
         return _finding("load.throughput", Verdict.UNKNOWN, message, limits.throughput)
     achieved, offered = _achieved(tested), _per_second(tested, "offered")
     words = f"{achieved:,.0f} of {offered:,.0f} requests/s were served"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -123,6 +123,25 @@ class LoadRun:
         """Measured seconds for errors and latencies: with those in which the last answers came."""
         first = self.began + 1 + math.ceil(self.warm_up_s)
         return [second for second in self.seconds if self.scheduled and second.at >= first]
+
+    def asking(self, rate: float) -> list[LoadSecond]:
+        """The full seconds in which, by the schedule, no less than this rate was due. What was counted may jitter."""
+        parts: list[tuple[float, float]] = []
+        for begin_s, end_s in self._above(rate):
+            goes_on = bool(parts) and parts[-1][1] == begin_s
+            parts.append((parts.pop()[0] if goes_on else begin_s, end_s))
+        return [second for begin_s, end_s in parts for second in self.within(begin_s, end_s)]
+
+    def _above(self, rate: float) -> Iterator[tuple[float, float]]:
+        """Of each step, from when to when it asks for this rate or more, in seconds of the schedule."""
+        begin_s = 0.0
+        for step in self.steps:
+            end_s = begin_s + step.duration_s
+            low, high = sorted((step.first, step.last))
+            if high >= rate:
+                most_s = step.duration_s * ((high - rate) / (high - low) if low < rate else 1.0)
+                yield (end_s - most_s, end_s) if step.last >= step.first else (begin_s, begin_s + most_s)
+            begin_s = end_s
 
     def within(self, begin_s: float, end_s: float) -> list[LoadSecond]:
         """The full seconds of a part of the schedule, in seconds from its begin; the first is left out to settle."""

@@ -18,8 +18,9 @@ from muster.verdict import Verdict
 SCHEMA = "muster/load/v1"
 FILE = "load.json"
 _SECOND = (
-    "at", "offered", "sent", "late", "dropped", "held", "users", "requests", "errors", "p50_ms", "p95_ms", "p99_ms",
-    "service_p95_ms", "cpu", "machine", "lag_ms", "reports", "workers",
+    "at", "offered", "sent", "late", "dropped", "held", "held_dropped", "users", "requests", "errors",
+    "p50_ms", "p95_ms", "p99_ms", "service_p95_ms", "cpu", "machine", "lag_ms", "stalled_ms", "exhausted",
+    "reports", "workers",
 )  # fmt: skip
 
 

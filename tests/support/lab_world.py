@@ -157,7 +157,7 @@ class World:
 
     def abandon(self, namespace: str) -> None:
         """Have it deleted with all that is in it, if it is still there; nobody waits for that."""
-        with contextlib.suppress(KubeError):  # deleted by the test, or the API was stopped by it
+        with contextlib.suppress(KubeError, RuntimeError):  # the test has deleted it, or ended the API or this world
             self.kube.delete(f"/api/v1/namespaces/{namespace}")
 
     def deployment(self, namespace: str, name: str = "web", **spec: Any) -> dict[str, Any]:
