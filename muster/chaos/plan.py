@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from chaoslib import substitute
 from chaoslib.configuration import load_configuration
 
-from muster.chaos import actions, probes
+from muster.chaos import actions, needs, probes
 from muster.chaos.context import Place, place, promises
 from muster.chaos.stops import LOST_S, SWITCH, kill_file, switched_off
 from muster.errors import MusterError, UsageError
@@ -23,7 +23,7 @@ from muster.faults import faults, guard
 from muster.faults.registry import intend
 from muster.judge.objectives import Objectives, related
 from muster.kube import Kube, load_access
-from muster.load.allowed import allowed_host
+from muster.load.allowed import allowed_host, allowed_time
 from muster.system import Environment
 from muster.system.units import duration
 
@@ -70,11 +70,12 @@ def draw(name: str, experiment: Mapping[str, Any]) -> Plan:
         kube = stack.enter_context(Looking(load_access(source.kubeconfig, source.context)))
         refused += _kept_from(where.env, kube)
         hypothesis = experiment.get("steady-state-hypothesis") or {}
-        planner = _Planner(where, kube, configuration, refused)
+        told_s = needs.told_s(objectives, where.system, where.env)
+        planner = _Planner(where, kube, configuration, refused, told_s)
         parts = (
             ("guard", (_allowed(where.env, kube.server),)),
             ("hypothesis", (str(hypothesis.get("title", "none")), *planner.activities(hypothesis.get("probes", [])))),
-            ("users", (_users(where.env, objectives, refused),)),
+            ("users", (_users(where, objectives, refused),)),
             ("method", planner.activities(experiment["method"])),
             ("undone by", planner.activities(experiment.get("rollbacks", []))),
             ("expected", _expected(objectives)),
@@ -86,12 +87,16 @@ def draw(name: str, experiment: Mapping[str, Any]) -> Plan:
 
 @dataclass(frozen=True)
 class _Planner:
-    """Puts activities into words; what cannot be done is added to ``refused``."""
+    """Puts activities into words; what cannot be done is added to ``refused``.
+
+    ``told_s``: how long after the fault alerts may still tell of it.
+    """
 
     where: Place
     kube: Kube
     configuration: Any
     refused: list[str]
+    told_s: float
 
     def activities(self, given: list[Json]) -> tuple[str, ...]:
         """A sentence for each step of each."""
@@ -117,7 +122,7 @@ class _Planner:
     def _fault(self, name: str, func: str, arguments: Json) -> list[str]:
         env = self.where.env
         try:
-            order = actions.ORDERS[func](env, **arguments)
+            order = actions.ORDERS[func](env, **arguments).outlasting(self.told_s)
             intent = intend(order.kind, self.kube, env, **order.how)
         except (MusterError, ValueError, TypeError) as error:
             self.refused.append(f"{name}: {error}")
@@ -156,17 +161,21 @@ def _allowed(env: Environment, server: str) -> str:
     )
 
 
-def _users(env: Environment, objectives: Objectives, refused: list[str]) -> str:
-    order = objectives.load
+def _users(where: Place, objectives: Objectives, refused: list[str]) -> str:
+    """The guard is asked as the recording asks it, so that both get the same answer."""
+    order, env = objectives.load, where.env
     if order is None:
         return "none of ours"
     try:
-        host = allowed_host(env, rate=order.rate)
+        needed_s = needs.users_s(objectives, where.system, env)
+        limit_s = allowed_time(env, rate=order.rate, needed_s=needed_s, wanted_s=needed_s)
+        host = allowed_host(env, rate=order.rate, time_s=limit_s)
     except MusterError as error:
         if str(error) not in refused:
             refused.append(str(error))
         return f"not possible now: {error}"
-    return f"{order.users} users send {order.rate} requests a second to {host}"
+    flow = f"{order.users} users send {order.rate} requests a second to {host}"
+    return f"{flow}, and are needed for up to {duration(needed_s)}"
 
 
 def _expected(objectives: Objectives) -> tuple[str, ...]:

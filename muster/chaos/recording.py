@@ -8,7 +8,7 @@ from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
-from muster.chaos import outputs, shared, story
+from muster.chaos import needs, outputs, shared, story
 from muster.chaos.context import Configuration, Place, open_kube, place, promises
 from muster.chaos.cooldown import wait_until_ready
 from muster.chaos.sources import watchers
@@ -21,10 +21,11 @@ from muster.judge.objectives import LoadOrder, Objectives, may_act, related, win
 from muster.judge.stopping import Stop
 from muster.judge.timeline import Judgement, judge
 from muster.load import Load
+from muster.load.allowed import allowed_time
 from muster.rules import predict
 from muster.timeline import Kind
 
-LOAD_LIMIT_S = 900.0
+LOAD_LIMIT_S = 900.0  # an experiment's own users stay no longer, unless it needs them to
 SURE_S = 1.0  # over the latest that windows allow, before silence is taken for an answer
 
 
@@ -75,6 +76,7 @@ class Recording:
             outlast_s=self._outlast_s(),
             listen_s=self._listen_s(),
             predicted_s=self._predicted(),
+            told_s=needs.told_s(self.objectives, system, env),
         )
         if self.objectives.action == "rollback":
             wait_until_ready(env, told)
@@ -100,12 +102,13 @@ class Recording:
         self._stops.start()
 
     def _users(self, order: LoadOrder) -> Load:
-        session = shared.current()
+        session, env = shared.current(), self._where.env
+        needed_s = needs.users_s(self.objectives, self._where.system, env)
         if session is not None:
-            return session.users(self._where.env, order)
-        self._own_load = Load.start(
-            self._where.env, rate=order.rate, users=order.users, folder=self.folder, limit_s=LOAD_LIMIT_S
-        )
+            return session.users(env, order, needed_s=needed_s)
+        wanted_s = needs.wanted_s(needed_s, at_least_s=LOAD_LIMIT_S)
+        limit_s = allowed_time(env, rate=order.rate, needed_s=needed_s, wanted_s=wanted_s)
+        self._own_load = Load.start(env, rate=order.rate, users=order.users, folder=self.folder, limit_s=limit_s)
         self._own_load.wait_flowing()
         return self._own_load
 

@@ -12,15 +12,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from muster.chaos import needs
 from muster.chaos.exclusive import Exclusive
 from muster.chaos.steady import Look
 from muster.errors import MusterError
 from muster.judge.objectives import LoadOrder
 from muster.load import Load
+from muster.load.allowed import allowed_time
 from muster.system import Environment
 
 FRESH_S = 10.0  # a look older than this says nothing about now
-LIMIT_S = 1800.0  # the longest that a session's users stay
+LIMIT_S = 1800.0  # a session's users stay no longer, unless one experiment needs them to
 
 
 @dataclass
@@ -30,17 +32,24 @@ class Session:
     folder: Path
     load: Load | None = None
     order: LoadOrder | None = None
+    until: float = 0.0  # monotonic: when they leave by themselves
     look: Look | None = None
     alone: ExitStack = field(default_factory=ExitStack)
 
-    def users(self, env: Environment, order: LoadOrder) -> Load:
+    def users(self, env: Environment, order: LoadOrder, *, needed_s: float) -> Load:
         """Users as ordered: those that are here, where it is the same order and they are well, else new ones.
+
+        Those that would leave before the ``needed_s`` seconds of the next experiment are over are replaced, too.
 
         Raises :class:`~muster.load.LoadError` and :class:`~muster.errors.UsageError` as :meth:`Load.start` does.
         """
-        if self.load is None or self.order != order or self.load.failure():
+        left_s = self.until - time.monotonic()
+        if self.load is None or self.order != order or self.load.failure() or left_s < needed_s:
             self.dismiss()
-            self.load = Load.start(env, rate=order.rate, users=order.users, folder=self.folder, limit_s=LIMIT_S)
+            wanted_s = needs.wanted_s(needed_s, at_least_s=LIMIT_S)
+            limit_s = allowed_time(env, rate=order.rate, needed_s=needed_s, wanted_s=wanted_s)
+            self.until = time.monotonic() + limit_s  # before they begin: rather too early than too late
+            self.load = Load.start(env, rate=order.rate, users=order.users, folder=self.folder, limit_s=limit_s)
             self.order = order
         self.load.wait_flowing()
         for _ in self.load.new_seconds():  # those before this experiment are not its story

@@ -30,6 +30,23 @@ def allowed_host(env: Environment, *, rate: float = 0.0, time_s: float = 0.0) ->
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def allowed_time(env: Environment, *, rate: float, needed_s: float, wanted_s: float) -> float:
+    """For how many seconds load may be sent: as long as is wanted, or as the environment lets, if that is enough.
+
+    Raises as :func:`allowed_host` does, and :class:`~muster.errors.UsageError` where less is allowed than is needed.
+    """
+    allowed_host(env, rate=rate)
+    bound = env.guard.load
+    if bound is None or _is_loopback(urlsplit(env.http).hostname or ""):
+        return wanted_s
+    if needed_s > bound.most_time_s:
+        raise UsageError(
+            f"environment {env.name} allows load for {bound.most_time_s:g} s at most (guard.load.most_time), and this "
+            f"experiment needs its users for up to {needed_s:.0f} s, so none was sent"
+        )
+    return min(wanted_s, bound.most_time_s)
+
+
 def _bounded(env: Environment, rate: float, time_s: float) -> None:
     bound = env.guard.load
     if bound is None:

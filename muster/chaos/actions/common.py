@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 from muster.chaos import shared, story
@@ -15,15 +16,34 @@ from muster.faults import heal as heal_faults
 from muster.timeline import Kind
 
 CONFIRM_WITHIN = "60s"
+TWICE = 2.0  # for two alerts one after the other: one to see the fault, one to be outlasted
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """The fault that an action's arguments mean: its kind, its own arguments, and when it ends by itself."""
+    """The fault that an action's arguments mean: its kind, its own arguments, and when it ends by itself.
+
+    ``explicit``: the experiment says itself when that is.
+    """
 
     kind: str
     how: dict[str, Any]
     expires_s: float
+    explicit: bool = False
+
+    def outlasting(self, told_s: float) -> Order:
+        """The same, there for twice as long as alerts take to tell of it, unless the experiment says for how long."""
+        return self if self.explicit else replace(self, expires_s=max(self.expires_s, math.ceil(TWICE * told_s)))
+
+
+def told_s() -> float:
+    """How long after the fault the last alert that the experiment is about would tell of it; 0 when none is recorded.
+
+    In seconds; :func:`muster.chaos.needs.told_s`, as it was recorded when the experiment began.
+    """
+    told = story.current()
+    begun = told.timeline().first(Kind.DRILL_STARTED) if told is not None else None
+    return float(begun.data.get("told_s", 0.0)) if begun is not None else 0.0
 
 
 def heal(kind: str = "", configuration: Configuration = None) -> list[str]:

@@ -6,26 +6,26 @@ from typing import Any
 
 from muster import faults
 from muster.chaos import story
-from muster.chaos.actions.common import CONFIRM_WITHIN, Order, tell_injected
+from muster.chaos.actions.common import CONFIRM_WITHIN, Order, tell_injected, told_s
 from muster.chaos.context import Configuration, field
 from muster.system import Environment
 from muster.system.units import parse_duration
 from muster.timeline import Kind
 
-EXPIRES = "5m"
+EXPIRES = "5m"  # or later, where the alerts take longer to tell
 
 
 def order_inject(
-    _env: Environment, kind: str, expires: str = EXPIRES, confirm_within: str = CONFIRM_WITHIN, **how: Any
+    _env: Environment, kind: str, expires: str = "", confirm_within: str = CONFIRM_WITHIN, **how: Any
 ) -> Order:
     """What :func:`inject` is asked for by these arguments. Raises ValueError for a duration that cannot be read."""
     parse_duration(confirm_within)
-    return Order(kind=kind, how=how, expires_s=parse_duration(expires))
+    return Order(kind=kind, how=how, expires_s=parse_duration(expires or EXPIRES), explicit=bool(expires))
 
 
 def inject(
     kind: str,
-    expires: str = EXPIRES,
+    expires: str = "",
     confirm_within: str = CONFIRM_WITHIN,
     configuration: Configuration = None,
     **how: Any,
@@ -34,7 +34,8 @@ def inject(
 
     Args:
         kind: The fault, such as ``network_delay``.
-        expires: When it ends by itself if nobody has undone it.
+        expires: When it ends by itself if nobody has undone it, in real time; empty: not before every alert that the
+            experiment is about would have told of it.
         confirm_within: How long to wait until it is seen in force.
         configuration: The experiment's.
         how: The fault's own arguments, see the ``intend`` of its module.
@@ -43,7 +44,7 @@ def inject(
         The id of the ledger's entry.
     """
     with field(configuration) as on:
-        order = order_inject(on.env, kind, expires, confirm_within, **how)
+        order = order_inject(on.env, kind, expires, confirm_within, **how).outlasting(told_s())
         system = on.system.name
         entry = faults.inject(kind, on.ledger, on.kube, on.env, system=system, expires_s=order.expires_s, **order.how)
         tell_injected(entry, f"{kind.replace('_', ' ')}: {entry.target}" + (f"; {entry.note}" if entry.note else ""))

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from muster import faults
 from muster.chaos import story
-from muster.chaos.actions.common import CONFIRM_WITHIN, Order, tell_injected
+from muster.chaos.actions.common import CONFIRM_WITHIN, Order, tell_injected, told_s
 from muster.chaos.context import Configuration, Field, field
 from muster.errors import UsageError
 from muster.faults import Entry, bad_release
@@ -19,7 +19,7 @@ from muster.wait import wait_until
 from muster.workload import hash_of
 
 Until = Literal["all", "first", "stalled"]
-EXPIRES_S = 600.0
+EXPIRES = "10m"  # or later, where the alerts take longer to tell
 
 
 def order_release(
@@ -30,6 +30,7 @@ def order_release(
     until: Until = "all",
     takes_hold: str = "0s",
     progress_deadline: str = "",
+    expires: str = "",
     confirm_within: str = CONFIRM_WITHIN,
 ) -> Order:
     """What :func:`release` is asked for by these arguments. Raises UsageError, or ValueError, for one that is none."""
@@ -43,7 +44,8 @@ def order_release(
         "image": image,
         "progress_deadline_s": None if deadline_s is None else max(1, deadline_s),
     }
-    return Order(kind="bad_release", how=how, expires_s=EXPIRES_S)
+    expires_s = parse_duration(expires or EXPIRES)
+    return Order(kind="bad_release", how=how, expires_s=expires_s, explicit=bool(expires))
 
 
 def release(
@@ -53,6 +55,7 @@ def release(
     until: Until = "all",
     takes_hold: str = "0s",
     progress_deadline: str = "",
+    expires: str = "",
     confirm_within: str = CONFIRM_WITHIN,
     configuration: Configuration = None,
 ) -> str:
@@ -65,6 +68,8 @@ def release(
             become ready, and its first pod is in trouble.
         takes_hold: How long after its last pod began to serve the release shows what is wrong with it.
         progress_deadline: The Deployment's progress deadline meanwhile, at true scale; empty keeps it as it is.
+        expires: When it ends by itself if nobody has undone it, in real time; empty: not before every alert that the
+            experiment is about would have told of it.
         confirm_within: How long to wait for all that.
         configuration: The experiment's.
 
@@ -79,8 +84,9 @@ def release(
             until=until,
             takes_hold=takes_hold,
             progress_deadline=progress_deadline,
+            expires=expires,
             confirm_within=confirm_within,
-        )
+        ).outlasting(told_s())
         entry = faults.inject(
             order.kind,
             on.ledger,
