@@ -17,6 +17,7 @@ from muster.errors import MusterError
 from muster.judge.chain import start
 from muster.judge.link import since_injection
 from muster.judge.objectives import Objectives, window_s
+from muster.judge.silence import missed_s, open_alerts
 from muster.judge.symptoms import failed
 from muster.system.units import parse_duration
 from muster.timeline import Event, Kind
@@ -197,26 +198,24 @@ def happened(
 def quiet(lasting: str = "1s", within: str = "30s") -> bool:
     """Wait until no alert of the system is pending or firing, and none has been for ``lasting``.
 
-    Where something must not follow, until the slowest alert that might do it would have told.
+    Where something must not follow, until the slowest alert that might do it would have told, and was listened to for
+    so long. It only waits: whether the silence was long enough, and which open alert spoils it, is the judge's to say.
     """
     told, lasting_s = _story(), parse_duration(lasting)
     listen_s = max(_begun("listen_s", {}).values(), default=0.0)
-    slowest_at = start(told.timeline()) + listen_s if listen_s else 0.0
 
-    def open_alerts() -> list[str]:
-        state: dict[str, Kind] = {}
-        for event in told.timeline().of(Kind.ALERT_PENDING, Kind.ALERT_FIRING, Kind.ALERT_RESOLVED):
-            state[str(event.data.get("alert"))] = event.kind
-        left = sorted(name for name, kind in state.items() if kind is not Kind.ALERT_RESOLVED)
-        return left or ["the slowest alert may yet come"] * (slowest_at > time.time())
+    def awaited() -> list[str]:
+        timeline = told.timeline()
+        slowest_at = start(timeline) + listen_s + missed_s(timeline) if listen_s else 0.0
+        return list(open_alerts(timeline)) or ["the slowest alert may yet come"] * (slowest_at > time.time())
 
     every_s = 0.25
     try:
         wait_until(
-            open_alerts,
+            awaited,
             lambda names: not names,
             what="alerts were still open",
-            timeout_s=parse_duration(within) + lasting_s + listen_s,
+            timeout_s=parse_duration(within) + lasting_s + listen_s + missed_s(told.timeline()),
             every_s=every_s,
             successes=max(1, round(lasting_s / every_s)),
             show=", ".join,

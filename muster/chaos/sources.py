@@ -30,7 +30,7 @@ OVERLAP_S = 1.0  # asked again at each look, because a receipt may be stamped be
 class Alerts(HttpWatcher):
     """Prometheus' own alerts of this system: ``activeAt``, and firing to the very evaluation that made it so."""
 
-    source, stamps, grain_s = "prometheus", True, 0.001
+    source, stamps, grain_s, forgets = "prometheus", True, 0.001, True
 
     def __init__(self, story: Story, url: str, *, since: float, **access: Any) -> None:
         super().__init__(story, url, **access)

@@ -22,12 +22,14 @@ from muster.timeline import Kind
 
 EVERY_S = 0.2
 TIMEOUT_S = 2.0
+OUTAGE_S = 0.5  # unread for so much longer than between two looks, a source that forgets was away
 
 
 class Watcher(threading.Thread):
     """Calls :meth:`look` every ``every_s`` until it is stopped, then once more, then notes how well that went."""
 
     source = ""
+    forgets = False  # whether what it does not say in one look it does not say in the next: its outages are told
 
     def __init__(self, story: Story, *, every_s: float = EVERY_S) -> None:
         super().__init__(name=f"watch-{self.source}", daemon=True)
@@ -36,6 +38,7 @@ class Watcher(threading.Thread):
         self._reads = self._failures = 0
         self._error, self._refused = "it was never read", False
         self._last_good = time.monotonic()
+        self._last_good_at: float | None = None  # seconds since the epoch, when the last good look began
         self._gap_s = 0.0
 
     def look(self) -> None:
@@ -59,6 +62,7 @@ class Watcher(threading.Thread):
             self.close()
 
     def _try(self) -> None:
+        began_at = time.time()
         try:
             self.look()
         except Exception as error:  # noqa: BLE001 - a thread that died in silence would pass for a quiet source
@@ -66,8 +70,13 @@ class Watcher(threading.Thread):
             self._error, self._refused = _sentence(error), isinstance(error, httpx.ConnectError)
         else:
             now = time.monotonic()
-            self._gap_s = max(self._gap_s, now - self._last_good)
+            gap_s = now - self._last_good
+            self._gap_s = max(self._gap_s, gap_s)
             self._reads, self._error, self._refused, self._last_good = self._reads + 1, "", False, now
+            self._last_good_at = began_at  # what came while it answered it need not have said
+            if self.forgets and gap_s > self._every_s + OUTAGE_S:
+                message = f"{self.source} was not read for {gap_s:.1f} s"
+                self.story.tell(Kind.NOTE, source=self.source, message=message, unread_s=round(gap_s, 3))
 
     def stop(self) -> None:
         """Ask the thread to take its last look; :meth:`finish` waits for it."""
@@ -89,6 +98,7 @@ class Watcher(threading.Thread):
             error=error,
             refused=self._refused,
             longest_gap_s=round(self._gap_s, 3),
+            last_good_at=self._last_good_at,
             **self.facts(),
         )
 

@@ -19,6 +19,7 @@ class Source:
     error: str = "it was never read"  # of the last read; empty when that one was good
     refused: bool = False  # nothing listens there: a fact about the source, not a failure to look
     gap_s: float = 0.0  # the longest time between two good reads
+    last_good_at: float | None = None  # when the last good read began, in seconds since the epoch
 
     @property
     def readable(self) -> bool:
@@ -45,6 +46,7 @@ def source(timeline: Timeline, name: str) -> Source:
         error=str(note.data.get("error", "")),
         refused=bool(note.data.get("refused", False)),
         gap_s=float(note.data.get("longest_gap_s", 0.0)),
+        last_good_at=note.data.get("last_good_at"),
     )
 
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 from muster.judge.chain import start, visible
 from muster.judge.link import since_injection, source
-from muster.judge.objectives import Objectives
+from muster.judge.objectives import Forbidden, Objectives
 from muster.judge.outcome import Outcome
-from muster.timeline import Kind, Timeline
+from muster.timeline import Event, Kind, Timeline
 from muster.verdict import Verdict
 
 
@@ -19,7 +19,7 @@ def forbidden(timeline: Timeline, objectives: Objectives) -> Iterable[Outcome]:
     """What must not follow: seen is FAIL, silent is a PASS only where it was listened to, and long enough."""
     after = since_injection(timeline)
     for what_not in objectives.must_not:
-        kinds, source_name, what = _FORBIDDEN[what_not]
+        kinds, _, what = _FORBIDDEN[what_not]
         seen = [event for event in timeline.of(*kinds) if event.at >= after]
         name = f"must_not {what_not}"
         if what_not == "rollback":
@@ -29,11 +29,12 @@ def forbidden(timeline: Timeline, objectives: Objectives) -> Iterable[Outcome]:
             message = f"{what} {seen[0].at - after:.2f} s after the fault ({who}), and must not have"
             yield Outcome(objective=name, verdict=Verdict.FAIL, message=message)
             continue
-        yield _not_seen(name, what, source_name, timeline, objectives)
+        yield _not_seen(what_not, timeline, objectives)
 
 
-def _not_seen(name: str, what: str, source_name: str, timeline: Timeline, objectives: Objectives) -> Outcome:
+def _not_seen(what_not: Forbidden, timeline: Timeline, objectives: Objectives) -> Outcome:
     """Silence is only proof where it was listened to, until nothing more could come."""
+    name, (_, source_name, what) = f"must_not {what_not}", _FORBIDDEN[what_not]
     after = since_injection(timeline)
     listened = source(timeline, source_name)
     if after == float("inf"):
@@ -41,33 +42,62 @@ def _not_seen(name: str, what: str, source_name: str, timeline: Timeline, object
     if not listened.readable:
         message = f"whether {what} is not known: {listened.name} could not be read ({listened.error})"
         return Outcome(objective=name, verdict=Verdict.UNKNOWN, message=message)
-    waiting = _still_pending(timeline)
+    waiting = _might_yet(timeline, what_not)
     if waiting:
-        message = f"the drill ended while {', '.join(waiting)} was still pending: it might yet have acted"
+        message = f"the drill ended while {', '.join(waiting)}: it might yet have acted"
         return Outcome(objective=name, verdict=Verdict.UNKNOWN, message=message)
     prometheus = source(timeline, "prometheus")
     if not prometheus.readable:
         message = f"whether an alert was on its way is not known: prometheus could not be read ({prometheus.error})"
         return Outcome(objective=name, verdict=Verdict.UNKNOWN, message=message)
-    short = _too_short(timeline, objectives) or _unheard(timeline, name.removeprefix("must_not "))
+    short = _too_short(timeline, objectives) or _unheard(timeline, what_not)
     if short:
         return Outcome(objective=name, verdict=Verdict.UNKNOWN, message=short)
-    return Outcome(
-        objective=name, verdict=Verdict.PASS, message=f"no {name.removeprefix('must_not ')} followed the fault"
-    )
+    return Outcome(objective=name, verdict=Verdict.PASS, message=f"no {what_not} followed the fault")
 
 
-_FORBIDDEN: dict[str, tuple[tuple[Kind, ...], str, str]] = {
+_FORBIDDEN: dict[Forbidden, tuple[tuple[Kind, ...], str, str]] = {
     "page": ((Kind.PAGE_RECEIVED,), "inbox", "somebody was paged"),
     "rollback": ((Kind.ROLLBACK_STARTED, Kind.DECIDED, Kind.ROLLBACK_PROVEN), "responder", "a rollback followed"),
 }
 
 
-def _still_pending(timeline: Timeline) -> list[str]:
-    state: dict[str, Kind] = {}
+def open_alerts(timeline: Timeline) -> dict[str, Event]:
+    """The alerts that are pending or firing after the last event, by name: the event that says so."""
+    last: dict[str, Event] = {}
     for event in timeline.of(Kind.ALERT_PENDING, Kind.ALERT_FIRING, Kind.ALERT_RESOLVED):
-        state[str(event.data.get("alert"))] = event.kind
-    return sorted(name for name, kind in state.items() if kind is Kind.ALERT_PENDING)
+        last[str(event.data.get("alert"))] = event
+    return {name: event for name, event in sorted(last.items()) if event.kind is not Kind.ALERT_RESOLVED}
+
+
+def _might_yet(timeline: Timeline, what_not: Forbidden) -> list[str]:
+    """The open alerts that could still do it: those that fire, too, until their page or the decision has come."""
+    return [
+        f"{name} was still {'pending' if event.kind is Kind.ALERT_PENDING else 'firing'}"
+        for name, event in open_alerts(timeline).items()
+        if _could(event, what_not) and not _has_acted(timeline, event, what_not)
+    ]
+
+
+def _could(event: Event, what_not: Forbidden) -> bool:
+    """Whether this alert may do it, by its own labels, as Alertmanager's routes and the responder read them.
+
+    One whose labels were not recorded may do anything; one that is no rule of ours names nobody and may still page.
+    """
+    labels: dict[str, str] | None = event.data.get("labels")
+    if not labels:
+        return True
+    return labels.get("action") == "rollback" if what_not == "rollback" else labels.get("tell") != ""
+
+
+def _has_acted(timeline: Timeline, event: Event, what_not: Forbidden) -> bool:
+    """Whether what this alert does has been done since it was last over: the page, or a decision that is final."""
+    alert = event.data.get("alert")
+    over = [e.at for e in timeline.of(Kind.ALERT_RESOLVED) if e.data.get("alert") == alert]
+    since = max(over, default=0.0)
+    if what_not == "page":
+        return timeline.first(Kind.PAGE_RECEIVED, after=since, alert=alert) is not None
+    return timeline.first(Kind.DECIDED, after=since, alert=alert, final=True) is not None
 
 
 def _too_short(timeline: Timeline, objectives: Objectives) -> str:
@@ -89,14 +119,29 @@ def _too_short(timeline: Timeline, objectives: Objectives) -> str:
     )
 
 
-def _unheard(timeline: Timeline, what_not: str) -> str:
+def missed_s(timeline: Timeline) -> float:
+    """For how long since the fault alerts went unread, in seconds.
+
+    Prometheus' watcher tells each outage when it is over. A recording without such notes has its longest gap only,
+    wherever that was.
+    """
+    since = start(timeline)
+    told = [e for e in timeline.of(Kind.NOTE) if e.source == "prometheus" and "unread_s" in e.data]
+    if not told:
+        return source(timeline, "prometheus").gap_s
+    return sum(min(float(event.data["unread_s"]), event.at - since) for event in told if event.at > since)
+
+
+def _unheard(timeline: Timeline, what_not: Forbidden) -> str:
     """Why alerts were not listened to for as long as the slowest that might have acted takes; empty when they were."""
     started = timeline.first(Kind.DRILL_STARTED)
     needed = (started.data.get("listen_s") or {}).get(what_not) if started else None
     if needed is None:
         return f"how long a {what_not} may take to follow was not recorded, so the silence proves nothing"
-    last = max(event.at for event in timeline.of(Kind.NOTE) if event.source == "prometheus" and "reads" in event.data)
-    heard = last - start(timeline)
+    last = source(timeline, "prometheus").last_good_at
+    if last is None:
+        return "when alerts were last read is not recorded, so the silence proves nothing"
+    heard = last - start(timeline) - missed_s(timeline)
     if heard >= float(needed):
         return ""
     return f"alerts were listened to for {heard:.1f} s, and a {what_not} may take {needed:g} s to follow: too short"

@@ -104,12 +104,12 @@ def _ended(story: Story, promised: Objectives, end: float) -> Story:
     for second in range(-5, int(end)):
         story = story.add(second + 0.5, Kind.TRAFFIC, requests=1000, errors=0, p95_ms=p95_ms)
     for source in WATCHED:
-        story = story.add(end, Kind.NOTE, source=source, **_note(source, promised))
+        story = story.add(end, Kind.NOTE, source=source, **_note(source, promised, end))
     return story.add(end, Kind.DRILL_ENDED)
 
 
-def _note(source: str, promised: Objectives) -> dict:
-    note = {"reads": 50, "error": "", "refused": False, "failures": 0}
+def _note(source: str, promised: Objectives, end: float) -> dict:
+    note = {"reads": 50, "error": "", "refused": False, "failures": 0, "last_good_at": T0 + end}
     if source == "alertmanager" and "page" in promised.breaks:
         note |= {"failures": 9, "longest_gap_s": 12.0, "receivers": {}, "failed": {}}
     return note

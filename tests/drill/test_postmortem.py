@@ -48,10 +48,8 @@ def make(make_story):
     def build(*, drop=(), promised=PROMISED, clocks=None, warnings=(), traffic=True):
         story = make_story(drop=drop, traffic=traffic)
         ends = story.events[-1].at + 1.0 if story.events else 1_000_000.0
-        notes = [
-            Event(at=ends, kind=Kind.NOTE, source=name, message=f"{name}: read", data={"reads": 9, "error": ""})
-            for name in NOTES
-        ]
+        read = {"reads": 9, "error": "", "last_good_at": ends}
+        notes = [Event(at=ends, kind=Kind.NOTE, source=name, message=f"{name}: read", data=read) for name in NOTES]
         steady = Event(at=ends, kind=Kind.STEADY, source="checks", message="90 checks held", data={"verdict": "PASS"})
         events = (replace(event, message=SAID.get(event.kind, "")) for event in story.events)
         listened = {"listen_s": dict.fromkeys(promised.get("must_not", ()), 5.0)}

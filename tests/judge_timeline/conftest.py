@@ -31,7 +31,8 @@ STORY = (
 
 def note(source, at=20.0, **data):
     """One source's note: well read, unless ``data`` says otherwise."""
-    return at, Kind.NOTE, {"source": source, "reads": 50, "error": "", "refused": False} | data
+    read = {"reads": 50, "error": "", "refused": False, "last_good_at": T0 + at}
+    return at, Kind.NOTE, {"source": source} | read | data
 
 
 @pytest.fixture
