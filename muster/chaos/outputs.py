@@ -42,16 +42,13 @@ def document(
     stop: Stop | None = None,
 ) -> dict[str, Any]:
     """The JSON of one experiment."""
-    # What did not happen because we stopped waiting for it is no failure of the system.
-    verdict = Verdict.UNKNOWN if interrupted else judgement.verdict
-    verdict = stop.verdict if stop else verdict
     return {
         "schema": SCHEMA,
         "experiment": timeline.experiment,
         "title": title,
         "system": timeline.system,
         "environment": timeline.environment,
-        "verdict": verdict.value,
+        "verdict": judgement.verdict_of(interrupted, stop).value,
         "broken": judgement.broken,
         "interrupted": interrupted,
         "measured": judgement.measured.as_dict(),

@@ -17,6 +17,7 @@ from muster.judge.measure import Measured, measure
 from muster.judge.objectives import Objectives
 from muster.judge.outcome import Outcome
 from muster.judge.silence import forbidden, unseen
+from muster.judge.stopping import Stop
 from muster.judge.undone import undone
 from muster.judge.users import felt
 from muster.timeline import Kind, Timeline
@@ -40,6 +41,33 @@ class Judgement:
         return (
             max(self.outcomes, key=lambda outcome: outcome.verdict.rank).message if self.outcomes else "nothing judged"
         )
+
+    @property
+    def proven(self) -> Outcome | None:
+        """The first FAIL that more time could not have changed: something was seen, and must not have been."""
+        failed = (one for one in self.outcomes if one.verdict is Verdict.FAIL)
+        return next((one for one in failed if one.objective.partition(" ")[0] in _FACTS), None)
+
+    def verdict_of(self, interrupted: str, stop: Stop | None) -> Verdict:
+        """The verdict of an experiment that may have been cut short, by ``stop`` or otherwise.
+
+        What did not happen because nobody waited for it any more is no failure of the system; what was seen to happen
+        and must not have is one, whatever ended the experiment.
+        """
+        if self.proven is not None:
+            return Verdict.FAIL
+        if stop is not None:
+            return stop.verdict
+        return Verdict.UNKNOWN if interrupted else self.verdict
+
+    def sentence_of(self, interrupted: str) -> str:
+        """The one that a person reads first of such an experiment: why it ended, and what was proven nevertheless."""
+        if not interrupted:
+            return self.sentence
+        return interrupted if self.proven is None else f"{interrupted}; {self.proven.message}"
+
+
+_FACTS = {"must_not", "blind", "undone"}  # objectives that fail over what happened, never over what did not
 
 
 def judge(

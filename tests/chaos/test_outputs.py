@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from muster.chaos import outputs
 from muster.judge.objectives import parse_objectives
+from muster.judge.stopping import Stop
 from muster.judge.timeline import judge
 from muster.timeline import Event, Kind, Timeline
+from muster.verdict import Verdict
 
 
 def body_of(name, at, **objectives):
@@ -55,6 +59,29 @@ def test_an_interrupted_experiment_is_unknown_even_where_its_events_are_missing(
     assert outputs.document(timeline, promised, judge(timeline, promised), title="X")["verdict"] == "FAIL"
     body = outputs.document(timeline, promised, judge(timeline, promised), title="X", interrupted="by SIGTERM")
     assert (body["verdict"], body["interrupted"]) == ("UNKNOWN", "by SIGTERM")
+
+
+STOPS = [Stop(verdict=Verdict.UNKNOWN, reason="muster-stop"), Stop(verdict=Verdict.FAIL, reason="a budget"), None]
+PAGED = Event(at=3.0, kind=Kind.PAGE_RECEIVED, source="inbox", data={"contact": "on-call", "alert": "A"})
+LEFT = Event(at=3.0, kind=Kind.NOTE, source="muster", message="not healed: no answer", data={"fault": "f"})
+FIRED = Event(at=3.0, kind=Kind.ALERT_FIRING, source="prometheus", data={"alert": "B", "labels": {"tell": ""}})
+
+
+@pytest.mark.parametrize("stop", STOPS)
+@pytest.mark.parametrize("fact", [PAGED, LEFT, FIRED, None], ids=["paged", "left", "fired", "nothing"])
+def test_a_proven_failure_stays_one_whatever_ended_the_experiment(fact, stop):
+    """Somebody was paged, or a fault is left: no more time would have changed that. What is missing is not known."""
+    events = [Event(at=1.0, kind=Kind.FAULT_INJECTED, source="test", data={"fault": "f"}), *filter(None, [fact])]
+    if fact is not LEFT:
+        events.append(Event(at=4.0, kind=Kind.HEALED, source="test", data={"fault": "f"}))
+    timeline = Timeline(experiment="x", system="s", environment="e", events=tuple(events))
+    promised = parse_objectives({"name": "muster", "must_not": ["page"], "blind": ["B"]}, where="x")
+    judged = judge(timeline, promised)
+    body = outputs.document(timeline, promised, judged, title="X", interrupted="stopped", stop=stop)
+    otherwise = stop.verdict if stop else Verdict.UNKNOWN
+    assert body["verdict"] == (Verdict.FAIL if fact else otherwise)
+    said = judged.sentence_of("stopped")
+    assert said == (f"stopped; {judged.proven.message}" if fact else "stopped")
 
 
 def test_a_plain_chaos_run_gets_a_folder_of_its_own(monkeypatch, tmp_path):
