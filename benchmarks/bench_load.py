@@ -100,6 +100,12 @@ def drill(folder: Path) -> None:
         "verdict": body["verdict"],
     }
     print(f"| {' | '.join(row)} |\n|{' --- |' * len(row)}\n| {' | '.join(map(str, row.values()))} |\n")
+    promised, least = body["expected"]["load"]["rate"], min(second["data"]["requests"] for second in seconds)
+    below = sum(second["data"]["requests"] < 0.99 * promised for second in seconds)
+    print(
+        f"promised: users at {promised:,}/s throughout: **{row['served/s']}/s**, {least:,}/s in the worst second, "
+        f"{below} of {len(seconds)} seconds more than 1% below\n"
+    )
 
 
 def stall(folder: Path) -> None:
