@@ -108,13 +108,10 @@ def after_experiment_control(state: dict[str, Any], **_: Any) -> None:
 
 
 def _in_short(recording: Recording, judgement: Judgement, interrupted: str) -> dict[str, Any]:
-    verdict = Verdict.UNKNOWN if interrupted else judgement.verdict
-    if _State.stopped is not None:
-        verdict = _State.stopped.verdict
     return {
-        "verdict": verdict.value,
+        "verdict": judgement.verdict_of(interrupted, _State.stopped).value,
         "stopped": _State.stopped is not None,
-        "message": interrupted or judgement.sentence,
+        "message": judgement.sentence_of(interrupted),
         "folder": str(recording.folder),
         "broken": judgement.broken,
         "alert": recording.objectives.alert,
