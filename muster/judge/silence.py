@@ -138,6 +138,8 @@ def _unheard(timeline: Timeline, what_not: Forbidden) -> str:
     needed = (started.data.get("listen_s") or {}).get(what_not) if started else None
     if needed is None:
         return f"how long a {what_not} may take to follow was not recorded, so the silence proves nothing"
+    if float(needed) <= 0.0:
+        return ""  # the system has no alert that could do it, so none had to be waited for
     last = source(timeline, "prometheus").last_good_at
     if last is None:
         return "when alerts were last read is not recorded, so the silence proves nothing"

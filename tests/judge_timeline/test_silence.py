@@ -87,6 +87,15 @@ def test_only_time_in_which_alerts_were_read_was_listened_to(make, quiet, killed
     assert outcome.verdict is verdict, outcome.message
 
 
+def test_where_no_alert_could_do_it_none_is_waited_for(make, quiet, killed, outcome_of):
+    """A system without alerts pages nobody; that its inbox was read is proof enough, however short the drill."""
+    began = (-1.0, Kind.DRILL_STARTED, {"listen_s": {"page": 0.0, "rollback": 5.0}})
+    notes = {"prometheus": {"last_good_at": 1_000_000.1}}
+    judgement = judge(make(story=(began, *killed[1:]), rps=(500, 0), notes=notes), quiet)
+    assert outcome_of(judgement, "must_not page").verdict is Verdict.PASS
+    assert outcome_of(judgement, "must_not rollback").verdict is Verdict.UNKNOWN
+
+
 def test_a_recording_without_outages_has_missed_nothing(make, killed):
     """Nor has one that only speaks of those before the fault."""
     assert missed_s(make(story=killed)) == 0.0
