@@ -48,8 +48,22 @@ def promises(experiment: Mapping[str, Any], name: str, system: System) -> Object
     Raises :class:`~muster.errors.UsageError`.
     """
     given = os.environ.get(RATE)
-    rate = rate_of(given, system) if given else None
+    rate = users_rate(given, system, said=f"{RATE}={given}") if given else None
     return parse_objectives(get_extension(experiment, "muster"), where=name, system=system, rate=rate)
+
+
+def users_rate(text: str, system: System, *, said: str) -> float:
+    """Requests a second of the users, as it was asked for.
+
+    Raises :class:`~muster.errors.UsageError`, beginning with ``said``: where it was asked for, and with what words.
+    """
+    try:
+        rate = rate_of(text, system)
+    except UsageError as error:
+        raise UsageError(f"{said}: {error}") from None
+    if rate < 1:
+        raise UsageError(f"{said}: users send one request a second at least")
+    return rate
 
 
 @dataclass(frozen=True)

@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import atexit
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from muster.chaos.patience import patience
 from muster.errors import MusterError
 from muster.faults import Ledger, LedgerError, heal
 from muster.kube import Kube, KubeError, load_access
 from muster.system import Environment
-from muster.wait import wait_until
+from muster.wait import TimedOut, wait_until
 
 BACK_WITHIN_S = 30.0  # then the record stays, for the watchdog and for `muster heal`
 Say = Callable[[str], None]
+_Away = dict[tuple[str, str | None], TimedOut]  # kubeconfig and context of an API that was waited for -> in vain
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,9 @@ def keep(system: str, env: Environment, ledger: Ledger) -> None:
 
 
 def heal_own(say: Say, *, last: bool = True) -> str:
-    """Undo what this process has injected and nobody has undone yet; newest first. No signal cuts it short.
+    """Undo what this process has injected and nobody has undone yet; newest first.
+
+    No signal cuts it short; one that came meanwhile is delivered when it is done.
 
     Args:
         say: Told what was done, a sentence for each fault.
@@ -56,8 +56,9 @@ def heal_own(say: Say, *, last: bool = True) -> str:
     Returns:
         Why something may be left, in one sentence; empty when nothing is.
     """
-    with _patience(say):
-        failed = [why for own in reversed(_kept) if own.process == os.getpid() for why in _heal_at(own, say)]
+    with patience(say):
+        away: _Away = {}
+        failed = [why for own in reversed(_kept) if own.process == os.getpid() for why in _heal_at(own, say, away)]
         if last or not failed:
             _kept.clear()
     if not failed:
@@ -65,29 +66,40 @@ def heal_own(say: Say, *, last: bool = True) -> str:
     return f"not healed: {'; '.join(failed)}; its watchdog tries again when it expires, muster heal does so now"
 
 
-def _heal_at(own: _Own, say: Say) -> list[str]:
+def _heal_at(own: _Own, say: Say, away: _Away) -> list[str]:
     failed = []
     for record in own.ledger.mine():
         if isinstance(record, LedgerError):
             failed.append(str(record))
         elif record.open:
             try:
-                failed += _heal_one(own, record.id, say)
+                failed += _heal_one(own, record.id, say, away)
             except MusterError as error:
                 failed.append(f"fault {record.id}: {error}")
     return failed
 
 
-def _heal_one(own: _Own, fault: str, say: Say) -> list[str]:
+def _heal_one(own: _Own, fault: str, say: Say, away: _Away) -> list[str]:
     source = own.env.kubernetes
     assert source is not None  # noqa: S101 - nothing is injected where there is no cluster
     with Kube(load_access(source.kubeconfig, source.context)) as kube:
-        await_api(kube)
+        _await_once(kube, (source.kubeconfig, source.context), away)
         results = heal(own.ledger, kube, own.env, system=own.system, only=fault)
     for result in results:
         if result.ok:
             say(f"healed at the end: {result.message}")
     return [f"fault {result.id}: {result.message}" for result in results if not result.ok]
+
+
+def _await_once(kube: Kube, api: tuple[str, str | None], away: _Away) -> None:
+    """The wait is for the API, not for each fault: where it was in vain, it was so for all of them."""
+    if api in away:
+        raise away[api]
+    try:
+        await_api(kube)
+    except TimedOut as error:
+        away[api] = error
+        raise
 
 
 def await_api(kube: Kube) -> None:
@@ -102,27 +114,15 @@ def await_api(kube: Kube) -> None:
     )
 
 
-@contextmanager
-def _patience(say: Say) -> Iterator[None]:
-    """Healing is bounded: a second Ctrl-C would only leave something broken."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def wait(_number: int, _frame: Any) -> None:
-        say("healing first; this takes a few seconds")
-
-    before = {number: signal.signal(number, wait) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _at_exit() -> None:
     """The interpreter's end: whoever should have healed was cut short. A failure must show in the exit code."""
-    if failure := heal_own(lambda words: print(f"muster: {words}", file=sys.stderr)):
+    with patience(_say_last, deliver=lambda _: None):  # what a signal asks for is happening already
+        failure = heal_own(_say_last)
+    if failure:
         print(f"muster: {failure}", file=sys.stderr, flush=True)
         sys.stdout.flush()
         os._exit(1)
+
+
+def _say_last(words: str) -> None:
+    print(f"muster: {words}", file=sys.stderr)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from contextlib import ExitStack
 from typing import Any
 
 from chaoslib.exceptions import InterruptExecution, InvalidActivity
@@ -18,6 +19,7 @@ from chaoslib.types import Dry
 
 from muster.chaos import own, shared, story
 from muster.chaos.context import Configuration
+from muster.chaos.patience import patience
 from muster.chaos.plan import draw
 from muster.chaos.recording import Recording
 from muster.errors import MusterError
@@ -35,7 +37,8 @@ class _State:
     interrupted: str = ""
     stopped: Stop | None = None
     journal: dict[str, Any] | None = None
-    handlers: dict[int, Any] = {}  # noqa: RUF012 - chaoslib's controls are modules; so is their state
+    late: AbstractSet[signal.Signals] = frozenset()  # what came while it was healed, and waits
+    signals = ExitStack()  # gives the handlers back; chaoslib's controls are modules, and so is their state
 
 
 def validate_control(control: dict[str, Any]) -> None:
@@ -49,11 +52,12 @@ def before_experiment_control(
 ) -> None:
     """Bring users in and watch, before the hypothesis is looked at."""
     _State.recording, _State.interrupted, _State.stopped, _State.journal = None, "", None, None
+    _State.late = frozenset()
     if context.get("dry") in (Dry.ACTIONS, Dry.ACTIVITIES):  # the other ways to be dry do break things
         _tell_plan(name, context)
         return
     if threading.current_thread() is threading.main_thread():
-        _handle(signal.SIGTERM, _interrupt)
+        _State.signals.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _interrupt))
     try:
         _State.recording = Recording(name, context, configuration, end=_end)
         _State.recording.start()
@@ -80,8 +84,7 @@ def before_rollback_control(**_: Any) -> None:
     """From here on everything is bounded and must not be cut short: healing, the last look, the verdict."""
     if _State.recording is not None:
         _State.recording.disarm()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            _handle(number, _patience)
+        _let_signals_wait()
 
 
 def after_experiment_control(state: dict[str, Any], **_: Any) -> None:
@@ -91,7 +94,8 @@ def after_experiment_control(state: dict[str, Any], **_: Any) -> None:
         if _State.interrupted:
             state["muster"] = {"verdict": Verdict.UNKNOWN.value, "message": _State.interrupted}
         return
-    interrupted = _State.interrupted or ("interrupted" if state["status"] == "interrupted" else "")
+    late = "".join(f"interrupted by {number.name}" for number in sorted(_State.late)[-1:])
+    interrupted = _State.interrupted or ("interrupted" if state["status"] == "interrupted" else late)
     try:
         judgement = recording.finish(interrupted=interrupted, stop=_State.stopped)
     except Exception as error:  # a judge that crashes has proven nothing, and Chaos Toolkit would not even say so
@@ -124,16 +128,18 @@ def _in_short(recording: Recording, judgement: Judgement, interrupted: str) -> d
 
 def cleanup_control() -> None:
     """Called whatever happened: nothing that was started or broken here may outlive the experiment."""
+    _let_signals_wait()
     try:
         _heal_own()
         if _State.recording is not None:
             _State.recording.stop()
     finally:
-        _State.recording = _State.journal = None
+        _State.recording = None
         story.end()
-        for number, handler in _State.handlers.items():
-            signal.signal(number, handler)
-        _State.handlers.clear()
+        try:
+            _State.signals.close()
+        finally:
+            _State.journal = None
 
 
 def _heal_own() -> None:
@@ -148,9 +154,24 @@ def _heal_own() -> None:
         said.update(verdict=Verdict.FAIL.value, message=failure)
 
 
-def _handle(number: int, handler: Callable[[int, Any], None]) -> None:
-    before = signal.signal(number, handler)
-    _State.handlers.setdefault(number, before)
+def _let_signals_wait() -> None:
+    _State.late = _State.signals.enter_context(patience(logger.warning, deliver=_deliver))
+
+
+def _deliver(number: signal.Signals) -> None:
+    """What came while it was healed ends the session as it would have ended the method: the journal says so.
+
+    Without a journal it is raised again.
+    """
+    if _State.journal is None:
+        signal.raise_signal(number)
+        return
+    said = _State.journal.setdefault("muster", {"verdict": Verdict.UNKNOWN.value, "message": "it was not judged"})
+    if said.get("stopped"):
+        return  # nothing comes after it anyway
+    _State.journal["status"] = "interrupted"
+    if not said["message"].startswith("interrupted"):
+        said["message"] = f"interrupted by {number.name}: {said['message']}"
 
 
 def _end(stop: Stop) -> None:
@@ -164,8 +185,3 @@ def _end(stop: Stop) -> None:
 def _interrupt(number: int, _frame: Any) -> None:
     _State.interrupted = _State.interrupted or f"interrupted by {signal.Signals(number).name}"
     raise KeyboardInterrupt
-
-
-def _patience(number: int, _frame: Any) -> None:
-    _State.interrupted = _State.interrupted or f"interrupted by {signal.Signals(number).name}"
-    logger.warning("healing first; this takes a few seconds")

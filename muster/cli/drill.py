@@ -59,10 +59,15 @@ def command(
     was interrupted, and everything was healed and stopped. A drill that a stop condition has ended has the code of its
     verdict.
     """
-    _come_at(rate, system_name)
-    if dry_run:
-        return _dry_run(experiments, system_name, env_name)
-    _type_back(system_name, env_name, production)
+    with _coming_at(rate, system_name):
+        if dry_run:
+            return _dry_run(experiments, system_name, env_name)
+        _type_back(system_name, env_name, production)
+        return _run(experiments, system_name, env_name, run_dir)
+
+
+def _run(experiments: tuple[str, ...], system_name: str, env_name: str, run_dir: Path | None) -> int:
+    """The drill, and the exit code of the signal that ended it, if one did."""
     with _signals() as received:
         try:
             return _drill(experiments, system_name, env_name, run_dir)
@@ -80,21 +85,25 @@ def _dry_run(experiments: tuple[str, ...], system_name: str, env_name: str) -> i
     return dry_run.show(_files(experiments), system_name, env_name, Console(highlight=False))
 
 
-def _come_at(rate: str | None, system_name: str) -> None:
-    """Have the users of every experiment come at this rate."""
-    from muster.chaos.context import RATE
+@contextmanager
+def _coming_at(rate: str | None, system_name: str) -> Iterator[None]:
+    """Meanwhile the users of every experiment come at this rate."""
+    from muster.chaos.context import RATE, users_rate
     from muster.system import load_system
-    from muster.system.promised import rate_of
 
     if rate is None:
+        yield
         return
-    try:
-        a_second = rate_of(rate, load_system(system_name))
-    except UsageError as error:
-        raise UsageError(f"--rate {rate}: {error}") from None
-    if a_second < 1:
-        raise UsageError(f"--rate {rate}: users send one request a second at least")
+    users_rate(rate, load_system(system_name), said=f"--rate {rate}")
+    before = os.environ.get(RATE)
     os.environ[RATE] = rate
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[RATE]
+        else:
+            os.environ[RATE] = before
 
 
 def _type_back(system_name: str, env_name: str, given: str | None) -> None:
@@ -172,6 +181,7 @@ def _heal(system: System, env: Environment, progress: Progress) -> None:
 
     Raises :class:`MusterError` when something may be left: a drill that leaves a fault behind has not passed.
     """
+    from muster.chaos.patience import patience
     from muster.faults import Ledger, LedgerError, heal
     from muster.kube import Kube, load_access
 
@@ -181,13 +191,15 @@ def _heal(system: System, env: Environment, progress: Progress) -> None:
     ]
     if not left or env.kubernetes is None:
         return
-    with _patience(progress), Kube(load_access(env.kubernetes.kubeconfig, env.kubernetes.context)) as kube:
-        results = heal(Ledger(), kube, env, system=system.name)
-    for result in results:
-        progress.say(f"  {'healed' if result.ok else 'NOT HEALED'}: {result.message}", "" if result.ok else "red")
-    failed = [result.message for result in results if not result.ok]
-    if failed:
-        raise MusterError(f"not healed: {'; '.join(failed)}")
+    # until it is told: whoever is told "healed and stopped" must find it so
+    with patience(lambda words: progress.say(f"  {words}", "yellow")):
+        with Kube(load_access(env.kubernetes.kubeconfig, env.kubernetes.context)) as kube:
+            results = heal(Ledger(), kube, env, system=system.name)
+        for result in results:
+            progress.say(f"  {'healed' if result.ok else 'NOT HEALED'}: {result.message}", "" if result.ok else "red")
+        failed = [result.message for result in results if not result.ok]
+        if failed:
+            raise MusterError(f"not healed: {'; '.join(failed)}")
 
 
 def _baseline(system: str, env: str, run: Path, progress: Progress) -> None:
@@ -260,21 +272,6 @@ def _signals() -> Iterator[list[int]]:
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _patience(progress: Progress) -> Iterator[None]:
-    """No second Ctrl-C cuts healing short: it is bounded, and who is told "healed and stopped" must find it so."""
-
-    def wait(_number: int, _frame: Any) -> None:
-        progress.say("  healing first; this takes a few seconds", "yellow")
-
-    before = {number: signal.signal(number, wait) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -45,7 +45,7 @@ class Experiment(pytest.Item):
         evidence.attach(self.config, self.result)
         if self.result.get("stopped"):
             self.session.shouldfail = self.result["message"]  # what was agreed for one holds for those after it
-        elif journal["status"] == "interrupted" and "could not begin" not in self.result["message"]:
+        elif journal["status"] == "interrupted" and not self.result["message"].startswith("the experiment could not"):
             raise KeyboardInterrupt(self.result["message"])
         verdict = Verdict(self.result["verdict"])
         if verdict is Verdict.FAIL:

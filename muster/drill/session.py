@@ -14,6 +14,7 @@ import pytest
 
 from muster.chaos import own, shared
 from muster.chaos.context import ENVIRONMENT, SYSTEM
+from muster.chaos.patience import patience
 from muster.drill import collect
 from muster.drill.collect import Experiment
 from muster.report import RUN_VARIABLE, Summary, allure, junit, run_folder
@@ -106,10 +107,14 @@ class DrillRun:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
         """Heal what is left, send the users away, write the outputs and turn the verdict into the exit code."""
-        self._heal()
-        self._shared.close()
+        with patience(self._say, deliver=lambda _: None) as late:  # it is the end: the outputs and the exit code tell
+            self._heal()
+            self._shared.close()
         if exitstatus == pytest.ExitCode.USAGE_ERROR:
             return
+        if late and not self.interrupted:
+            self.interrupted = f"interrupted by {max(late).name}"
+            exitstatus = session.exitstatus = pytest.ExitCode.INTERRUPTED
         summary = self.summary
         if exitstatus not in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR}:
             session.exitstatus = exit_code(summary.verdict)

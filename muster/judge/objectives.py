@@ -37,7 +37,9 @@ class LoadOrder(Fact):
             raise ValueError(str(error)) from None
 
     def at(self, rate: float) -> LoadOrder:
-        """The same at another rate, with users in proportion."""
+        """The same at another rate, with users in proportion. Raises :class:`~muster.errors.UsageError` below 1/s."""
+        if rate < 1:
+            raise UsageError(f"a rate of {rate:g}/s: users send one request a second at least")
         return LoadOrder(rate=round(rate), users=math.ceil(self.users * rate / self.rate))
 
 

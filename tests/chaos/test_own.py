@@ -37,6 +37,8 @@ from muster.faults import faults
 def heal(kube, env, entry):
     with open("healings", "a") as file:
         file.write(entry.id + chr(10))
+    if pathlib.Path("impatient").exists():
+        os.kill(os.getpid(), signal.SIGINT)
     if pathlib.Path("stuck").exists():
         raise MusterError("it is stuck")
     return "mended"
@@ -138,3 +140,14 @@ def test_what_cannot_be_healed_is_said_and_fails(run, folder, command, tries):
     assert (states(folder), healings(folder)) == (["opening"], tries), said
     assert result.returncode == 1, said
     assert "it is stuck; its watchdog tries again when it expires, muster heal does so now" in said
+
+
+def test_a_signal_while_the_last_heal_works_ends_the_session_and_not_the_heal(run, folder):
+    """Healed once, and then interrupted: pytest's own exit code says that nothing more was broken."""
+    (folder / "impatient").touch()
+    result = run(*PYTEST)
+    said = result.stdout + result.stderr
+    assert (states(folder), healings(folder), result.returncode) == (["healed"], 1, 2), said
+    journal = json.loads((folder / "run" / "experiments" / "test" / "journal.json").read_text())
+    assert journal["status"] == "interrupted"
+    assert journal["muster"]["message"].startswith("interrupted by SIGINT: "), said

@@ -10,36 +10,27 @@ import pytest
 from muster.cli import drill
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_no_second_signal_cuts_healing_short(number):
-    """It is answered in words; afterwards the handlers are those of before."""
-    said = []
-    before = signal.getsignal(number)
-    with drill._patience(SimpleNamespace(say=lambda words, _style: said.append(words))):
-        signal.raise_signal(number)
-        signal.raise_signal(number)
-    assert signal.getsignal(number) is before
-    assert len(said) == 2
-    assert "healing first" in said[0]
-
-
 def test_a_drill_heals_behind_that_patience(monkeypatch, tmp_path):
-    """A signal in the middle of healing does not end it: what is left after it is healed, too."""
+    """A signal in the middle of healing does not cut it short; the drill ends by it once that is told."""
     monkeypatch.setenv("MUSTER_STATE", str(tmp_path))
     healed = []
 
     def heal(*_args, **_kwargs):
         signal.raise_signal(signal.SIGINT)
         healed.append("all")
-        return []
+        return [SimpleNamespace(ok=True, message="mended")]
 
     monkeypatch.setattr("muster.faults.heal", heal)
     monkeypatch.setattr("muster.kube.load_access", lambda *_: None)
     monkeypatch.setattr("muster.kube.Kube", _Session)
     monkeypatch.setattr("muster.faults.Ledger.records", lambda _: [SimpleNamespace(open=True, environment="lab")])
     env = SimpleNamespace(name="lab", kubernetes=SimpleNamespace(kubeconfig="", context=""))
-    drill._heal(SimpleNamespace(name="x"), env, SimpleNamespace(say=lambda *_: None))
+    said = []
+    progress = SimpleNamespace(say=lambda words, _style="": said.append(words.strip()))
+    with pytest.raises(KeyboardInterrupt):
+        drill._heal(SimpleNamespace(name="x"), env, progress)
     assert healed == ["all"]
+    assert said == ["healing first; this takes a few seconds", "healed: mended"]
 
 
 class _Session:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from click.testing import CliRunner
 
+from muster.chaos.context import RATE, promises
+from muster.cli import drill
 from muster.cli.drill import command
 from muster.errors import UsageError
 from muster.judge.objectives import parse_objectives
@@ -61,3 +65,30 @@ def test_a_rate_that_nobody_can_send_is_refused_before_anything_is_done(given, w
     assert isinstance(answer.exception, UsageError)
     assert str(answer.exception).startswith(f"--rate {given}: ")
     assert words in str(answer.exception)
+
+
+def test_the_commands_rate_is_of_its_own_drill_only(monkeypatch):
+    """It comes through the environment, which is afterwards as it was."""
+    monkeypatch.setenv(RATE, "objective")
+    seen = []
+    monkeypatch.setattr(drill, "_dry_run", lambda *_: seen.append(os.environ[RATE]) or 0)
+    arguments = ["bad-release", "--dry-run", "--rate", "50% of target"]
+    answer = CliRunner().invoke(command, arguments, standalone_mode=False)
+    assert (answer.exception, seen, os.environ[RATE]) == (None, ["50% of target"], "objective")
+    monkeypatch.delenv(RATE)
+    CliRunner().invoke(command, arguments, standalone_mode=False)
+    assert (len(seen), os.environ.get(RATE)) == (2, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"), [("0", "one request a second"), ("0.4", "one request"), ("goal", "'goal'")]
+)
+def test_a_rate_of_the_environment_that_nobody_can_send_is_one_sentence(monkeypatch, given, words):
+    """It names the variable, also where the experiment has no users."""
+    monkeypatch.setenv(RATE, given)
+    extension = {"name": "muster", "recovered_within": "5s"}
+    with pytest.raises(UsageError, match=f"^{RATE}={given}: .*{words}"):
+        promises({"extensions": [extension]}, "some.yaml", X0)
+    extension["load"] = {"rate": 1200, "users": 100}
+    with pytest.raises(UsageError, match="one request a second"):
+        parse_objectives(extension, where="some.yaml", system=X0, rate=0.4)
