@@ -9,9 +9,11 @@ and ends.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import importlib
 import json
+import math
 import os
 import select
 import signal
@@ -45,21 +47,28 @@ class Standby:
             bufsize=0,
             process_group=0,  # its looks end with it; Ctrl-C is for whoever ordered them
         )
+        assert self.process.stdin is not None  # noqa: S101 - a pipe
+        os.set_blocking(self.process.stdin.fileno(), False)  # while it imports, it reads nothing
+        self._ended = False
 
     @property
     def alive(self) -> bool:
         """Whether it can be given an order."""
-        return self.process.poll() is None
+        if self.process.returncode is not None:
+            return False
+        # not reaped: its number, which is its group's, stays its own until that is ended
+        return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
     def run(self, argv: Sequence[str], environ: Mapping[str, str], *, timeout_s: float) -> tuple[int | None, str]:
         """Have pytest run there: its exit code, None when it was given up, and what it printed.
 
         Whatever ends this early, Ctrl-C among others, ends the process and what it runs.
         """
-        asked = {"argv": list(argv), "environ": dict(environ), "folder": str(Path.cwd())}
+        asked = {"argv": list(argv), "environ": dict(environ), "folder": str(Path.cwd()), "timeout_s": timeout_s}
+        deadline = time.monotonic() + timeout_s
         try:
-            _write(self.process, json.dumps(asked).encode() + b"\n")
-            line = _read_line(self.process, time.monotonic() + timeout_s)
+            sent = _write(self.process, json.dumps(asked).encode() + b"\n", deadline)
+            line = _read_line(self.process, deadline) if sent else None
         except BaseException:
             self.end()
             raise
@@ -74,19 +83,25 @@ class Standby:
 
     def end(self) -> None:
         """End it and its looks, and reap it; any number of times."""
-        if self.process.returncode is None:  # reaped, its number may be somebody else's
-            os.killpg(self.process.pid, signal.SIGKILL)
+        if not self._ended:  # once: later the number may be somebody else's
+            self._ended = True
+            with contextlib.suppress(ProcessLookupError):  # it was reaped, and no look has outlived it
+                os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate()  # closes the pipes and reaps
 
 
-def _write(process: subprocess.Popen[bytes], line: bytes) -> None:
+def _write(process: subprocess.Popen[bytes], line: bytes, deadline: float) -> bool:
+    """Whether it was taken before ``deadline``; where nobody is there to take it, the end of its output says so."""
     assert process.stdin is not None  # noqa: S101 - a pipe
     left = memoryview(line)
-    try:
-        while left:
-            left = left[process.stdin.write(left) :]
-    except BrokenPipeError:
-        return  # the end of its output says so, too
+    while left:
+        if not select.select([], [process.stdin], [], max(0.0, deadline - time.monotonic()))[1]:
+            return False
+        try:
+            left = left[os.write(process.stdin.fileno(), left) :]
+        except BrokenPipeError:
+            return True
+    return True
 
 
 def _read_line(process: subprocess.Popen[bytes], deadline: float) -> bytes | None:
@@ -157,6 +172,8 @@ def main() -> int:
 def _look(asked: dict[str, Any], said: IO[bytes]) -> NoReturn:
     """In the fork: run pytest as ordered; it must not come back to read the next order."""
     code = _BROKEN
+    # whoever gives it up ends it; whoever was killed cannot. A second later, so that giving up is what happens
+    signal.alarm(math.ceil(asked["timeout_s"]) + 1)
     try:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(said.fileno(), 1)

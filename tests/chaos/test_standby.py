@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -91,6 +94,71 @@ def test_a_look_that_is_given_up_or_dies_is_no_verdict_and_leaves_nothing(here, 
     dead.process.wait(10)
     code, said = run(dead)
     assert (code, said) == (3, "the process that looks at the checks has died")
+
+
+HANGS = """
+import os, pathlib, time
+def test_it():
+    pathlib.Path('part').write_text(str(os.getpid()))
+    os.rename('part', 'pid')
+    time.sleep(600)
+"""
+
+
+def _pid_of_look(folder):
+    wait_until((folder / "pid").exists, bool, what="no look begins", timeout_s=60)
+    return int((folder / "pid").read_text())
+
+
+def test_no_look_outlives_a_standby_that_died_and_was_reaped(here, tmp_path):
+    """Its number is known to be its group's as long as a look of it lives."""
+    (tmp_path / "test_here.py").write_text(HANGS)
+    one = standby.take()
+    order = {"argv": ["-q", "test_here.py"], "environ": dict(os.environ), "folder": str(tmp_path), "timeout_s": 600}
+    assert standby._write(one.process, json.dumps(order).encode() + b"\n", time.monotonic() + 60)
+    pid = _pid_of_look(tmp_path)
+    one.process.kill()
+    one.process.wait(10)
+    assert _alive(pid)
+    one.end()
+    one.end()
+    wait_until(lambda: _alive(pid), lambda alive: not alive, what="the look hangs on", timeout_s=10)
+
+
+def test_asking_whether_one_lives_does_not_give_its_number_away():
+    """It is reaped by its end, so that until then nobody else is hit."""
+    one = standby.take()
+    one.process.kill()
+    wait_until(lambda: one.alive, lambda alive: not alive, what="it lives on", timeout_s=10)
+    assert one.process.returncode is None
+    one.end()
+    assert one.process.returncode == -signal.SIGKILL
+
+
+def test_a_look_that_hangs_ends_also_when_whoever_ordered_it_was_killed(here, tmp_path):
+    """Nobody is there to give it up: it has a bound of its own, and its process goes with it."""
+    (tmp_path / "test_here.py").write_text(HANGS)
+    starter = (
+        "import os, threading; from pathlib import Path; from muster.chaos import standby; one = standby.take()\n"
+        "print(one.process.pid, flush=True)\n"
+        "order = lambda: one.run(['-q', 'test_here.py'], dict(os.environ), timeout_s=3.0)\n"
+        "threading.Thread(target=order, daemon=True).start()\n"
+        "while not Path('pid').exists(): threading.Event().wait(0.02)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", starter], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, check=False
+    )
+    for pid in (_pid_of_look(tmp_path), int(done.stdout)):
+        wait_until(lambda pid=pid: _alive(pid), lambda alive: not alive, what="a look hangs on", timeout_s=60)
+
+
+def test_an_order_that_is_not_taken_is_given_up():
+    """One that reads nothing (stopped, or still importing) does not hold up whoever orders more than a pipe holds."""
+    one = standby.take()
+    os.kill(one.process.pid, signal.SIGSTOP)
+    assert one.run(["-q"], {"LARGE": "x" * 1_000_000}, timeout_s=0.5) == (None, "")
+    assert not one.alive
 
 
 def test_it_ends_with_whoever_started_it():
