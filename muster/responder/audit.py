@@ -44,7 +44,7 @@ class Audit:
         for last in self._file:
             try:
                 record = json.loads(last)
-                self._keep({"at": float(record["at"]), **record})
+                self._keep({**record, "at": float(record["at"])})
             except (ValueError, KeyError, TypeError):
                 self.unreadable += 1
         if not last.endswith(b"\n"):

@@ -205,7 +205,8 @@ class Server:
                 except MalformedError as error:
                     _LOG.warning("not taken up: %s", error)
             elif record.get("kind") in (Kind.DECIDED.value, Kind.ALERT_RESOLVED.value):
-                open_alerts.pop(key, None)
+                if record["data"].get("refusal") != "unknown":  # that is looked at again, by whoever runs
+                    open_alerts.pop(key, None)
                 if record["data"].get("final"):
                     self._final.add(key)
         return [alert for key, alert in open_alerts.items() if key not in self._final]

@@ -54,6 +54,15 @@ def test_line_cut_off_by_a_crash_costs_only_itself(open_audit):
     assert [record["message"] for record in open_audit().since(0)] == ["one", "two"]
 
 
+def test_a_time_that_was_written_as_text_is_a_number_to_whoever_asks(open_audit):
+    """Else the first question after it would fail, and every later one."""
+    audit = open_audit()
+    with audit.path.open("a") as file:
+        file.write('{"at": "17.5", "kind": "note", "alert": "", "message": "by hand", "data": {}}\n')
+    (record,) = open_audit().since(17)
+    assert record["at"] == 17.5
+
+
 def test_record_that_cannot_be_written_is_an_error_and_not_kept(open_audit):
     """Whoever asks for the audit must not see what is not on disk."""
     audit = open_audit()

@@ -12,6 +12,7 @@ from muster.responder import server as serving
 from muster.responder.audit import Audit
 from muster.responder.recent import Recent
 from muster.responder.server import Server
+from muster.responder.webhook import parse
 from muster.timeline import Kind
 from muster.wait import wait_until
 
@@ -129,6 +130,18 @@ def test_what_could_not_be_known_is_looked_at_again_by_itself(patient, monkeypat
     asyncio.run(_post_and_wait(blind, patient, 4))
     assert not blind._final
     assert not blind._pending
+
+
+@pytest.mark.parametrize(("refusal", "final", "taken"), [("unknown", False, 1), ("cool-down", False, 0), ("", True, 0)])
+def test_what_could_not_be_known_is_looked_at_again_after_a_crash_too(patient, refusal, final, taken):
+    """What passes by itself comes again with Alertmanager's repetition; what is decided for good does not."""
+    (alert,) = parse(webhook(1))
+    patient.audit.append(Kind.WEBHOOK_RECEIVED, alert="Down", message="firing", **alert.record())
+    more = {"refusal": refusal} if refusal else {}
+    patient.audit.append(Kind.DECIDED, alert="Down", message="decided", key=alert.key, final=final, **more)
+    assert len(Server(patient, TOKEN)._undecided()) == taken
+    patient.audit.append(Kind.ALERT_RESOLVED, alert="Down", message="resolved", **alert.record())
+    assert Server(patient, TOKEN)._undecided() == []
 
 
 def test_an_alert_that_resolved_is_not_looked_at_again(patient, monkeypatch):
