@@ -143,7 +143,7 @@ class Lease:
                 if error.status not in (404, 409):
                     raise
                 self._held = self._mine(self.read())
-                if last_try and self._held is not None:
+                if last_try:
                     raise
             else:
                 return
