@@ -38,9 +38,9 @@ if sys.stdin.readline():
 """
 # func and arguments of the fault -> how many seconds its injection, confirmation and healing take, and how often
 FAULTS = {
-    "partition": ("inject", {"kind": "network_partition"}, 1.5, 3),
-    "delay": ("inject", {"kind": "network_delay", "latency": "20ms"}, 1.5, 2),
-    "ingress": ("inject", {"kind": "ingress_backend", "last_replica": True}, 1.5, 3),
+    "partition": ("inject", {"kind": "network_partition"}, 1.0, 3),
+    "delay": ("inject", {"kind": "network_delay", "latency": "20ms"}, 1.0, 2),
+    "ingress": ("inject", {"kind": "ingress_backend", "last_replica": True}, 1.0, 3),
     "drain": ("inject", {"kind": "node_drain", "patience": "0s"}, 3.0, 2),
     "scale": ("inject", {"kind": "scale_to_zero", "last_replica": True}, 4.0, 1),
     "release": ("release", {"environment": {"ATTACK": "yes"}}, 8.0, 1),
@@ -57,6 +57,7 @@ class Victim:
         self.ledger = Ledger(folder / "state")
         self.environ = {**os.environ, "LAB_STATE": endpoints["state"], "MUSTER_STATE": str(folder / "state")}
         self.environ["MUSTER_RUN"] = str(folder / "run")
+        self.lasts_s = {name: seconds for name, (_, _, seconds, _) in FAULTS.items()}
 
     def write(self, name):
         """The smallest experiment that goes the whole way: record, watchdog, mark, fault, confirmation, healing."""
@@ -112,11 +113,14 @@ class Victim:
         else:
             seen = lambda: new() or drill.poll() is not None  # noqa: E731
             wait_until(seen, bool, what="the record", timeout_s=60, every_s=0.002)
-            after_s = chance.uniform(0, chance.choice((0.4, FAULTS[name][2])))  # half of them: while it is injected
-        until = time.monotonic() + after_s
+            after_s = chance.uniform(0, chance.choice((0.4, self.lasts_s[name])))  # half of them: while it is injected
+        began = time.monotonic()
+        until = began + after_s
         done = lambda: drill.poll() is not None or time.monotonic() >= until  # noqa: E731
         wait_until(done, bool, what="the instant", timeout_s=60, every_s=0.002)
         ended = drill.poll() is not None
+        if ended:  # it is quicker than was thought: the next one of its kind is killed sooner
+            self.lasts_s[name] = min(self.lasts_s[name], 0.8 * (time.monotonic() - began))
         drill.send_signal(signal.SIGKILL)
         drill.communicate(timeout=30)
         states = [entry.state for entry in new()]

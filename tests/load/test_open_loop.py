@@ -86,7 +86,7 @@ def test_a_lost_worker_makes_it_unknown(system, env_at, page, tmp_path):
 
     run = session.run(env, plan_of(system, env, 90.0, 7.0), tmp_path, workers=3, told=told, on_start=begun)
     assert {second.workers for second in run.seconds} == {3}
-    assert run.seconds[0].reports == 3
+    assert began[1:] == ["killed"], "no second came from all three"
     assert run.full[-1].reports == 2
     assert "1 of 3 workers were lost" in generator.trouble(run, run.full, latency_limit_s=0.1)
     finding = next(f for f in judge(run, system).findings if f.check == "load.generator")
