@@ -165,7 +165,7 @@ def main() -> None:
         os._exit(0)
     os.setsid()
     # All that the daemon starts inherits it: nobody interrupts a neighbour when something comes in for it. On two cores
-    # under load, switching between a proxy and its replicas costs more than it brings (5% of the CPU, P99 by a third).
+    # under load, switching between a proxy and its replicas costs more than it brings (some per cent of the CPU).
     with contextlib.suppress(OSError):  # a sandbox may refuse it, and the lab works without
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     with socket.socket(fileno=options.channel) as channel:

@@ -1,8 +1,8 @@
 """uvicorn's HTTP/1.1 protocol with a short way for requests that were seen before.
 
 Under load the same bytes come again and again. A request that came whole, in one piece, is remembered by its bytes once
-uvicorn has parsed it; when they come again, parsing, ASGI and a task of its own are left out, which is a third of the
-time. Whatever is unusual (in parts, pipelined, closing, waiting, never seen) goes uvicorn's way.
+uvicorn has parsed it; when they come again, parsing, ASGI and a task of its own are left out, which is three
+quarters of the Python. Whatever is unusual (in parts, pipelined, closing, waiting, never seen) goes uvicorn's way.
 """
 
 from __future__ import annotations
