@@ -5,6 +5,7 @@ import yaml
 
 from muster.errors import UsageError
 from muster.rules import FORMATS, differing, render, write
+from muster.rules.names import series_of
 from muster.rules.shapes import counter, gauge, measured
 from muster.system.model import Slo
 from muster.system.rollback import Canary
@@ -31,16 +32,39 @@ def test_every_alert_has_its_cases(system, rendered):
         assert told == [False, *just_before, True, True, False], f"{alert}: before, at its time, after, resolved"
         silent = [tests for name, tests in by_name.items() if name.startswith("no series at all")]
         assert [test for tests in silent for test in tests if test["alertname"] == alert], alert
+        well = [tests for name, tests in by_name.items() if name.startswith("all is well")]
+        assert [test["exp_alerts"] for tests in well for test in tests if test["alertname"] == alert] == [[]], alert
 
 
-def test_the_canarys_cases_hold_too(system, staging, tool, tmp_path):
-    """At true scale; the canary's series move its own alerts and no other."""
+def test_what_does_not_move_is_well(system, rendered):
+    """In every case but the one without series, all that the rules stand on exists: no absence disturbs it."""
+    cases = yaml.safe_load((rendered["staging"] / "cases/x0tta6bl4.yml").read_text())["tests"]
+    names = [{series["series"].partition("{")[0] for series in case["input_series"]} for case in cases]
+    assert [case["name"][:19] for case, found in zip(cases, names, strict=True) if not found] == ["no series at all: w"]
+    assert all(found >= {*series_of(system), "up"} for found in names if found)
+
+
+def test_the_canarys_cases_hold_too(system, staging, rendered, tool, tmp_path):
+    """At true scale; the canary's series move its own alerts and no other, and its rules change no other's."""
     canary = Canary(ingress="next", deployment="next", metric_selector='namespace="x",app="next"')
     rollback = staging.rollback.model_copy(update={"canary": canary})
     write(system, staging.model_copy(update={"rollback": rollback}), tmp_path)
-    names = [case["name"] for case in yaml.safe_load((tmp_path / "cases/x0tta6bl4.yml").read_text())["tests"]]
-    assert len([name for name in names if " of the canary: " in name]) == 6
-    assert "SUCCESS" in tool("promtool", "test", "rules", "x0tta6bl4.yml", cwd=tmp_path / "cases").stdout
+    file = tmp_path / "cases/x0tta6bl4.yml"
+    content = yaml.safe_load(file.read_text())
+    own = {case["name"].partition(" ")[0] for case in content["tests"] if " of the canary: " in case["name"]}
+    content["tests"] = [case for case in content["tests"] if case["name"].partition(" ")[0].rstrip(":") in own]
+    assert len(content["tests"]) == 2 * 6, "under and over, of the whole and of the canary, for three alerts"
+    file.write_text(yaml.safe_dump(content))
+    assert "SUCCESS" in tool("promtool", "test", "rules", file.name, cwd=file.parent).stdout
+    # Every other case moves alerts whose rules are byte for byte those that test_the_generated_cases_hold proves.
+    without, with_it = (_rules(folder / "rules/x0tta6bl4.yml") for folder in (rendered["staging"], tmp_path))
+    assert [rule for rule in with_it if rule in without] == without
+    added = [rule.get("alert") or rule["record"] for rule in with_it if rule not in without]
+    assert {name for name in added if ":canary_" not in name} == own
+
+
+def _rules(file):
+    return yaml.safe_load(file.read_text())["groups"][0]["rules"]
 
 
 @pytest.mark.parametrize(
