@@ -1,10 +1,15 @@
-"""A story as a drill records it, for what shows and draws it."""
+"""A story as a drill records it, for what shows and draws it; and the lab, for drills that are cut short."""
 
 from __future__ import annotations
 
-import pytest
+import json
 
+import pytest
+from drill_ground import Ground
+
+from muster.faults import Ledger
 from muster.timeline import Event, Kind, Timeline
+from muster.wait import wait_until
 
 ALERT = "X0TTA6BL4ErrorRatioRollback"
 T0 = 1_000_000.0
@@ -40,3 +45,22 @@ def make_story():
         return Timeline(experiment="bad-release", system="x0tta6bl4", environment="lab", events=ordered)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def module_ground(lab, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAB_STATE", lab["state"])
+        found = Ground(lab, tmp_path_factory.mktemp("ground"))
+        yield found
+        found.kube.close()
+
+
+@pytest.fixture
+def ground(module_ground):
+    """The lab, whole; whatever became of the test, nothing is left in it."""
+    wait_until(module_ground.whole, bool, what="a whole lab", timeout_s=60)
+    yield module_ground
+    assert Ledger(module_ground.state).left() == []
+    assert "FAULT_" not in json.dumps(module_ground.kube.get(module_ground.path)["spec"])
+    wait_until(module_ground.left, lambda left: not any(left.values()), what="nothing left", timeout_s=10)

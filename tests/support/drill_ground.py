@@ -1,0 +1,151 @@
+"""A running lab and drills on it in processes of their own, to interrupt them and look what they leave behind.
+
+The fixture on it stands in ``tests/drill/conftest.py``: ``ground``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import yaml
+
+from muster.kube import Kube, load_access
+from muster.release.known import CONFIG_MAP
+from muster.system import load_environment, load_system
+from muster.wait import wait_until
+from muster.workload import deployment_path, read_workload
+
+ROOT = Path(__file__).parents[2]
+NETWORK_CHAOS = "/apis/chaos-mesh.org/v1alpha1/namespaces/{}/networkchaos"
+
+
+class Ground:
+    """The lab, drills on it, and what of it nobody may find changed."""
+
+    def __init__(self, endpoints, folder):
+        self.env = load_environment(load_system("x0tta6bl4"), "lab", endpoints=endpoints)
+        self.lab = Path(endpoints["state"])
+        self.where, self.folder, self.state = self.env.kubernetes, folder, folder / "state"
+        self.kube = Kube(load_access(self.where.kubeconfig, self.where.context))
+        self.path = deployment_path(self.where.namespace, self.where.deployment)
+        self._environ = {**os.environ, "LAB_STATE": endpoints["state"], "MUSTER_STATE": str(self.state)}
+        for name in ("MUSTER_RUN", "MUSTER_PRODUCTION"):
+            self._environ.pop(name, None)
+        (folder / "experiments").mkdir()
+        conftest = (ROOT / "experiments" / "conftest.py").read_text(encoding="utf-8")
+        (folder / "experiments" / "conftest.py").write_text(conftest, encoding="utf-8")
+
+    def write(self, name, **objectives):
+        """bad-release under another name, without a look at the steady state, with these objectives in place of its."""
+        may_fire = ["X0TTA6BL4HighErrorRateCritical", "X0TTA6BL4ErrorRatioRollback"]  # 15% of the requests do fail
+        return self._save(name, {"may_fire": may_fire, **objectives})
+
+    def write_waiting(self, name, fault, **objectives):
+        """An experiment that injects this fault and then waits for what never happens, so that it can be interrupted.
+
+        Args:
+            name: Its name and its file's.
+            fault: Arguments of ``inject``.
+            objectives: Its promises; that nothing is rolled back is one of them.
+        """
+        action = {"type": "python", "module": "muster.chaos.actions", "func": "inject", "arguments": fault}
+        never = {"event": "check.failed", "within": "90s"}  # only the probe ``found`` tells of it
+        probe = {"type": "python", "module": "muster.chaos.probes", "func": "happened", "arguments": never}
+        method = [
+            {"type": "action", "name": "break", "provider": action},
+            {"type": "probe", "name": "wait", "provider": probe},
+        ]
+        return self._save(name, objectives, method=method)
+
+    def _save(self, name, objectives, **parts):
+        text = (ROOT / "experiments" / "bad-release.yaml").read_text(encoding="utf-8")
+        experiment = yaml.safe_load(text.replace("{name: bad-release}", f"{{name: {name}}}")) | parts
+        del experiment["steady-state-hypothesis"]
+        experiment["extensions"] = [{"name": "muster", "must_not": ["rollback"], **objectives}]
+        file = self.folder / "experiments" / f"{name}.yaml"
+        file.write_text(yaml.safe_dump(experiment), encoding="utf-8")
+        return file
+
+    def begin(self, *arguments, **environ):
+        """A started ``muster``; its words go to ``.output``."""
+        return self._start("muster", *arguments, **environ)
+
+    def pytest(self, *arguments):
+        """``pytest EXPERIMENTS`` as a user types it: no look at the whole system before, so that it costs less."""
+        return self._start("pytest", "--rootdir", self.folder, "-p", "no:cacheprovider", *arguments)
+
+    def _start(self, module, *arguments, **environ):
+        output = self.folder / "output"
+        with output.open("w") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, *map(str, arguments)],
+                cwd=ROOT,
+                env={**self._environ, **environ},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+        process.output = output
+        return process
+
+    def await_event(self, drill, run, name, kind, *, timeout_s=60):
+        """Wait until the running drill tells of it. What it said is in the error if it does not, or has ended."""
+        events = run / "experiments" / name / "events.jsonl"
+        told = lambda: events.is_file() and f'"{kind}"' in events.read_text(encoding="utf-8")  # noqa: E731
+        seen = lambda: told() or drill.poll() is not None  # noqa: E731
+        wait_until(seen, bool, what=kind, timeout_s=timeout_s, show=lambda _: drill.output.read_text())
+        assert drill.poll() is None, drill.output.read_text()
+
+    def children(self, drill, word):
+        """The drill's own processes whose command line holds this word."""
+        everybody = psutil.Process(drill.pid).children(recursive=True)
+        return [each for each in everybody if word in each.cmdline()]
+
+    def whole(self):
+        return not read_workload(self.kube, self.where.namespace, self.where.deployment).shortfall()
+
+    def left(self):
+        """What drills would have left: objects that break networks, marks, and processes of theirs."""
+        space = self.where.namespace
+        chaos = self.kube.get(NETWORK_CHAOS.format(space))["items"]
+        pods = self.kube.get(f"/api/v1/namespaces/{space}/pods")["items"]
+        marked = [pod for pod in pods if "muster.dev/fault" in (pod["metadata"].get("annotations") or {})]
+        named = [" ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"])]
+        return {
+            "objects": [item["metadata"]["name"] for item in chaos + marked],
+            "processes": [line for line in named if str(self.state) in line],  # watchdogs
+        }
+
+    def versions(self):
+        """Every object that drills touch, by its version; the responder writes its own record in its own time."""
+        space = self.where.namespace
+        paths = [f"/api/v1/namespaces/{space}/{kind}" for kind in ("pods", "configmaps", "services")]
+        paths += [f"/apis/apps/v1/namespaces/{space}/{kind}" for kind in ("deployments", "replicasets")]
+        paths += [f"/apis/networking.k8s.io/v1/namespaces/{space}/ingresses"]
+        paths += [f"/apis/coordination.k8s.io/v1/namespaces/{space}/leases", NETWORK_CHAOS.format(space)]
+        return {
+            (path, item["metadata"]["name"]): item["metadata"]["resourceVersion"]
+            for path in paths
+            for item in self.kube.get(path)["items"]
+            if item["metadata"]["name"] != CONFIG_MAP
+        }
+
+
+def read(run, name):
+    """timeline.json of one experiment of a run."""
+    return json.loads((run / "experiments" / name / "timeline.json").read_text(encoding="utf-8"))
+
+
+def at(timeline, kind):
+    """When the first event of this kind was, in seconds since the epoch."""
+    return next(event["at"] for event in timeline["events"] if event["kind"] == kind)
+
+
+def stopped(timeline):
+    """The event by which a stop condition ended it."""
+    return next(event for event in timeline["events"] if event["data"].get("stopped"))
