@@ -91,6 +91,8 @@ class Stops:
         ]
         if env.prometheus:
             self._looks.append(_Alerts(story, env, lambda alerts: self._hear(self._unrelated(alerts))))
+        if env.alertmanager:
+            self._looks.append(_Incidents(story, env, lambda alerts: self._hear(self._elsewhere(alerts))))
 
     def start(self) -> None:
         """Begin to look."""
@@ -154,11 +156,18 @@ class Stops:
         return suffer or users_unheard(timeline, conditions, now=time.time())
 
     def _unrelated(self, alerts: list[dict[str, Any]]) -> Stop | None:
+        return self._judge(alerts, broken=self._story.timeline().first(Kind.FAULT_INJECTED) is not None)
+
+    def _elsewhere(self, alerts: list[dict[str, Any]]) -> Stop | None:
+        """Of this place Prometheus tells; what only Alertmanager has of it is the responder's call for people."""
+        return self._judge(alerts, broken=False)
+
+    def _judge(self, alerts: list[dict[str, Any]], *, broken: bool) -> Stop | None:
         return unrelated_alert(
             alerts,
             system=self._story.system,
             environment=self._story.environment,
-            broken=self._story.timeline().first(Kind.FAULT_INJECTED) is not None,
+            broken=broken,
             quiet="page" in self._objectives.must_not,
             expected=self._expected,
         )
@@ -187,3 +196,22 @@ class _Alerts(HttpWatcher):
     def look(self) -> None:
         with suppress(httpx.HTTPError):
             self._judge(self.get("/api/v1/alerts")["data"]["alerts"])
+
+
+class _Incidents(HttpWatcher):
+    """A thread that looks at Alertmanager's alerts: it hears of those that another Prometheus has raised, or none.
+
+    One that is silenced is known to people, one that is inhibited another one's shadow: neither counts. That
+    Alertmanager cannot be read is told by its own watcher.
+    """
+
+    source = f"{Stops.source}: incidents"
+
+    def __init__(self, story: Story, env: Environment, judge: Callable[[list[dict[str, Any]]], None]) -> None:
+        super().__init__(story, env.alertmanager, headers=lambda: bearer(env, "alertmanager"), verify=trust_of(env))
+        self._judge = judge
+
+    def look(self) -> None:
+        with suppress(httpx.HTTPError):
+            active = self.get("/api/v2/alerts", silenced="false", inhibited="false")
+            self._judge([{"labels": alert["labels"], "state": "firing"} for alert in active])

@@ -44,12 +44,13 @@ def nobody(tmp_path):
 
 @pytest.fixture
 def watch(story):
-    """``watch(kube=..., load=..., alone=..., prometheus=...)`` -> the stops that it called for, as they come."""
+    """``watch(kube=..., load=..., alone=..., prometheus=..., alertmanager=...)`` -> the stops that it called for."""
     started = []
 
-    def begin(*, kube=None, load=None, lost="", prometheus="", **objectives):
+    def begin(*, kube=None, load=None, lost="", prometheus="", alertmanager="", **objectives):
         where = {"kubernetes": {"kubeconfig": "unused", **WHERE}} if kube else {}
-        env = Environment.model_validate({"name": "lab", "description": "", "prometheus": prometheus, **where})
+        sources = {"prometheus": prometheus, "alertmanager": alertmanager}
+        env = Environment.model_validate({"name": "lab", "description": "", **sources, **where})
         called = []
         promised = Objectives.model_validate({"must_not": ["rollback"], **objectives})
         watcher = Stops(
@@ -139,6 +140,26 @@ def test_prometheus_out_of_reach_hides_no_other_condition(watch, nobody):
     called = watch(prometheus=nobody.server)
     kill_file().touch()
     assert "kill switch" in only(called).reason
+
+
+def test_alertmanager_tells_of_incidents_elsewhere_and_not_of_the_drills_own(watch, serve, story):
+    """What the responder calls people for is of this place, and the judge's; silenced alerts are not even asked for."""
+    story.tell(Kind.FAULT_INJECTED, source="test")
+    own = {"alertname": "RollbackFailed", "severity": "critical", "system": "x0tta6bl4", "environment": "lab"}
+    known, asked = [own], []
+
+    def alerts(query):
+        asked.append(query)
+        return [{"labels": labels, "status": {"state": "active"}} for labels in known]
+
+    called = watch(alertmanager=serve({"/api/v2/alerts": alerts}).url)
+    wait_until(lambda: len(asked) > 2, bool, what="three looks", timeout_s=10)
+    assert called == []
+    known.append({"alertname": "PaymentsDown", "severity": "critical", "system": "payments"})
+    stop = only(called)
+    assert stop.verdict is Verdict.UNKNOWN
+    assert stop.reason == "the critical alert PaymentsDown, of system payments, fires: first things first"
+    assert {key: asked[0][key] for key in ("silenced", "inhibited")} == {"silenced": "false", "inhibited": "false"}
 
 
 def test_a_switch_that_cannot_be_read_is_no_switch_that_is_off(nobody):

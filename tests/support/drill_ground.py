@@ -21,6 +21,8 @@ from muster.wait import wait_until
 from muster.workload import deployment_path, read_workload
 
 ROOT = Path(__file__).parents[2]
+# Every other plugin that is installed costs start-up time; Locust's even more than that.
+PLUGINS = ("--disable-plugin-autoload", "-p", "muster.pytest_plugin", "-p", "no:cacheprovider")
 NETWORK_CHAOS = "/apis/chaos-mesh.org/v1alpha1/namespaces/{}/networkchaos"
 
 
@@ -60,7 +62,7 @@ class Ground:
             {"type": "action", "name": "break", "provider": action},
             {"type": "probe", "name": "wait", "provider": probe},
         ]
-        return self._save(name, objectives, method=method)
+        return self._save(name, objectives, title="It waits until it is cut short", method=method)
 
     def _save(self, name, objectives, **parts):
         text = (ROOT / "experiments" / "bad-release.yaml").read_text(encoding="utf-8")
@@ -77,7 +79,7 @@ class Ground:
 
     def pytest(self, *arguments):
         """``pytest EXPERIMENTS`` as a user types it: no look at the whole system before, so that it costs less."""
-        return self._start("pytest", "--rootdir", self.folder, "-p", "no:cacheprovider", *arguments)
+        return self._start("pytest", *PLUGINS, "--rootdir", self.folder, *arguments)
 
     def _start(self, module, *arguments, **environ):
         output = self.folder / "output"
@@ -109,15 +111,18 @@ class Ground:
     def whole(self):
         return not read_workload(self.kube, self.where.namespace, self.where.deployment).shortfall()
 
+    def network_chaos(self):
+        """The objects that break networks here."""
+        return self.kube.get(NETWORK_CHAOS.format(self.where.namespace))["items"]
+
     def left(self):
         """What drills would have left: objects that break networks, marks, and processes of theirs."""
         space = self.where.namespace
-        chaos = self.kube.get(NETWORK_CHAOS.format(space))["items"]
         pods = self.kube.get(f"/api/v1/namespaces/{space}/pods")["items"]
         marked = [pod for pod in pods if "muster.dev/fault" in (pod["metadata"].get("annotations") or {})]
         named = [" ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"])]
         return {
-            "objects": [item["metadata"]["name"] for item in chaos + marked],
+            "objects": [item["metadata"]["name"] for item in self.network_chaos() + marked],
             "processes": [line for line in named if str(self.state) in line],  # watchdogs
         }
 
