@@ -52,14 +52,20 @@ class Group:
     @contextlib.contextmanager
     def door(self) -> Iterator[Callable[[], None]]:
         """A function that makes the calling process a member, to be called between fork and exec."""
-        doors = [os.open(folder / "cgroup.procs", os.O_WRONLY) for folder in self._distinct()]
+        with self.doors() as doors:
 
-        def enter() -> None:
-            for each in doors:
-                os.write(each, b"0")
+            def enter() -> None:
+                for each in doors:
+                    os.write(each, b"0")
 
-        try:
             yield enter
+
+    @contextlib.contextmanager
+    def doors(self) -> Iterator[list[int]]:
+        """Descriptors; who writes ``0`` into each is a member."""
+        doors = [os.open(folder / "cgroup.procs", os.O_WRONLY) for folder in self._distinct()]
+        try:
+            yield doors
         finally:
             for each in doors:
                 os.close(each)

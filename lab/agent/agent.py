@@ -22,6 +22,7 @@ from lab.agent.records import PodRecord, Records
 from lab.agent.scheduler import Scheduler
 from lab.agent.server import KubeletServer
 from lab.agent.summary import CONTENT_TYPE, Summary
+from lab.agent.warm import WarmStarts
 from lab.cgroups import Cgroups
 from lab.client import Client
 from lab.errors import ApiError, LabError
@@ -68,6 +69,7 @@ class Agent:
             records=Records(self._state),
             cgroups=Cgroups.claim(self._state) if cgroups else Cgroups(),
             watcher=LogWatcher(),
+            warm=WarmStarts(self._state),
             state=self._state,
             node=NODE_NAME,
             node_ip=NODE_IP,
@@ -82,6 +84,7 @@ class Agent:
         server.offer("/stats/summary", lambda: (CONTENT_TYPE, summary.text(list(self._pods.values()))))
         pods, nodes = self._informers["pods"], self._informers["nodes"]
         scheduler = Scheduler(self._client, pods, nodes, self._scheduling, NODE_NAME)
+        self._context.warm.prepare(self._context.catalog.warm())
         try:
             node = Node(self._client, await server.start(self._port), self._context.cgroups.holders())
             await _patiently(node)
@@ -102,6 +105,7 @@ class Agent:
             await server.stop()
             self._context.watcher.close()
             self._context.addresses.close()
+            self._context.warm.close()
 
     async def _carry_out_chaos(self, pods: Informer) -> None:
         """Chaos Mesh objects: on a cluster another daemon on the node does it, here it costs no process."""

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lab.agent import process as processes
 from lab.agent.backoff import Backoff, go_duration
 from lab.agent.context import Context
 from lab.agent.environment import ConfigError, PodFacts, expand, resolve
@@ -90,7 +89,7 @@ class Container:
                     return
                 if not await self._configure(image):
                     continue
-                self._start(image)
+                await self._start(image)
             if self.process is not None:
                 await self._live(self.process)
             ended = self.state.state
@@ -162,11 +161,12 @@ class Container:
         self.state.ready = "readinessProbe" not in self.spec  # nobody is there to answer one
         self.publish()
 
-    def _start(self, image: Image) -> None:
+    async def _start(self, image: Image) -> None:
+        argv = [expand(word, self.env) for word in image.argv(self.spec)]
+        spawn = await self.context.warm.way(image, argv, self.env, self.state.limit("memory"))
         self._new_run()
         work = self.folder / "work"
         work.mkdir(parents=True, exist_ok=True)
-        argv = [expand(word, self.env) for word in image.argv(self.spec)]
         self.log = Log(self.folder / f"{self.state.restarts}.log")
         self._drop_old_logs()
         descriptor = self.log.open()
@@ -177,7 +177,7 @@ class Container:
             memory, cpu = (self.state.limit(resource) for resource in ("memory", "cpu"))
             request = self.state.request("cpu")
             group = self.context.cgroups.make(self.group_name(), memory, cpu, cpu_request_cores=request)
-            self.process = processes.spawn(argv, self.env, work, descriptor, group)
+            self.process = spawn(argv, self.env, work, descriptor, group)
         except OSError as error:
             if group is not None:
                 group.remove()

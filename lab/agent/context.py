@@ -13,6 +13,7 @@ from lab.agent.images import Catalog
 from lab.agent.logs import LogWatcher
 from lab.agent.process import Process
 from lab.agent.records import Records
+from lab.agent.warm import WarmStarts
 from lab.cgroups import Cgroups
 from lab.client import Client
 from lab.recorder import Recorder
@@ -31,6 +32,7 @@ class Context:
     records: Records
     cgroups: Cgroups
     watcher: LogWatcher
+    warm: WarmStarts
     state: Path
     node: str
     node_ip: str

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,10 @@ ROOT = Path(__file__).resolve().parents[2]  # the folder that holds the package 
 
 @dataclass(frozen=True)
 class Image:
-    """One tagged image. ``pause`` starts no process; ``files`` are what its program consists of."""
+    """One tagged image. ``pause`` starts no process; ``files`` are what its program consists of.
+
+    ``warm``: ``{python} -m MODULE`` that reads its environment when it runs, not when it is imported.
+    """
 
     reference: str
     repository: str
@@ -29,10 +33,15 @@ class Image:
     env: dict[str, str]
     pause: bool
     files: tuple[Path, ...]
+    warm: bool = False
 
     def argv(self, container: Object) -> list[str]:
         """The command line: the container's ``command`` replaces the image's, ``args`` follow."""
         return [*(container.get("command") or self.command), *(container.get("args") or [])]
+
+    def files_digest(self) -> str:
+        """SHA-256 over what the program consists of, as it is on disk now; raises OSError."""
+        return _digest_files(self.files)
 
     def digest_id(self, container: Object) -> str:
         """``repository@sha256:...`` over program files, command, env and the container's own literals.
@@ -40,7 +49,7 @@ class Image:
         Another environment is another build: a release that only flips a variable has another digest.
         """
         own = {key: container.get(key) for key in ("command", "args", "env", "envFrom")}
-        content = [_digest_files(self.files), self.command, self.env, own]
+        content = [self.files_digest(), self.command, self.env, own]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return f"{self.repository}@sha256:{digest}"
 
@@ -63,6 +72,8 @@ class Catalog:
             images = content["images"]
             if not all(entry.get("pause") or entry.get("command") for entry in images.values()):
                 raise LabError(f"image file {self._path}: each image needs a command or pause: true")
+            if any(entry.get("warm") and entry["command"][:2] != ["{python}", "-m"] for entry in images.values()):
+                raise LabError(f"image file {self._path}: only {{python}} -m MODULE can be warm")
         except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
             raise LabError(f"image file {self._path} cannot be used: {error}") from None
         self._images, self._stamp = images, stamp
@@ -85,7 +96,16 @@ class Catalog:
             env={key: _filled(value, fill) for key, value in (entry.get("env") or {}).items()},
             pause=bool(entry.get("pause")),
             files=tuple(self._locate(name) for name in entry.get("files", [])),
+            warm=bool(entry.get("warm")),
         )
+
+    def warm(self) -> Iterator[Image]:
+        """One image of each repository that is marked ``warm``."""
+        for repository, entry in self._images.items():
+            if entry.get("warm") and entry.get("tags"):
+                image = self.find(f"{repository}:{entry['tags'][0]}")
+                if image is not None:
+                    yield image
 
     def pause(self) -> str:
         """The reference of an image that starts no process. Raises :class:`LabError` when there is none."""

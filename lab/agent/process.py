@@ -12,6 +12,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -19,6 +20,16 @@ from lab.cgroups import Group
 
 _SAME_TIME_S = 1.5  # as seen by two readers: boot time may be corrected between them
 UNKNOWN_EXIT = 137
+
+
+class Child(Protocol):
+    """A program that we have started, as :class:`subprocess.Popen` has it."""
+
+    pid: int
+    returncode: int | None
+
+    def wait(self) -> int:
+        """The exit code, -N after signal N."""
 
 
 class Process:
@@ -31,7 +42,7 @@ class Process:
         self,
         pid: int,
         create_time: float,
-        popen: subprocess.Popen[bytes] | None,
+        popen: Child | None,
         *,
         group: Group | None = None,
         guest: bool = False,
@@ -149,7 +160,7 @@ def started(
             raise OSError(str(error)) from None
 
 
-def watched(popen: subprocess.Popen[bytes], *, group: Group | None = None, guest: bool = False) -> Process:
+def watched(popen: Child, *, group: Group | None = None, guest: bool = False) -> Process:
     """A process of ours that was just started. Raises OSError when it has vanished."""
     try:
         return Process(popen.pid, psutil.Process(popen.pid).create_time(), popen, group=group, guest=guest)
