@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import threading
 from functools import partial
+from html import unescape
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -45,11 +46,24 @@ def result(folder: Path, name: str, status: str, message: str = "") -> None:
 
 @pytest.fixture
 def reports(tmp_path):
+    return two_runs(tmp_path)
+
+
+def two_runs(reports: Path) -> Path:
     for stamp, status in (("20260101T000000Z", "passed"), ("20260102T000000Z", "failed")):
-        results = tmp_path / f"{stamp}-smoke-x0tta6bl4-lab" / "allure-results"
+        results = reports / f"{stamp}-smoke-x0tta6bl4-lab" / "allure-results"
         result(results, "test_error_ratio_holds", status, "error_ratio 12.3% > 10%" if status == "failed" else "")
         result(results, "test_latency_holds", "broken", "no samples of latency_p95")
-    return tmp_path
+    return reports
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The report of the newest run, with the one before it in its history and two pages of its own."""
+    reports = two_runs(tmp_path_factory.mktemp("reports"))
+    pages = {"coverage.html": "<p>the coverage</p>", "runbooks/x.html": "<p>the runbook</p>"}
+    links = {"Runbook": "runbooks/x.html#a"}
+    return html.build(reports, html.choose(reports, None), pages, ["coverage.html"], links)
 
 
 def test_without_any_run_the_report_says_what_to_run_first(tmp_path):
@@ -66,31 +80,12 @@ def test_the_newest_run_is_chosen_and_an_unknown_one_is_refused(reports):
 
 
 @needs_allure
-def test_each_earlier_run_enters_the_history_once(reports):
-    """Building twice does not count the earlier run twice, and the run itself is not its own history."""
-    for _ in range(2):
-        html.build(reports, html.choose(reports, None))
-    assert len((reports / "history.jsonl").read_text().splitlines()) == 1
-
-
-@needs_allure
 @needs_browser
-def test_a_browser_shows_the_checks_their_verdicts_and_the_categories(reports, tmp_path):
+@pytest.mark.xdist_group("allure")  # one report for both
+def test_a_browser_shows_the_checks_their_verdicts_and_the_categories(built, tmp_path):
     """What a reviewer opens holds the runbook, the checks, and the words for failed and unknown."""
-    pages = {"coverage.html": "<p>the coverage</p>", "runbooks/x.html": "<p>the runbook</p>"}
-    index = html.build(reports, html.choose(reports, None), pages, ["coverage.html"], {"Runbook": "runbooks/x.html#a"})
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(index.parent))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        home = f"http://127.0.0.1:{server.server_address[1]}/"
-        parts = ("", "#categories", "#globalAttachments", f"#{id_of_failing(index.parent)}")
-        shown = [dump(home + part, tmp_path / f"profile{number}") for number, part in enumerate(parts)]
-        server.shutdown()
-    dom, categories, attachments, test = shown
+    parts = ("", "#categories", "#globalAttachments", f"#{id_of_failing(built.parent)}")
+    dom, categories, attachments, test = shown(built.parent, parts, tmp_path / "profile")
     for words in ("On-call runbook", "test_error_ratio_holds", "test_latency_holds"):
         assert words in dom
     assert "Does not hold" in categories
@@ -98,7 +93,16 @@ def test_a_browser_shows_the_checks_their_verdicts_and_the_categories(reports, t
     assert "coverage.html" in attachments
     assert "snapshot" in test
     assert 'data-page="runbooks/x.html#a"' in test
-    assert (index.parent / "runbooks" / "x.html").read_text() == "<p>the runbook</p>"
+    assert (built.parent / "runbooks" / "x.html").read_text() == "<p>the runbook</p>"
+
+
+@needs_allure
+@pytest.mark.xdist_group("allure")
+def test_each_earlier_run_enters_the_history_once(built):
+    """Building twice does not count the earlier run twice, and the run itself is not its own history."""
+    reports = built.parent.parent
+    html.build(reports, html.choose(reports, None))
+    assert len((reports / "history.jsonl").read_text().splitlines()) == 1
 
 
 def id_of_failing(report: Path) -> str:
@@ -116,6 +120,31 @@ def test_a_runbook_becomes_a_page_with_the_anchors_that_links_name():
     assert '<a href="#b">a</a> c ' in html_page
     assert "<script>" not in html_page
     assert "<table>" in html_page
+
+
+FRAMES = """<!doctype html>{frames}<script>
+addEventListener("load", () => setTimeout(() => {{
+  const shown = [...document.querySelectorAll("iframe")].map(frame => frame.contentDocument.body.innerText
+    + [...frame.contentDocument.querySelectorAll("[data-page]")].map(link => link.outerHTML));
+  document.body.dataset.shown = JSON.stringify(shown);
+}}, 6000))
+</script>"""  # virtual milliseconds: the browser hurries through them once nothing is left to do
+
+
+def shown(report: Path, parts: tuple[str, ...], profile: Path) -> list[str]:
+    """What each part of the report shows after its scripts have run: one browser, each part in a frame of its own."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    frames = "".join(f'<iframe width="1200" height="800" src="/{part}"></iframe>' for part in parts)
+    (report / "frames.html").write_text(FRAMES.format(frames=frames))
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(report))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        dom = dump(f"http://127.0.0.1:{server.server_address[1]}/frames.html", profile)
+        server.shutdown()
+    return json.loads(unescape(dom.partition('data-shown="')[2].partition('"')[0]))
 
 
 def dump(url: str, profile: Path) -> str:
