@@ -75,8 +75,8 @@ def test_users_who_get_no_answers_end_the_drill(broken, tmp_path):
     drill = broken(DEAF, **USERS, stop={"no_answers": "2s"})
     timeline = ended(drill, tmp_path, code=6)
     assert timeline["verdict"] == "UNKNOWN"
-    assert "no request of users was answered for 2." in timeline["interrupted"]
-    assert "no_answers is 2 s" in timeline["interrupted"]
+    assert "no request of users was answered for " in timeline["interrupted"]
+    assert ", and no_answers is 2 s" in timeline["interrupted"]
     assert at(timeline, Kind.HEALED.value) - at(timeline, Kind.FAULT_INJECTED.value) < 2.0 + AT_ONCE_S
 
 
@@ -174,7 +174,7 @@ def test_a_drill_that_loses_its_api_ends_and_heals_as_soon_as_it_is_back(ground,
     timeline = ended(drill, tmp_path, code=6)
     assert timeline["verdict"] == "UNKNOWN"
     assert f"the API server was out of reach for {LOST_S:g} s" in timeline["interrupted"]
-    assert LOST_S - 2.0 < stopped(timeline)["at"] - lost_at < LOST_S + AT_ONCE_S
+    assert LOST_S / 2 < stopped(timeline)["at"] - lost_at < LOST_S + AT_ONCE_S
     assert at(timeline, Kind.HEALED.value) - back_at < AT_ONCE_S
     listed = ground.begin("faults")
     assert listed.wait(30) == 0
