@@ -141,7 +141,8 @@ def test_a_look_that_hangs_ends_also_when_whoever_ordered_it_was_killed(here, tm
     starter = (
         "import os, threading; from pathlib import Path; from muster.chaos import standby; one = standby.take()\n"
         "print(one.process.pid, flush=True)\n"
-        "order = lambda: one.run(['-q', 'test_here.py'], dict(os.environ), timeout_s=3.0)\n"
+        "one.run(['--version'], dict(os.environ), timeout_s=60.0)\n"  # has imported everything, however long it took
+        "order = lambda: one.run(['-q', 'test_here.py'], dict(os.environ), timeout_s=2.0)\n"
         "threading.Thread(target=order, daemon=True).start()\n"
         "while not Path('pid').exists(): threading.Event().wait(0.02)\n"
         "os.kill(os.getpid(), 9)\n"
