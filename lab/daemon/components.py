@@ -23,7 +23,9 @@ PROGRAMS = {
 }
 # Debian keeps servers where an ordinary user's PATH does not look.
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
-_GO = {"GOMAXPROCS": "1"}  # two cores are shared by everything
+# Two cores are shared by everything: one thread, and a quarter less CPU for 50 MB of memory (Prometheus collects after
+# each 75% of growth otherwise).
+_GO = {"GOMAXPROCS": "1", "GOGC": "400"}
 
 
 def program(component: str) -> str:
