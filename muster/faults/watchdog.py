@@ -58,9 +58,8 @@ def main(record: Path, expires_at: float, argv: list[str]) -> None:
         return
     pause_s = 1.0
     for _ in range(TRIES):
-        if heal(record, argv):
+        if heal(record, argv) or not wait(record, time.time() + pause_s):  # or somebody else does it meanwhile
             return
-        time.sleep(pause_s)
         pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 

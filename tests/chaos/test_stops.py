@@ -2,13 +2,17 @@
 
 import socket
 import time
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 
 from muster.chaos import own, stops
+from muster.chaos.actions import common
 from muster.chaos.stops import Stops, kill_file, switched_off
+from muster.faults import Ledger
 from muster.judge.objectives import Objectives
+from muster.judge.undone import undone
 from muster.kube import Access, Kube, KubeError, load_access
 from muster.system import Environment
 from muster.timeline import Kind
@@ -186,3 +190,22 @@ def test_healing_waits_for_an_api_server_that_was_away_for_a_moment(nobody, monk
 
     monkeypatch.setattr(own, "BACK_WITHIN_S", 10.0)
     own.await_api(SimpleNamespace(get=get))
+
+
+def test_a_fault_that_could_not_even_be_tried_is_known_to_be_left(nobody, story, monkeypatch):
+    """The judge says FAIL, and not that nobody knows; other places' faults are not this drill's."""
+    monkeypatch.setattr(own, "BACK_WITHIN_S", 0.2)
+    ledger = Ledger()
+    fault = {"server": nobody.server, "namespace": "shop", "target": "web", "undo": {}}
+    entry = ledger.open("pod_kill", system="s", environment="lab", **fault)
+    ledger.open("pod_kill", system="s", environment="staging", **fault)
+    names = {"system": SimpleNamespace(name="s"), "env": SimpleNamespace(name="lab")}
+    monkeypatch.setattr(common, "field", lambda _: nullcontext(SimpleNamespace(kube=nobody, ledger=ledger, **names)))
+    story.tell(Kind.FAULT_INJECTED, source="test", fault=entry.id)
+    with pytest.raises(TimedOut):
+        common.heal()
+    (note,) = story.timeline().of(Kind.NOTE)
+    assert note.data["fault"] == entry.id
+    (left,) = undone(story.timeline())
+    assert left.verdict is Verdict.FAIL
+    assert left.message.startswith("not healed: nothing could be healed, because the API server was out of reach")

@@ -72,6 +72,16 @@ def test_watchdog_tries_again_and_writes_down_why(watch):
     assert "the cluster does not answer" in ledger.file_of(entry).with_suffix(".log").read_text()
 
 
+def test_watchdog_ends_as_soon_as_somebody_else_has_healed(watch):
+    """Between its tries it looks at the record: nobody waits for it, and it heals nothing twice."""
+    ledger, entry, tries = watch(0, needs=1000)
+    tried = lambda: tries.read_text() if tries.exists() else ""  # noqa: E731
+    wait_until(tried, lambda seen: seen == "xx", what="no second try", timeout_s=20)
+    ledger.healed(entry)  # the third would be two seconds later
+    wait_until(lambda: _watchdogs(entry.id), lambda left: not left, what="the watchdog stayed", timeout_s=20)
+    assert tried() == "xx"
+
+
 @pytest.mark.parametrize("how", ["healed", "forgotten"])
 def test_watchdog_ends_early_when_nothing_is_left_to_do(watch, how):
     """And has healed nothing."""

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from muster.chaos import shared, story
-from muster.chaos.context import Configuration, field
+from muster.chaos.context import Configuration, Field, field
 from muster.chaos.exclusive import TakenError, busy
 from muster.chaos.own import await_api
 from muster.errors import MusterError
 from muster.faults import Entry
 from muster.faults import heal as heal_faults
 from muster.timeline import Kind
+from muster.wait import TimedOut
 
 CONFIRM_WITHIN = "60s"
 TWICE = 2.0  # for two alerts one after the other: one to see the fault, one to be outlasted
@@ -55,17 +56,32 @@ def heal(kind: str = "", configuration: Configuration = None) -> list[str]:
         # An experiment that was refused because another one runs may still play its rollbacks: that one's are not ours.
         if holder := busy(on.system.name, on.env.name):
             raise TakenError(f"nothing was healed: the faults there are those of another experiment ({holder})")
-        await_api(on.kube)
+        try:
+            await_api(on.kube)
+        except TimedOut as error:
+            _tell_left(on, kind, str(error))
+            raise
         results = heal_faults(on.ledger, on.kube, on.env, system=on.system.name, kind=kind or None)
     for result in results:
         if result.ok:
             story.tell(Kind.HEALED, source="muster", message=result.message, fault=result.id)
         else:
-            story.tell(Kind.NOTE, source="muster", message=f"not healed: {result.message}", fault=result.id)
+            _tell_unhealed(result.id, result.message)
     failed = [result.message for result in results if not result.ok]
     if failed:
         raise MusterError(f"not healed: {'; '.join(failed)}")
     return [result.message for result in results]
+
+
+def _tell_left(on: Field, kind: str, why: str) -> None:
+    """Nothing could be tried: each fault that is left is known not to be undone, and not merely not known to be."""
+    for entry in on.ledger.left():
+        if (entry.system, entry.environment) == (on.system.name, on.env.name) and kind in ("", entry.kind):
+            _tell_unhealed(entry.id, why)
+
+
+def _tell_unhealed(fault: str, why: str) -> None:
+    story.tell(Kind.NOTE, source="muster", message=f"not healed: {why}", fault=fault)
 
 
 def undo(kind: str = "", configuration: Configuration = None) -> list[str]:
