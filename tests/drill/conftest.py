@@ -63,4 +63,5 @@ def ground(module_ground):
     yield module_ground
     assert Ledger(module_ground.state).left() == []
     assert "FAULT_" not in json.dumps(module_ground.kube.get(module_ground.path)["spec"])
+    wait_until(module_ground.whole, bool, what="a whole lab again", timeout_s=60)
     wait_until(module_ground.left, lambda left: not any(left.values()), what="nothing left", timeout_s=10)
