@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.lab
 RULES = """
 groups:
   - name: added
