@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from muster.plain_yaml import read_yaml
+
 _CLUSTER = {"server", "certificate-authority", "certificate-authority-data", "insecure-skip-tls-verify", "extensions"}
 _USER = {"token", "tokenFile", "client-certificate", "client-key"}
 
@@ -33,8 +35,7 @@ class Plain:
 def read_plain(path: Path, context: str | None) -> Plain | None:
     """What this context says, or None where it is not plain: then the official loader is to be asked."""
     try:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        config = yaml.load(path.read_bytes(), loader)  # noqa: S506 - both are safe loaders
+        config = read_yaml(path.read_bytes())
         chosen = _named(config["contexts"], context or config["current-context"])["context"]
         cluster = _named(config["clusters"], chosen["cluster"])["cluster"]
         user = _named(config["users"], chosen["user"])["user"] or {}

@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from muster.errors import UsageError
+from muster.plain_yaml import read_yaml
 from muster.system.model import System
 
 SUFFIX = ".coverage.yaml"
@@ -56,7 +57,7 @@ def load(system: System) -> Excuses:
 
 def _parse(file: Path) -> _File:
     try:
-        body: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+        body: Any = read_yaml(file.read_text(encoding="utf-8"))
         return _File.model_validate(body)
     except (OSError, yaml.YAMLError) as error:
         raise UsageError(f"{file} cannot be read: {error}") from None

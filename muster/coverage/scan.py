@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from muster.errors import UsageError
+from muster.plain_yaml import read_yaml
 
 ENCODES = "runbook"  # the extension of an experiment that names the steps that it plays
 
@@ -74,7 +75,7 @@ def experiments(folder: Path) -> list[Experiment]:
     found = []
     for file in sorted(folder.glob("*.yaml")):
         try:
-            body = yaml.safe_load(file.read_text(encoding="utf-8"))
+            body = read_yaml(file.read_text(encoding="utf-8"))
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             place = f"{file}:{mark.line + 1}" if mark else str(file)

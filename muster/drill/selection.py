@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from muster.errors import UsageError
+from muster.plain_yaml import read_yaml
 
 ALL = "all"
 
@@ -30,7 +31,7 @@ def select(folder: Path, words: Sequence[str]) -> list[Path]:
 def tags_of(file: Path) -> frozenset[str]:
     """The tags of one experiment file; none where it cannot be read, which running it will say better."""
     try:
-        body = yaml.safe_load(file.read_text(encoding="utf-8"))
+        body = read_yaml(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return frozenset()
     found = body.get("tags") if isinstance(body, dict) else None

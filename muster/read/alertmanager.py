@@ -20,11 +20,12 @@ async def read_routes(session: Session) -> dict[str, Any]:
     """
     import yaml
 
+    from muster.plain_yaml import read_yaml
+
     url = f"{_base(session)}/api/v2/status"
     status = await session.http.get_json(url)
     try:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        config = yaml.load(status["config"]["original"], loader)  # noqa: S506 - both are safe loaders
+        config = read_yaml(status["config"]["original"])
         return {
             "route": _route(config["route"]),
             "receivers": {receiver["name"]: _kinds(receiver) for receiver in config.get("receivers") or []},
