@@ -48,8 +48,8 @@ def test_a_body_that_is_not_packed_as_it_says_is_told_as_exactly_that(reading, a
 
 
 def test_a_bomb_is_put_down_before_it_is_large(reading):
-    """A megabyte that unpacks to a gigabyte ends at the limit, in little more memory than that."""
-    bomb = gzip.compress(bytes(64 * LIMIT_BYTES), 9)
+    """A quarter of a megabyte that unpacks to 256 ends at the limit of 16, in little more memory than that."""
+    bomb = gzip.compress(bytes(16 * LIMIT_BYTES), 9)
     tracemalloc.start()
     try:
         found = reading(

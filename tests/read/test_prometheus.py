@@ -12,7 +12,10 @@ import yaml
 
 from muster.snapshot import FailureKind
 
-pytestmark = pytest.mark.skipif(shutil.which("prometheus") is None, reason="the program prometheus is not installed")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("prometheus") is None, reason="the program prometheus is not installed"),
+    pytest.mark.xdist_group("one-replica"),  # one Prometheus for all
+]
 
 
 class Exposed:
