@@ -27,7 +27,7 @@ from lab.agent.standby import ORDER_BYTES
 from lab.cgroups import Group
 
 _READY_S = 10.0
-_ANSWER_S = 10.0
+_ANSWER_S = 5.0
 _REST_BYTES = 8192  # of an order, for what is not command or environment
 _log = logging.getLogger(__name__)
 
@@ -68,9 +68,11 @@ class Standby:
                 stdout=subprocess.DEVNULL,  # what it has to say, it says where the agent does
                 start_new_session=True,
             )
-        self.ready = asyncio.ensure_future(self._get_ready())
+        self.lost = False
+        self.ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._starting = asyncio.ensure_future(self._get_ready())
 
-    async def _get_ready(self) -> bool:
+    async def _get_ready(self) -> None:
         try:
             async with asyncio.timeout(_READY_S):
                 heard = await asyncio.get_running_loop().sock_recv(self._orders, ORDER_BYTES)
@@ -79,7 +81,7 @@ class Standby:
         if not heard:
             _log.warning("the standby did not get ready: containers start cold")
         self._orders.settimeout(_ANSWER_S)
-        return bool(heard)
+        self.ready.set_result(bool(heard))
 
     def holds(self, memory_bytes: float | None) -> bool:
         """Whether a limit leaves room for what the modules take: a fork is not charged for these, a program is."""
@@ -106,7 +108,8 @@ class Standby:
         self._children.discard(pid)
         try:
             return int(self._ask({"reap": pid})["code"])
-        except OSError:
+        except ConnectionError as error:
+            _log.warning("nobody knows how process %d has ended, its standby is lost: %s", pid, error)
             return UNKNOWN_EXIT
         finally:
             if self._retired:
@@ -116,11 +119,13 @@ class Standby:
         try:
             socket.send_fds(self._orders, [_encoded(order)], descriptors)
             answer = self._orders.recv(ORDER_BYTES)
-        except TimeoutError as error:
+        except OSError as error:
+            self.lost = True
             self._orders.close()  # a late answer must not be taken for another's
             raise ConnectionError(str(error)) from None
         if not answer:
-            raise ConnectionError("the standby has ended")
+            self.lost = True
+            raise ConnectionError("it has ended")
         return dict(json.loads(answer))
 
     def retire(self) -> None:
@@ -131,7 +136,9 @@ class Standby:
 
     def close(self) -> None:
         """End it; what it has started runs on."""
-        self.ready.cancel()
+        self._starting.cancel()
+        if not self.ready.done():
+            self.ready.set_result(False)
         self._orders.close()
         self._popen.kill()
         self._popen.wait()
@@ -148,13 +155,18 @@ class WarmStarts:
     def prepare(self, images: Iterable[Image]) -> None:
         """Have one read its modules for each warm image, before anybody asks."""
         for image in images:
-            self._of(image)
+            with contextlib.suppress(OSError):  # whoever asks for it is told
+                self._of(image)
 
     async def way(
         self, image: Image, argv: Sequence[str], env: Mapping[str, str], memory_bytes: float | None
     ) -> Callable[[Sequence[str], Mapping[str, str], Path, int, Group | None], Process]:
         """How to start this container: :func:`lab.agent.process.spawn`, or what is quicker and takes the same."""
-        standby = await self._find(image, argv, env, memory_bytes)
+        try:
+            standby = await self._find(image, argv, env, memory_bytes)
+        except OSError as error:
+            _log.warning("no standby for %s: %s", image.reference, error)
+            standby = None
         if standby is None:
             return spawn
 
@@ -165,7 +177,6 @@ class WarmStarts:
                 return standby.start(argv, env, folder, log, group)
             except ConnectionError as error:
                 _log.warning("the standby of %s is lost: %s", image.reference, error)
-                self._lost(standby)
             return spawn(argv, env, folder, log, group)
 
         return fork
@@ -177,7 +188,7 @@ class WarmStarts:
         if not (image.warm and tuple(argv[:3]) == image.command[:3] and fits):
             return None
         standby = self._of(image)
-        if not await standby.ready:
+        if not await asyncio.shield(standby.ready):  # shared: a pod that is deleted meanwhile must not end it
             return None
         same = _python_variables(env) == standby.python
         return standby if same and standby.holds(memory_bytes) else None
@@ -185,20 +196,12 @@ class WarmStarts:
     def _of(self, image: Image) -> Standby:
         module = image.command[2]
         known = self._standbys.get(module)
-        if known is None or known.made_of != image.files_digest():
+        if known is None or known.lost or known.made_of != image.files_digest():
             if known is not None:
-                self._retire(known)
+                self._retired.append(known)
+                known.retire()
             known = self._standbys[module] = Standby(image, self._state)
         return known
-
-    def _lost(self, standby: Standby) -> None:
-        """It does not answer: another takes its place."""
-        self._standbys = {module: each for module, each in self._standbys.items() if each is not standby}
-        self._retire(standby)
-
-    def _retire(self, standby: Standby) -> None:
-        self._retired.append(standby)
-        standby.retire()
 
     def close(self) -> None:
         """End all; what they have started runs on."""

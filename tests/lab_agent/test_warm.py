@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lab.agent import process
+from lab.agent import process, warm
 from lab.agent.images import Image
 from lab.agent.warm import WarmStarts
 
@@ -183,6 +183,52 @@ def test_a_start_that_fails_says_why_as_a_cold_one_does(program, tmp_path):
                 spawn(one.command, one.env, tmp_path / "nowhere", 1)
             (standby,) = set(psutil.Process().children()) - before
             assert standby.children() == []
+        finally:
+            starts.close()
+
+    asyncio.run(start())
+    assert set(psutil.Process().children()) == before
+
+
+def test_a_pod_that_is_deleted_while_it_waits_for_the_standby_does_not_hold_up_the_others(program, tmp_path):
+    """Whoever asks next is served warm."""
+
+    async def start():
+        starts, one = WarmStarts(tmp_path), image(program)
+        try:
+            first = asyncio.ensure_future(starts.way(one, one.command, one.env, None))
+            await asyncio.sleep(0)
+            first.cancel()
+            async with asyncio.timeout(10):
+                return await starts.way(one, one.command, one.env, None)
+        finally:
+            starts.close()
+
+    assert asyncio.run(start()) is not process.spawn
+
+
+@pytest.mark.parametrize("when", ["start", "reap"])
+def test_a_standby_that_does_not_answer_is_given_up(program, tmp_path, monkeypatch, when):
+    """Stopped: the start that waited for it is a cold one, an exit code is lost, the next start is warm again."""
+    monkeypatch.setattr(warm, "_ANSWER_S", 0.3)
+    before = set(psutil.Process().children())
+
+    async def start():
+        starts, one = WarmStarts(tmp_path), image(program)
+        env = one.env | {"EXIT": "7"}
+        try:
+            spawn = await starts.way(one, one.command, env, None)
+            (standby,) = set(psutil.Process().children()) - before
+            if when == "start":
+                standby.suspend()
+                assert await spawn(one.command, env, tmp_path, 1).wait() == 7
+            else:
+                waiting = spawn(one.command, env, tmp_path, 1)
+                standby.suspend()
+                assert await waiting.wait() == process.UNKNOWN_EXIT
+            spawn = await starts.way(one, one.command, env, None)
+            assert await spawn(one.command, env, tmp_path, 1).wait() == 7
+            assert len(set(psutil.Process().children()) - before) == 1
         finally:
             starts.close()
 
