@@ -6,6 +6,10 @@ A *part* is one process's second, as JSON: ``{"at": epoch of its start, "offered
 {"requests", "errors", "kinds": {sentence: n}, "latency", "service"}}}``. "users" may ask at once; there may be more who
 rest. Latency counts from when a request was due, service time from when it was sent; both are HDR histograms
 of microseconds in HdrHistogram's own compressed base64 (V2), so parts of several processes merge without loss.
+
+Each thing is counted in the second in which it happens: "offered" when a request falls due (is looked at, being due),
+"sent" when a user has it, "dropped" when it is given up; "requests", "errors" and both histograms when its answer is
+complete, however long ago it was due. So "offered" of a second is not what became of its own requests.
 """
 
 from __future__ import annotations

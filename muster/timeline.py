@@ -37,7 +37,13 @@ class Kind(StrEnum):
     CONTAINER_ENDED = "container.ended"  # the kubelet's word: {"pod", "container", "reason", "exit_code"}
     RECOVERED = "recovered"  # the steady state was seen again
     HEALED = "healed"  # a fault was undone from the ledger: {"fault"}
-    TRAFFIC = "traffic"  # one second of users: {"requests", "errors", "p95_ms"}
+    # One second of users, by the load generator's own count (``judge.figures``): {"requests", "errors", "p95_ms": from
+    # when they were due, "service_p95_ms": from when they were sent, "kinds": {error: n}, "offered": fell due, "sent",
+    # "late", "held", "dropped": never sent, "held_dropped": of these because the system let no user free, "waiting",
+    # "users", "cpu", "machine", "lag_ms", "stalled_ms", "exhausted", "workers", "reports"}. Each is counted in the
+    # second in which it happened: a request is offered when it is due, sent when it is sent, dropped when it is given
+    # up (a second after it was due); an answer, its error and its latency belong to the second in which it is complete.
+    TRAFFIC = "traffic"
     NOTE = "note"
     DRILL_ENDED = "drill.ended"
 

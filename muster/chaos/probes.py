@@ -7,7 +7,6 @@ alert's own window, at the environment's time scale, so that one experiment file
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from muster.chaos import shared, story
@@ -17,6 +16,7 @@ from muster.errors import MusterError
 from muster.judge.chain import start
 from muster.judge.link import since_injection
 from muster.judge.objectives import Objectives, window_s
+from muster.judge.served import View, soonest
 from muster.judge.silence import missed_s, open_alerts
 from muster.judge.symptoms import failed
 from muster.system.units import parse_duration
@@ -36,24 +36,50 @@ def steady(checks: str = "", within: str = "15s", configuration: Configuration =
     if known is not None:
         story.tell(Kind.STEADY, source="checks", at=known.at, message=known.message, verdict=known.verdict.value)
         return True
-    return _steady(place(configuration), checks, within, lambda _: None)
+    return _steady(place(configuration), checks, within)
+
+
+FRESH_S = 3.0  # a look that held is this old at most when users are found well
 
 
 def recovered(checks: str = "", within: str = "20s", after: str = "", configuration: Configuration = None) -> bool:
-    """The same, and the first snapshot that held is when the system had recovered.
+    """The same, and the first snapshot that held is when the system had recovered; users must be well by then, too.
+
+    Those of an experiment that has any, for the last full seconds before that instant (``judge.served``): where they
+    are not yet, it is the first instant at which they are, within ``FRESH_S`` of such a look.
 
     Where the event ``after`` (such as ``rollback.proven``) never happened nothing is waited for: one look is all.
     """
     if after and _story().timeline().first(Kind(after)) is None:
         within = "0s"
+    where, have_users = place(configuration), story.current() is not None and _expected("load", None) is not None
+    last: looks.Look | None = None
 
-    def tell(look: looks.Look) -> None:
-        story.tell(Kind.RECOVERED, source="checks", at=look.at, message=look.message)
+    def both() -> tuple[looks.Look, View]:
+        nonlocal last
+        if last is None or last.verdict not in HELD or time.time() - last.at > FRESH_S:
+            last = _look(where, checks)
+        users = soonest(_story().timeline(), last.at) if have_users else View(at=last.at, well=True, said="")
+        return last, users
 
-    return _steady(place(configuration), checks, within, tell)
+    try:
+        seen, users = wait_until(
+            both,
+            lambda now: now[0].verdict in HELD and bool(now[1].well),
+            what="the steady state was not seen",
+            timeout_s=parse_duration(within),
+            every_s=0.05,  # a look takes long enough, and users' seconds are told soon after their end
+            show=lambda now: now[0].message if now[0].verdict not in HELD else now[1].said,
+        )
+    except TimedOut:
+        return False
+    message = "; ".join(filter(None, (seen.message, users.said)))
+    story.tell(Kind.RECOVERED, source="checks", at=users.at, message=message)
+    _remember(seen, checks)
+    return True
 
 
-def _steady(where: Place, checks: str, within: str, held: Callable[[looks.Look], None]) -> bool:
+def _steady(where: Place, checks: str, within: str) -> bool:
     try:
         seen = wait_until(
             lambda: _look(where, checks),
@@ -65,10 +91,13 @@ def _steady(where: Place, checks: str, within: str, held: Callable[[looks.Look],
         )
     except TimedOut:
         return False
-    held(seen)
+    _remember(seen, checks)
+    return True
+
+
+def _remember(seen: looks.Look, checks: str) -> None:
     if not checks:
         shared.remember(seen)
-    return True
 
 
 def _look(where: Place, checks: str = "", *, chain: bool = False) -> looks.Look:

@@ -17,12 +17,14 @@ from muster.chaos.story import Story
 from muster.chaos.watch import Watcher
 from muster.errors import MusterError
 from muster.faults import guard
+from muster.judge import served
 from muster.judge.objectives import LoadOrder, Objectives, may_act, related, window_s
 from muster.judge.stopping import Stop
 from muster.judge.timeline import Judgement, judge
 from muster.load import Load
 from muster.load.allowed import allowed_time
 from muster.rules import predict
+from muster.system import System
 from muster.timeline import Kind
 
 LOAD_LIMIT_S = 900.0  # an experiment's own users stay no longer, unless it needs them to
@@ -77,6 +79,8 @@ class Recording:
             listen_s=self._listen_s(),
             predicted_s=self._predicted(),
             told_s=needs.told_s(self.objectives, system, env),
+            users_well=served.limits_of(system),
+            promised_p95_s=_promised_p95_s(system),
         )
         if self.objectives.action == "rollback":
             wait_until_ready(env, told)
@@ -179,3 +183,8 @@ class Recording:
         # Discovery of new pods is measured, and taken off: the prediction is that of pods that are scraped.
         found = predict.detection(self._where.system, self._where.env, alert)
         return found.lower_s, found.upper_s
+
+
+def _promised_p95_s(system: System) -> float | None:
+    slo = system.slo.get("latency_p95")
+    return slo.objective.bound if slo is not None and slo.objective is not None else None

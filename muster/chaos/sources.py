@@ -15,10 +15,11 @@ import httpx
 
 from muster.chaos.pods import Pods
 from muster.chaos.story import Story
+from muster.chaos.users import Users
 from muster.chaos.watch import EVERY_S, HttpWatcher, Watcher
 from muster.errors import MusterError
 from muster.kube import Kube
-from muster.load import Load, LoadError
+from muster.load import Load
 from muster.release import bearer, trust_of
 from muster.system import Environment
 from muster.timeline import Event, Kind
@@ -237,30 +238,6 @@ class Routing(HttpWatcher):
             "receivers": {alert: sorted(names) for alert, names in self._receivers.items()},
             "failed": {name: int(count - first.get(name, 0.0)) for name, count in self._last.items()},
         }
-
-
-class Users(Watcher):
-    """What the load generator saw, second by second."""
-
-    source = "load"
-
-    def __init__(self, story: Story, load: Load) -> None:
-        super().__init__(story, every_s=0.5)
-        self._load = load
-
-    def look(self) -> None:
-        """Tell every second that is over. Raises :class:`~muster.load.LoadError` when the generator died."""
-        for second in self._load.new_seconds():
-            self.story.tell(
-                Kind.TRAFFIC,
-                source=self.source,
-                at=second.at,
-                requests=second.requests,
-                errors=second.errors,
-                p95_ms=second.p95_ms,
-            )
-        if failure := self._load.failure():
-            raise LoadError(failure)
 
 
 def watchers(story: Story, env: Environment, *, since: float, load: Load | None, kube: Kube | None) -> list[Watcher]:

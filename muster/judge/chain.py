@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from muster.judge.link import Link, since_injection, source, unreadable
 from muster.judge.objectives import Objectives
+from muster.judge.recovery import recovery
 from muster.judge.symptoms import finding, killed
 from muster.timeline import Event, Kind, Timeline
 from muster.verdict import Verdict
@@ -207,31 +208,6 @@ def _undo(timeline: Timeline, _: Objectives) -> Link:
     return Link(name="undo", event=None, why=why, verdict=Verdict.FAIL)
 
 
-def _recovery(timeline: Timeline, objectives: Objectives) -> Link:
-    after = since_injection(timeline)
-    healed = timeline.first(Kind.HEALED, after=after)
-    if objectives.action == "by-hand" and healed:
-        after, healed = healed.at, None  # what was steady before that was steady in spite of the fault
-    recovered = timeline.first(Kind.RECOVERED, after=after)
-    if recovered and not (healed and healed.at < recovered.at):
-        return Link(name="recovery", event=recovered)
-    if recovered:
-        why = "the steady state came back only after Muster had undone the fault itself"
-        return Link(name="recovery", event=None, why=why, verdict=Verdict.FAIL)
-    last = None
-    for event in timeline.of(Kind.STEADY):
-        last = event if event.at >= after else last
-    if last is None:
-        why = "the steady state was never looked at again after the fault"
-        return Link(name="recovery", event=None, why=why, verdict=Verdict.UNKNOWN)
-    if last.data.get("verdict") in ("PASS", "WARN"):
-        why = f"the steady state was seen again only after the drill had given up waiting for it: {last.message}"
-        return Link(name="recovery", event=None, why=why, verdict=Verdict.FAIL)
-    verdict = Verdict.UNKNOWN if last.data.get("verdict") == "UNKNOWN" else Verdict.FAIL
-    why = f"the steady state was not seen again: {last.message}"
-    return Link(name="recovery", event=None, why=why, verdict=verdict)
-
-
 def _from_audit(timeline: Timeline, name: str, why: str) -> Link:
     responder = source(timeline, "responder")
     if not responder.readable and not responder.refused:
@@ -270,5 +246,5 @@ _LINKS: dict[str, Callable[[Timeline, Objectives], Link]] = {
     "decision": _decision,
     "rollback": _rollback,
     "proof": _proof,
-    "recovery": _recovery,
+    "recovery": recovery,
 }

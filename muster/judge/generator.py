@@ -13,6 +13,10 @@ MOST_SATURATED = 0.05  # of the seconds
 FULL = 0.95  # of all cores of its machine, busy with whatever
 MOST_STALLED = 0.01  # of the time, in stalls over 50 ms
 LEAST_OFFERED = 0.99  # of the schedule
+ADVICE = "; run it on another machine (--listen), or offer less"  # for make load; a drill has neither
+HELD = "no user was free to send it"  # the kind of error that a request is which the system let nobody send
+# What a generator that stands still would see of a healthy system, too.
+DOUBTFUL = (HELD, "AnswerTimeout", "ConnectTimeout", "NameNotResolved", "GeneratorExhausted")
 
 
 def trouble(run: LoadRun, seconds: Sequence[LoadSecond], *, latency_limit_s: float | None) -> list[str]:
@@ -25,13 +29,13 @@ def trouble(run: LoadRun, seconds: Sequence[LoadSecond], *, latency_limit_s: flo
     """
     if not seconds:
         return ["no second was recorded"]
-    found = [*_lost(seconds), *_missed(seconds), *_machine(seconds)]
-    if any(second.held for second in seconds) and not _enough_users(run, latency_limit_s):
-        found.append(f"its {run.most_users} users were too few for {run.peak:,.0f}/s")
+    found = [*_lost(seconds), *_missed(seconds), *saturated(seconds), *_stalled(seconds), *exhausted(seconds)]
+    if any(second.held for second in seconds):
+        found += too_few_users(run.most_users, run.peak, latency_limit_s=latency_limit_s)
     return found
 
 
-def machine_full(seconds: Sequence[LoadSecond], *, latency_limit_s: float | None) -> str:
+def machine_full(seconds: Sequence[LoadSecond], *, latency_limit_s: float | None, advice: str = ADVICE) -> str:
     """Whether there was no CPU left where the generator runs while requests were slow or waited: a phrase, or empty.
 
     Then nobody knows whether the system was slow or had no core to run on, nor (on a machine that both share) whether
@@ -44,7 +48,7 @@ def machine_full(seconds: Sequence[LoadSecond], *, latency_limit_s: float | None
     own = sum(second.cpu for second in full) / len(full)
     return (
         f"the machine was saturated: all cores were busy in {len(full)} of the {len(slow)} s in which requests were "
-        f"slow, the generator with {own:.0%} of one; run it on another machine (--listen), or offer less"
+        f"slow, the generator with {own:.0%} of one{advice}"
     )
 
 
@@ -88,20 +92,29 @@ def _missed(seconds: Sequence[LoadSecond]) -> list[str]:
     return []
 
 
-def _machine(seconds: Sequence[LoadSecond]) -> list[str]:
-    found = []
+def _stalled(seconds: Sequence[LoadSecond]) -> list[str]:
+    stalled_s = sum(second.stalled_ms for second in seconds) / 1000
+    if stalled_s > MOST_STALLED * len(seconds):
+        return [f"its event loop stood still for {stalled_s / len(seconds):.1%} of the time"]
+    return []
+
+
+def saturated(seconds: Sequence[LoadSecond]) -> list[str]:
+    """Whether its core was busy in more than one second of twenty: one phrase, or none."""
     at_work = [second for second in seconds if second.offered or second.requests]  # not while it says goodbye
     busy = sum(second.cpu >= SATURATED for second in at_work)
     if busy > math.floor(MOST_SATURATED * len(at_work)):
-        found.append(f"its core was saturated in {busy} of {len(at_work)} s (more workers share it)")
-    stalled_s = sum(second.stalled_ms for second in seconds) / 1000
-    if stalled_s > MOST_STALLED * len(seconds):
-        found.append(f"its event loop stood still for {stalled_s / len(seconds):.1%} of the time")
-    exhausted = sum(second.exhausted for second in seconds)
-    if exhausted:
-        found.append(f"its machine ran out of descriptors, ports or buffers {exhausted} times")
-    return found
+        return [f"its core was saturated in {busy} of {len(at_work)} s (more workers share it)"]
+    return []
 
 
-def _enough_users(run: LoadRun, latency_limit_s: float | None) -> bool:
-    return latency_limit_s is not None and run.most_users >= latency_limit_s * run.peak
+def exhausted(seconds: Sequence[LoadSecond]) -> list[str]:
+    """Whether its machine ran out of something but cores: one phrase, or none."""
+    times = sum(second.exhausted for second in seconds)
+    return [f"its machine ran out of descriptors, ports or buffers {times} times"] if times else []
+
+
+def too_few_users(users: int, rate: float, *, latency_limit_s: float | None) -> list[str]:
+    """Whether all of them can wait while the system answers as soon as it promises (Little's law)."""
+    enough = latency_limit_s is not None and users >= latency_limit_s * rate
+    return [] if enough else [f"its {users} users were too few for {rate:,.0f}/s"]

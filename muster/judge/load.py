@@ -19,9 +19,6 @@ from muster.verdict import Finding, Verdict
 
 KEPT = 0.999  # of a rate: full seconds cut requests in two at either end
 DEAD_S = 3  # so many seconds at the end without one good answer: the system died
-# What a generator that stands still would see of a healthy system, too.
-_HELD = "no user was free to send it"
-_DOUBTFUL = (_HELD, "AnswerTimeout", "ConnectTimeout", "NameNotResolved", "GeneratorExhausted")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,13 +180,13 @@ def _errors(run: LoadRun, limits: _Limits, why: str) -> Finding | str:
         return _finding("load.errors", Verdict.UNKNOWN, "no request was answered or failed", limits.error)
     found = kinds(run.measured)
     if held:
-        found[_HELD] = held
+        found[generator.HELD] = held
     if failed / asked < limits.errors:
         message = f"{failed:,} of {asked:,} requests failed, under {limits.errors:g} of them"
         return _finding("load.errors", Verdict.PASS, message, limits.error)
     died = _died(run)
     when = f"; from {died:.0f} s on every request failed" if died is not None else ""
-    certain = Counter({kind: count for kind, count in found.items() if not kind.startswith(_DOUBTFUL)})
+    certain = Counter({kind: count for kind, count in found.items() if not kind.startswith(generator.DOUBTFUL)})
     sure = certain.total() / asked >= limits.errors
     named = certain if sure else found
     most = f"; {named.most_common(1)[0][1]:,} times: {named.most_common(1)[0][0]}" if named else ""

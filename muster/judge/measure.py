@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from muster.judge.arrivals import Arrivals
 from muster.judge.chain import in_force, seen
 from muster.judge.clock import doubt
 from muster.judge.link import Link, since_injection
@@ -36,9 +37,11 @@ class Measured:
     predicted_s: tuple[float, float] | None = None  # fault -> webhook, as every window and interval promises
     bounds_s: dict[str, float] = field(default_factory=dict)  # duration -> how far clocks may have it wrong
     unmeasured: dict[str, str] = field(default_factory=dict)  # duration -> why it is not known though both ends are
-    user_requests: int | None = None  # from the fault to the end
-    user_errors: int | None = None
+    user_requests: int | None = None  # from the fault to the end, with those that the system let nobody send
+    user_errors: int | None = None  # the same
     user_error_ratio: float | None = None
+    user_due: int | None = None  # by the schedule
+    user_unsent: int | None = None  # of these never sent, whoever is to blame
     worst_p95_ms: float | None = None
     worst_second: dict[str, float] | None = None  # after_s (the fault), requests, errors: the most errors in a second
     impact_s: float | None = (
@@ -68,8 +71,9 @@ def measure(
     *,
     window_s: float = 0.0,
     predicted_s: tuple[float, float] | None = None,
+    arrived: Arrivals | None = None,
 ) -> Measured:
-    """The durations between the events that were seen."""
+    """The durations between the events that were seen, and what users saw; ``arrived`` is how they came."""
     at = {link.name: link.event for link in links}
     injected, fault, visible = timeline.first(Kind.FAULT_INJECTED), in_force(timeline), seen(timeline, objectives)
     webhook = at.get("webhook")
@@ -103,7 +107,7 @@ def measure(
         predicted_s=predicted_s,
         bounds_s=spans.bounds_s,
         unmeasured=spans.unmeasured,
-        **_users(timeline, objectives),
+        **_users(timeline, objectives, arrived),
     )
 
 
@@ -128,15 +132,18 @@ class _Spans:
         return max(0.0, last.at - first.at)
 
 
-def _users(timeline: Timeline, objectives: Objectives) -> dict[str, Any]:
-    """What users saw from the fault on."""
+def _users(timeline: Timeline, objectives: Objectives, arrived: Arrivals | None) -> dict[str, Any]:
+    """What users saw from the fault on. A request that the system let nobody send has failed."""
     since = since_injection(timeline)
     events = [event for event in timeline.of(Kind.TRAFFIC) if event.at >= since]
     if not events:
         return {}
-    requests = sum(int(event.data["requests"]) for event in events)
-    errors = sum(int(event.data["errors"]) for event in events)
-    worst = max(events, key=lambda event: int(event.data["errors"]))
+    blame = arrived is not None and not arrived.doubt
+    unsent = {event.at: int(event.data.get("held_dropped", 0)) if blame else 0 for event in events}
+    failed = {event.at: int(event.data["errors"]) + unsent[event.at] for event in events}
+    errors = sum(failed.values())
+    requests = sum(int(event.data["requests"]) for event in events) + sum(unsent.values())
+    worst = max(events, key=lambda event: failed[event.at])
     return {
         "user_requests": requests,
         "user_errors": errors,
@@ -144,17 +151,19 @@ def _users(timeline: Timeline, objectives: Objectives) -> dict[str, Any]:
         "worst_p95_ms": max((p95 for event in events if (p95 := _p95(event)) is not None), default=None),
         "worst_second": {
             "after_s": worst.at - since,
-            "requests": int(worst.data["requests"]),
-            "errors": int(worst.data["errors"]),
+            "requests": int(worst.data["requests"]) + unsent[worst.at],
+            "errors": failed[worst.at],
         },
-        "impact_s": float(sum(_suffered(event, objectives.user_p95_above_s) for event in events)),
+        "impact_s": float(sum(_suffered(event, failed[event.at], objectives.user_p95_above_s) for event in events)),
+        "user_due": arrived.due if arrived is not None else None,
+        "user_unsent": arrived.unsent if arrived is not None else None,
     }
 
 
-def _suffered(event: Event, slow_s: float | None) -> bool:
+def _suffered(event: Event, failed: int, slow_s: float | None) -> bool:
     p95 = _p95(event)
     slow = slow_s is not None and p95 is not None and p95 > slow_s * 1000
-    return slow or not int(event.data["requests"]) or int(event.data["errors"]) > 0
+    return slow or not int(event.data["requests"]) or failed > 0
 
 
 def _p95(event: Event) -> float | None:

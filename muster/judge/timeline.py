@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from muster.judge.arrivals import arrivals, came
 from muster.judge.blackout import broken_as_expected, not_known
 from muster.judge.chain import broken, chain
 from muster.judge.link import Link, since_injection
@@ -82,8 +83,12 @@ def judge(
         predicted_s: least and most seconds from fault to notification, from every window and interval.
     """
     links = chain(timeline, objectives)
-    measured = measure(timeline, objectives, links, window_s=window_s, predicted_s=predicted_s)
+    arrived = arrivals(timeline, objectives.load) if objectives.load is not None else None
+    measured = measure(timeline, objectives, links, window_s=window_s, predicted_s=predicted_s, arrived=arrived)
+    came_as_ordered = came(timeline, objectives, arrived)
+    doubted = arrived is not None and bool(arrived.doubt)
     outcomes = (
+        *(came_as_ordered if doubted else ()),  # first: it says why the rest proves little
         *_links_hold(links, objectives, timeline),
         *broken_as_expected(links, objectives),
         *not_known(timeline, objectives),
@@ -91,7 +96,8 @@ def judge(
         *_as_predicted(measured, objectives),
         *forbidden(timeline, objectives),
         *unseen(timeline, objectives),
-        *felt(timeline, measured, objectives),
+        *(() if doubted else came_as_ordered),
+        *felt(timeline, measured, objectives, arrived),
         *undone(timeline),
         _steady_in_the_end(timeline),
     )
@@ -106,13 +112,15 @@ def judge(
 
 def _links_hold(links: tuple[Link, ...], objectives: Objectives, timeline: Timeline) -> Iterable[Outcome]:
     """Each link that was promised: seen, or why not, naming the first that broke."""
-    first, injected = broken(links), since_injection(timeline)
+    first = broken(tuple(link for link in links if link.name not in objectives.breaks))
+    injected = since_injection(timeline)
     for link in links:
         if link.name in objectives.breaks:
             continue  # it must be missing: see broken_as_expected
         if link.event is not None:
             kind, _, who = link.name.partition(" ")
-            claim = _CLAIM[kind].format(o=objectives, who=who or objectives.page, m=link.event.message)
+            m = link.event.message
+            claim = _CLAIM[kind].format(o=objectives, who=who or objectives.page, m=m, said=f" ({m})" if m else "")
             said = f"{claim}, {link.event.at - injected:.2f} s after the fault"
             yield Outcome(objective=link.name, verdict=Verdict.PASS, message=said)
             continue
@@ -133,7 +141,7 @@ _CLAIM = {
     "decision": "the responder decided to roll back",
     "rollback": "the rollback was started",
     "proof": "the rollback was proven",
-    "recovery": "the steady state was seen again",
+    "recovery": "the steady state was seen again{said}",
 }
 
 

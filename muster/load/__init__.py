@@ -1,5 +1,5 @@
 """Load by Locust, always as a subprocess: its gevent patches are fatal to everything else here."""
 
-from muster.load.run import Load, LoadError, Second
+from muster.load.run import Load, LoadError
 
-__all__ = ["Load", "LoadError", "Second"]
+__all__ = ["Load", "LoadError"]

@@ -9,11 +9,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from muster.errors import MusterError, UsageError
+from muster.judge.seconds import LoadSecond
 from muster.load.allowed import allowed_host
+from muster.load.history import Tail
 from muster.load.plan import FILE as PLAN
 from muster.load.plan import Plan
 from muster.system import Environment
@@ -34,16 +35,6 @@ class LoadError(MusterError):
     """The load generator could not be started, or died."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Second:
-    """One second of users. ``at`` is its start in seconds since the epoch; ``p95_ms`` is None without requests."""
-
-    at: float
-    requests: int
-    errors: int
-    p95_ms: float | None
-
-
 class Load:
     """A running Locust. Made by :meth:`start`; :meth:`stop` may be called any number of times."""
 
@@ -58,7 +49,7 @@ class Load:
     ) -> None:
         self._process, self._figures, self._log = process, figures, log
         self._workers = list(workers)
-        self._read = 0  # bytes of the figures already given out
+        self._tail = Tail(figures)
         self._stopped = False
         self.rate = rate
 
@@ -156,13 +147,13 @@ class Load:
 
         A drill needs users, not a record: on a busy machine half of the rate will do, and the figures tell what it was.
         """
-        seen = 0
+        seen, flowing = 0, Tail(self._figures)  # a tail of its own: what it sees is not yet given out
 
         def _look() -> int:
             nonlocal seen
             if failure := self.failure():
                 raise LoadError(failure)
-            for second in self._all():
+            for second in flowing.new():
                 seen = second.requests
             return seen
 
@@ -177,19 +168,9 @@ class Load:
         except TimedOut as error:
             raise LoadError(str(error)) from error
 
-    def new_seconds(self) -> Iterator[Second]:
+    def new_seconds(self) -> Iterator[LoadSecond]:
         """The seconds that were written since the last call."""
-        with self._figures.open("rb") as file:
-            file.seek(self._read)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    return
-                self._read += len(line)
-                yield _second(line)
-
-    def _all(self) -> Iterator[Second]:
-        for line in self._figures.read_bytes().split(b"\n")[:-1]:
-            yield _second(line)
+        return self._tail.new()
 
     def stop(self) -> None:
         """SIGTERM, then SIGKILL; returns when the process is gone."""
@@ -238,11 +219,6 @@ def find_locustfile() -> Path:
         if path.is_file():
             return path
     raise UsageError(f"there is no loadtests/locustfile.py in {Path.cwd()}")
-
-
-def _second(line: bytes) -> Second:
-    raw = json.loads(line)
-    return Second(at=raw["at"], requests=raw["requests"], errors=raw["errors"], p95_ms=raw["p95_ms"])
 
 
 def _last_words(log: Path) -> str:

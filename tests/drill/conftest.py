@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from users_told import second
 from drill_ground import Ground
 
 from muster.faults import Ledger
@@ -37,7 +38,7 @@ def make_story():
         rows = [row for row in STORY if row[1] not in drop]
         if traffic:
             rows += [
-                (s + 0.3, Kind.TRAFFIC, {"requests": 500, "errors": 75 * (2 <= s < 9), "p95_ms": 12.0})
+                (s + 0.3, Kind.TRAFFIC, second(errors=75 * (2 <= s < 9)))
                 for s in range(-6, 16)
             ]
         events = (Event(at=T0 + at, kind=kind, source="test", data=data) for at, kind, data in sorted(rows, key=str))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from users_told import LIMITS, second
 
 from muster.judge.objectives import Objectives
 from muster.timeline import Event, Kind, Timeline
@@ -54,6 +58,16 @@ class Story:
         first = min(event.at for event in self.events if event.kind is kind and event.at >= T0)
         return Story(tuple(replace(e, at=e.at + seconds) if e.at >= first else e for e in self.events))
 
+    def fill(self, kind: Kind) -> Story:
+        """Where a delay tore this kind, which is told every second, apart: told meanwhile as well."""
+        told = sorted((event for event in self.events if event.kind is kind), key=lambda event: event.at)
+        missing = (
+            replace(one, at=one.at + step)
+            for one, other in pairwise(told)
+            for step in range(1, round(other.at - one.at))
+        )
+        return Story((*self.events, *missing))
+
     def timeline(self) -> Timeline:
         ordered = tuple(sorted(self.events, key=lambda event: event.at))
         return Timeline(experiment="generated", system="x0tta6bl4", environment="lab", events=ordered)
@@ -62,7 +76,7 @@ class Story:
 def fulfilled(promised: Objectives, *, window_s: float, predicted_s: tuple[float, float], outlast_s: float) -> Story:
     """The story in which everything happens that was promised, in time, and nothing else."""
     told = 1.0 + sum(predicted_s) / 2  # the fault is in force, and to be seen, at second 1
-    story = Story().add(-1.0, Kind.DRILL_STARTED, outlast_s=outlast_s, listen_s={"page": 9.0, "rollback": 8.0})
+    story = Story().add(-1.0, Kind.DRILL_STARTED, outlast_s=outlast_s, listen_s={"page": 9.0, "rollback": 8.0}, **LIMITS)
     story = story.add(0.0, Kind.FAULT_INJECTED).add(1.0, Kind.FAULT_CONFIRMED)
     story = _looks(story, promised)
     if promised.alert:
@@ -80,8 +94,9 @@ def fulfilled(promised: Objectives, *, window_s: float, predicted_s: tuple[float
     if promised.action == "by-hand":
         story = story.add(over, Kind.HEALED, "it runs its good release again")
     over = over if promised.action == "by-hand" else told + 1.0
-    story = story.add(over + 1.0, Kind.RECOVERED).add(over + 1.2, Kind.STEADY, verdict="PASS", judged=34, unknown=[])
-    return _ended(story, promised, max(over + 2.0, 11.0))
+    well = over + 3.0  # two full seconds of users
+    story = story.add(well, Kind.RECOVERED).add(well + 0.2, Kind.STEADY, verdict="PASS", judged=34, unknown=[])
+    return _ended(story, promised, max(well + 1.0, 11.0))
 
 
 def _looks(story: Story, promised: Objectives) -> Story:
@@ -101,8 +116,9 @@ def _rolled_back(story: Story, promised: Objectives, told: float) -> Story:
 
 def _ended(story: Story, promised: Objectives, end: float) -> Story:
     p95_ms = (promised.user_p95_above_s or 0.01) * 1100
-    for second in range(-5, int(end)):
-        story = story.add(second + 0.5, Kind.TRAFFIC, requests=1000, errors=0, p95_ms=p95_ms)
+    rate = promised.load.rate if promised.load else 1000
+    for at in range(-5, math.ceil(end)):
+        story = story.add(at, Kind.TRAFFIC, **second(rate, p95_ms=p95_ms))
     for source in WATCHED:
         story = story.add(end, Kind.NOTE, source=source, **_note(source, promised, end))
     return story.add(end, Kind.DRILL_ENDED)

@@ -69,6 +69,16 @@ def _alert(story):
     return next(event.data["alert"] for event in story.events if event.kind is Kind.ALERT_FIRING)
 
 
+def _users(story, **data):
+    """Users who were told of something else in each second."""
+    return story.change(Kind.TRAFFIC, lambda event: replace(event, data=event.data | data))
+
+
+def _overloaded(story):
+    """A third of what was due was never sent, all the time, on a machine without a core left."""
+    return _users(story, dropped=400, held_dropped=400, machine=0.99)
+
+
 # How each objective is broken, by its first word. The second word is a contact, an alert, a check or a thing forbidden.
 BREAK = {
     "alert": lambda s, _: s.drop(Kind.ALERT_PENDING, Kind.ALERT_FIRING),
@@ -90,7 +100,7 @@ BREAK = {
     "traffic_off_within": lambda s, _: s.delay(Kind.TRAFFIC_OFF, LATE_S),
     "rollback_within": lambda s, _: s.delay(Kind.ROLLBACK_PROVEN, LATE_S),
     "finds_within": lambda s, _: s.delay(Kind.CHECK_FAILED, LATE_S),
-    "recovered_within": lambda s, _: s.delay(Kind.RECOVERED, LATE_S),
+    "recovered_within": lambda s, _: s.delay(Kind.RECOVERED, LATE_S).fill(Kind.TRAFFIC),
     "must_not": lambda s, what: (
         s.add(2.0, Kind.PAGE_RECEIVED, alert="Any", contact="on-call")
         if what == "page"
@@ -108,7 +118,7 @@ RESTS = {
     "inbox": {"page", "must_not page", "breaks"},
     "responder": {"webhook", "decision", "rollback", "proof", "must_not rollback"},
     "kubernetes": {"kill"},
-    "load": {"user_errors_below", "user_p95_above"},
+    "load": {"load", "user_errors_below", "user_p95_above"},
     "checks": {"finding", "unknown", "recovery", "hypothesis"},
 }
 LINKS = {"alert", "page", "kill", "finding", "webhook", "decision", "rollback", "proof", "undo", "recovery"}
@@ -132,12 +142,42 @@ def test_a_broken_promise_fails_and_is_named(name, objective):
         assert broken.verdict is Verdict.UNKNOWN  # nothing was tested: that is no failure of the system, and no pass
         assert broken.broken == "fault"
         return
+    if word == "load":
+        doubted = case.judge(_overloaded(case.kept))
+        assert outcome_of(doubted, "load").verdict is Verdict.UNKNOWN  # the machine's doing is no failure of the system
+        assert "all cores were busy" in outcome_of(doubted, "load").message
+        assert doubted.verdict is Verdict.UNKNOWN
+        return
     judgement = case.judge(BREAK[word](case.kept, what))
     outcome = outcome_of(judgement, objective)
     assert (judgement.verdict, outcome.verdict) == (Verdict.FAIL, Verdict.FAIL), outcome.message
     assert outcome.message
     if objective in LINKS and not case.promised.breaks:  # where a link must be missing, it is the one that is named
         assert judgement.broken == objective
+
+
+WITH_USERS = [name for name, case in CASES.items() if case.promised.load]
+RECOVERING = [name for name in WITH_USERS if (name, "recovery") in OBJECTIVES]
+
+
+@pytest.mark.parametrize(("data", "verdict"), [({}, Verdict.FAIL), ({"machine": 0.99}, Verdict.UNKNOWN)])
+@pytest.mark.parametrize("name", RECOVERING)
+def test_a_recovery_without_users_who_are_well_is_none(name, data, verdict):
+    """However well the checks were: FAIL by the system's doing, UNKNOWN where its machine had no core left."""
+    case = CASES[name]
+    slow = case.judge(_users(case.kept, p95_ms=450.0, **data))
+    assert outcome_of(slow, "recovery").verdict is verdict
+    assert "users' P95 was 450 ms" in outcome_of(slow, "recovery").message
+    assert slow.verdict is verdict
+    if not case.promised.breaks:
+        assert slow.broken == "recovery"
+
+
+@pytest.mark.parametrize("name", RECOVERING)
+def test_a_recovery_of_which_users_tell_nothing_is_unknown(name):
+    """The checks say that all is well, and nobody knows how users are."""
+    case = CASES[name]
+    assert outcome_of(case.judge(case.kept.drop(Kind.TRAFFIC)), "recovery").verdict is Verdict.UNKNOWN
 
 
 @pytest.mark.parametrize("source", RESTS)

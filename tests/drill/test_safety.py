@@ -59,7 +59,7 @@ def test_a_plan_says_everything_and_does_nothing(ground):
         "delete 1 of 3 ready pods",
         "cordon node lab-node",
         "ends by itself after 5m; undone so: Uncordon the node",
-        "100 users send 1200 requests a second to http://",
+        "120 users send 1200 requests a second to http://",
         "on-call, for real: pagerduty http://",
         "more than 50% of users' requests fail over 5s",
         "6 could begin now; nothing was done",

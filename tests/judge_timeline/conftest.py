@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from users_told import LIMITS, second
 
 from muster.judge.objectives import Objectives, parse_objectives
 from muster.timeline import Event, Kind, Timeline
@@ -11,7 +12,7 @@ T0 = 1_000_000.0
 ALERT = "X0TTA6BL4ErrorRatioRollback"
 SOURCES = ("prometheus", "inbox", "responder", "kubernetes", "load")
 STORY = (
-    (-1.0, Kind.DRILL_STARTED, {"listen_s": {"page": 15.0, "rollback": 10.0}}),
+    (-1.0, Kind.DRILL_STARTED, {"listen_s": {"page": 15.0, "rollback": 10.0}} | LIMITS),
     (0.0, Kind.FAULT_INJECTED, {}),
     (1.0, Kind.FAULT_CONFIRMED, {}),
     (1.4, Kind.ALERT_PENDING, {"alert": ALERT}),
@@ -43,7 +44,7 @@ def make():
         rows = [row for row in story if row[1] not in drop]
         notes = {name: {} for name in SOURCES} | (notes or {})
         rows += [note(name, **data) for name, data in notes.items() if data is not None]
-        rows += [(s + 0.5, Kind.TRAFFIC, {"requests": rps[0], "errors": rps[1], "p95_ms": 12.0}) for s in range(-5, 20)]
+        rows += [(float(s), Kind.TRAFFIC, second(*rps)) for s in range(-5, 20)]
         rows += list(extra)
         events = tuple(
             Event(at=T0 + at, kind=kind, source=data.get("source", "test"), message=data.get("message", ""), data=data)
