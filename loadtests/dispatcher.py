@@ -227,6 +227,7 @@ class Dispatcher:
         self._looked_at, self._answers, self._busiest = now, 0, self.in_flight
         self._lull = not self._backlog
         self._hand_on()
+        self._forget(now)  # also after the schedule's end, when nothing falls due any more
         short = self.concurrency.limit - self.in_flight - len(self._idle) - self._coming
         while self._backlog and short > 0 and self._grow():
             self._coming += 1

@@ -32,6 +32,7 @@ def draw(folder: Path, message: str) -> Path:
         measured=body["measured"],
         alert=body["expected"].get("alert", ""),
         page=body["expected"].get("page", ""),
+        rate=(body["expected"].get("load") or {}).get("rate"),
     )
     limits = picture.limits_of(load_system(body["system"]))
     return picture.save(picture.draw(outputs.read(file), caption, limits), folder / PICTURE)

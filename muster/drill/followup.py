@@ -39,6 +39,7 @@ _MEND = {  # the link of the chain, or the objective -> what to mend
     "rollback_within": "Roll back sooner",
     "recovered_within": "Recover sooner",
     "predicted": "Find what delays {alert} beyond its windows",
+    "load": "Let users come as ordered",
     "user_errors_below": "Let fewer requests of users fail",
     "user_p95_above": "Make the fault one that users feel, or drop the claim",
     "hypothesis": "Find what kept the steady state from coming back",

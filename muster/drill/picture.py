@@ -8,22 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from muster.drill.marks import AMBER, BLUE, GREEN, RED, Mark, marks
+from muster.drill import panels
+from muster.drill.marks import AMBER, GREEN, RED, Mark, marks
+from muster.drill.panels import GRID, INK, MUTED, Limits
 from muster.system import System
 from muster.timeline import Event, Kind, Timeline
 from muster.verdict import Verdict
 
-INK, MUTED, GRID = "#1f2937", "#6b7280", "#e5e7eb"
 _VERDICTS = {Verdict.PASS: GREEN, Verdict.WARN: AMBER, Verdict.FAIL: RED, Verdict.UNKNOWN: AMBER}
 _LEAD_S, _TAIL_S = 6.0, 4.0  # of quiet before the fault and after the last mark
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """The lines to hold the curves against: label -> value, error ratios as shares, latencies in seconds."""
-
-    error_ratio: Mapping[str, float]
-    latency_s: Mapping[str, float]
 
 
 def limits_of(system: System) -> Limits:
@@ -48,6 +41,7 @@ class Caption:
     measured: Mapping[str, Any]  # as in timeline.json
     alert: str = ""  # the one that was expected; others are left out of the picture
     page: str = ""  # the contact who was to be paged
+    rate: float | None = None  # requests a second that users were ordered to send
 
 
 def draw(timeline: Timeline, caption: Caption, limits: Limits) -> Any:
@@ -61,24 +55,24 @@ def draw(timeline: Timeline, caption: Caption, limits: Limits) -> Any:
         4, 1, height_ratios=(1.15, 1.6, 1.6, 1.6), left=0.075, right=0.905, top=0.865, bottom=0.075, hspace=0.13
     )
     story = figure.add_subplot(grid[0])
-    panels = [figure.add_subplot(grid[row], sharex=story) for row in (1, 2, 3)]
+    rows = [figure.add_subplot(grid[row], sharex=story) for row in (1, 2, 3)]
     zero = _zero(timeline)
     shown = marks(timeline, caption.alert, caption.page)
     seconds = list(timeline.of(Kind.TRAFFIC))
     span = _span(seconds, shown, zero)
     _heading(figure, timeline, caption)
-    _requests(panels[0], seconds, zero)
-    _errors(panels[1], seconds, zero, limits)
-    _latency(panels[2], seconds, zero, limits)
-    for axes in (story, *panels):
+    panels.requests(rows[0], seconds, zero, caption.rate)
+    panels.errors(rows[1], seconds, zero, limits)
+    panels.latency(rows[2], seconds, zero, limits)
+    for axes in (story, *rows):
         axes.set_xlim(*span)
         _dress(axes)
         _shade(axes, timeline, zero, caption)
         for mark in shown:
             axes.axvline(mark.at, color=mark.colour, linewidth=1.1, alpha=0.85, zorder=2)
-    for axes in (story, *panels[:2]):
+    for axes in (story, *rows[:2]):
         axes.tick_params(labelbottom=False)
-    panels[2].set_xlabel("seconds after the fault" if shown else "seconds", color=MUTED, fontsize=10)
+    rows[2].set_xlabel("seconds after the fault" if shown else "seconds", color=MUTED, fontsize=10)
     _labels(figure, story, shown, span)
     _name_window(story, timeline, zero, caption)
     return figure
@@ -132,66 +126,6 @@ def _in_numbers(found: Mapping[str, Any]) -> str:
     if found.get("user_error_ratio") is not None:
         parts.append(f"users' errors {found['user_error_ratio']:.2%} of {found['user_requests']:,}")
     return "   ".join(parts)
-
-
-def _requests(axes: Any, seconds: Sequence[Event], zero: float) -> None:
-    at, requests = _steps(seconds, zero, "requests")
-    _, errors = _steps(seconds, zero, "errors")
-    axes.fill_between(at, requests, step="post", color=BLUE, alpha=0.14, linewidth=0, zorder=1)
-    axes.step(at, requests, where="post", color=BLUE, linewidth=1.6, zorder=3, label="requests")
-    axes.fill_between(at, errors, step="post", color=RED, alpha=0.55, linewidth=0, zorder=3, label="failed")
-    axes.set_ylabel("requests/s", color=INK, fontsize=10)
-    axes.set_ylim(0, max(requests, default=1) * 1.18 or 1)
-    if not at:
-        axes.text(0.5, 0.5, "no users in this experiment", transform=axes.transAxes, ha="center", color=MUTED)
-    else:
-        axes.legend(loc="upper left", ncols=2, frameon=False, fontsize=8.5, labelcolor=INK)
-
-
-def _errors(axes: Any, seconds: Sequence[Event], zero: float, limits: Limits) -> None:
-    at = [event.at - zero for event in seconds]
-    ratio = [
-        100 * event.data["errors"] / event.data["requests"] if event.data["requests"] else 0.0 for event in seconds
-    ]
-    at, ratio = _closed(at, ratio)
-    axes.fill_between(at, ratio, step="post", color=RED, alpha=0.15, linewidth=0, zorder=1)
-    axes.step(at, ratio, where="post", color=RED, linewidth=1.6, zorder=3)
-    top = max([*ratio, *(100 * limit for limit in limits.error_ratio.values())], default=1.0) * 1.3 or 1.0
-    axes.set_ylim(0, top)
-    axes.set_ylabel("error ratio, %", color=INK, fontsize=10)
-    _lines(axes, {name: 100 * value for name, value in limits.error_ratio.items()}, "%", top)
-
-
-def _latency(axes: Any, seconds: Sequence[Event], zero: float, limits: Limits) -> None:
-    known = [event for event in seconds if event.data.get("p95_ms") is not None]
-    at, p95 = _closed([event.at - zero for event in known], [float(event.data["p95_ms"]) for event in known])
-    axes.step(at, p95, where="post", color=INK, linewidth=1.6, zorder=3)
-    axes.fill_between(at, p95, step="post", color=INK, alpha=0.08, linewidth=0, zorder=1)
-    highest = max(p95, default=1.0)
-    near = {
-        name: 1000 * value
-        for name, value in limits.latency_s.items()
-        if 1000 * value <= max(4 * highest, 1000 * min(limits.latency_s.values()))
-    }
-    top = max([highest, *near.values()]) * 1.3
-    axes.set_ylim(0, top)
-    axes.set_ylabel("P95, ms", color=INK, fontsize=10)
-    _lines(axes, near, " ms", top)
-
-
-def _lines(axes: Any, limits: Mapping[str, float], unit: str, top: float) -> None:
-    """Each limit as a dashed line, its name in the margin where it hides no curve; shaded above the highest."""
-    if limits:
-        axes.axhspan(max(limits.values()), top, color=RED, alpha=0.06, linewidth=0, zorder=0)
-    last = float("-inf")
-    for name, value in sorted(limits.items(), key=lambda item: item[1]):
-        axes.axhline(value, color=RED, linewidth=0.9, linestyle=(0, (5, 4)), alpha=0.7, zorder=2)
-        y = max(value, last + 0.1 * top)
-        axes.text(
-            1.006, y / top, f"{name} {value:g}{unit}", transform=axes.transAxes,
-            ha="left", va="center", fontsize=8.5, color=RED,
-        )  # fmt: skip
-        last = y
 
 
 def _shade(axes: Any, timeline: Timeline, zero: float, caption: Caption) -> None:
@@ -256,12 +190,3 @@ def _labels(figure: Any, axes: Any, shown: Sequence[Mark], span: tuple[float, fl
         placed.append((text, row))
     for text, row in placed:
         text.set_y(1 - (row + 0.5) / max(len(rows), 1))
-
-
-def _steps(seconds: Sequence[Event], zero: float, key: str) -> tuple[list[float], list[float]]:
-    return _closed([event.at - zero for event in seconds], [float(event.data[key]) for event in seconds])
-
-
-def _closed(at: list[float], values: list[float]) -> tuple[list[float], list[float]]:
-    """A last point one second on, so that the last second is drawn too."""
-    return ([*at, at[-1] + 1], [*values, values[-1]]) if at else (at, values)

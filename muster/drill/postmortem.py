@@ -138,6 +138,8 @@ def _users(measured: Mapping[str, Any]) -> str:
         return "not known: no user made a request after the fault, or none was counted"
     said = f"{measured['user_errors']:,} of {measured['user_requests']:,} requests failed "
     said += f"({measured['user_error_ratio']:.2%})"
+    if measured.get("user_unsent"):
+        said += f"; of {measured['user_due']:,} that were due {measured['user_unsent']:,} were never sent"
     if measured.get("impact_s") is not None:
         said += f"; felt in {measured['impact_s']:.0f} seconds"
     worst = measured.get("worst_second")
@@ -184,7 +186,8 @@ def _resolution_time(evidence: Evidence) -> str:
             if word and measured.get("recover_s") is not None
             else ""
         )
-        return f"{measured['total_s']:.1f} s from the fault until every check held again{more}"
+        users = " and users were well" if evidence.body["expected"].get("load") else ""
+        return f"{measured['total_s']:.1f} s from the fault until every check held{users} again{more}"
     why = measured.get("unmeasured", {}).get("total_s") or evidence.said("recovery")
     return f"not known: {why or 'nobody waited until the steady state was seen again'}"
 

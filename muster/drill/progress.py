@@ -146,4 +146,7 @@ class Progress:
 def _users(event: Event) -> str:
     requests, errors, p95 = event.data["requests"], event.data["errors"], event.data.get("p95_ms")
     share = f"{errors / requests:.1%} errors" if requests else "no answers"
-    return f"{requests} req/s  {share}" + (f"  P95 {p95:.0f} ms" if p95 is not None else "")
+    due, unsent = event.data.get("offered"), event.data.get("dropped", 0)
+    rate = f"{requests} req/s" if due is None else f"{requests} of {due} req/s"
+    parts = [rate, share, f"P95 {p95:.0f} ms" if p95 is not None else "", f"{unsent} never sent" if unsent else ""]
+    return "  ".join(filter(None, parts))

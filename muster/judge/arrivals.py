@@ -129,7 +129,8 @@ def _doubt(timeline: Timeline, found: Sequence[LoadSecond], order: LoadOrder) ->
     if any(second.held_dropped for second in dropping):
         doubts += generator.too_few_users(order.users, order.rate, latency_limit_s=_promised_s(timeline))
     if doubts:
-        return f"the generator was the bottleneck: {'; '.join(doubts)}"
+        blamed = f"the generator was the bottleneck: {'; '.join(doubts)}"
+        return "; ".join(filter(None, (_full(found, _promised_s(timeline)), blamed)))
     calm, name = _calm(timeline, found), "while nothing was broken"
     if not calm:
         calm, name = list(found), "and the system was not seen well again"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
+from types import SimpleNamespace
 
 import pytest
+from users_told import LIMITS, second
 
-from muster.chaos.probes import outlasted
+from muster.chaos.probes import outlasted, recovered
+from muster.chaos.steady import Look
 from muster.timeline import Kind
+from muster.verdict import Verdict
 
 HERE = {"system": "x0tta6bl4", "environment": "staging"}
 
@@ -21,3 +26,57 @@ def test_only_pods_that_are_new_may_still_have_to_be_discovered(story, pods, las
     story.tell(Kind.FAULT_CONFIRMED, source="kubernetes", at=now, **pods)
     assert outlasted(within="0.2s", configuration=HERE) is lasted
     assert time.time() - now >= 0.2
+
+
+@pytest.fixture
+def well(monkeypatch):
+    """Every look holds; ``.looks`` counts them."""
+    counted = SimpleNamespace(looks=0)
+
+    def look(*_, **__):
+        counted.looks += 1
+        return Look(at=time.time(), verdict=Verdict.PASS, message="47 checks held", judged=47)
+
+    monkeypatch.setattr("muster.chaos.steady.look", look)
+    return counted
+
+
+def begun(story, **expected):
+    story.tell(Kind.DRILL_STARTED, source="muster", expected=expected, **LIMITS)
+    story.tell(Kind.FAULT_INJECTED, source="muster", at=math.floor(time.time()) - 10.0)
+
+
+def test_without_users_a_look_that_holds_is_recovery(story, well):
+    """At the instant of its snapshot, and at once."""
+    begun(story)
+    assert recovered(configuration=HERE)
+    assert story.timeline().first(Kind.RECOVERED).message == "47 checks held"
+    assert well.looks == 1
+
+
+def test_recovery_is_told_when_users_are_well_too(story, well):
+    """Slow until now: the checks hold at once, users two full seconds later, by one look that is still fresh."""
+    begun(story, load={"rate": 100, "users": 10})
+    now = float(math.floor(time.time()))
+    for at in range(-6, 0):
+        story.tell(Kind.TRAFFIC, source="load", at=now + at, **second(100, p95_ms=450.0))
+    for at in range(2):
+        story.tell(Kind.TRAFFIC, source="load", at=now + at, **second(100, p95_ms=9.0))  # as soon as these are told
+    assert recovered(configuration=HERE)
+    event = story.timeline().first(Kind.RECOVERED)
+    assert event.at == now + 2
+    assert event.message == "47 checks held; users: P95 9 ms, 0.00% of 200 requests failed in 2 s"
+    assert well.looks == 1
+
+
+def test_users_who_stay_unwell_are_waited_for_no_longer_than_allowed(story, well):
+    """The checks hold, users do not: nothing is told, and the wait is bounded."""
+    begun(story, load={"rate": 100, "users": 10})
+    now = float(math.floor(time.time()))
+    for at in range(-6, 3):
+        story.tell(Kind.TRAFFIC, source="load", at=now + at, **second(100, p95_ms=450.0))
+    began = time.monotonic()
+    assert not recovered(within="0.3s", configuration=HERE)
+    assert time.monotonic() - began < 10
+    assert story.timeline().first(Kind.RECOVERED) is None
+    assert well.looks == 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from users_told import second
 from drill_ground import Ground
+from users_told import second
 
 from muster.faults import Ledger
 from muster.timeline import Event, Kind, Timeline
@@ -37,10 +37,7 @@ def make_story():
     def make(*, drop=(), traffic=True):
         rows = [row for row in STORY if row[1] not in drop]
         if traffic:
-            rows += [
-                (s + 0.3, Kind.TRAFFIC, second(errors=75 * (2 <= s < 9)))
-                for s in range(-6, 16)
-            ]
+            rows += [(s + 0.3, Kind.TRAFFIC, second(errors=75 * (2 <= s < 9))) for s in range(-6, 16)]
         events = (Event(at=T0 + at, kind=kind, source="test", data=data) for at, kind, data in sorted(rows, key=str))
         ordered = tuple(sorted(events, key=lambda event: event.at))
         return Timeline(experiment="bad-release", system="x0tta6bl4", environment="lab", events=ordered)

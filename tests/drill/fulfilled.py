@@ -76,7 +76,8 @@ class Story:
 def fulfilled(promised: Objectives, *, window_s: float, predicted_s: tuple[float, float], outlast_s: float) -> Story:
     """The story in which everything happens that was promised, in time, and nothing else."""
     told = 1.0 + sum(predicted_s) / 2  # the fault is in force, and to be seen, at second 1
-    story = Story().add(-1.0, Kind.DRILL_STARTED, outlast_s=outlast_s, listen_s={"page": 9.0, "rollback": 8.0}, **LIMITS)
+    told_first = {"outlast_s": outlast_s, "listen_s": {"page": 9.0, "rollback": 8.0}} | LIMITS
+    story = Story().add(-1.0, Kind.DRILL_STARTED, **told_first)
     story = story.add(0.0, Kind.FAULT_INJECTED).add(1.0, Kind.FAULT_CONFIRMED)
     story = _looks(story, promised)
     if promised.alert:

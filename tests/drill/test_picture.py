@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -21,9 +22,11 @@ def draw():
         error_ratio={"critical": 0.05, "rollback": 0.10}, latency_s={"warning": 0.2, "rollback": 0.5}
     )
 
-    def make(timeline, verdict=Verdict.PASS, message="all objectives were met"):
+    def make(timeline, verdict=Verdict.PASS, message="all objectives were met", rate=None):
         measured = {"window_s": 5.0, "detect_s": 5.4, "user_error_ratio": 0.05, "user_requests": 7000}
-        caption = picture.Caption(title="A title", verdict=verdict, message=message, measured=measured, alert=ALERT)
+        caption = picture.Caption(
+            title="A title", verdict=verdict, message=message, measured=measured, alert=ALERT, rate=rate
+        )
         return picture.draw(timeline, caption, limits)
 
     return make
@@ -84,3 +87,18 @@ def test_limits_come_from_the_facts():
     limits = picture.limits_of(load_system("x0tta6bl4"))
     assert limits.error_ratio["rollback"] == pytest.approx(0.10)
     assert limits.latency_s["rollback"] == pytest.approx(0.5)
+
+
+def test_the_ordered_rate_and_what_was_never_sent_are_shown(make_story, draw):
+    """A line at the rate that was ordered, within the picture, and a shade, which is named, for what was dropped."""
+    story = make_story()
+    held = [
+        replace(event, data=event.data | {"dropped": 300}) if event.kind is Kind.TRAFFIC else event
+        for event in story.events
+    ]
+    axes = draw(replace(story, events=tuple(held)), rate=800.0).axes[1]
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names == ["never sent", "failed", "answered", "ordered: 800/s"]
+    assert any(list(line.get_ydata()) == [800.0, 800.0] for line in axes.lines)
+    assert axes.get_ylim()[1] > 800
+    assert "never sent" not in [text.get_text() for text in draw(story).axes[1].get_legend().get_texts()]

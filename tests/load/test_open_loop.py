@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -134,6 +135,22 @@ def test_a_host_that_dies_is_a_failure_with_its_second(muster, page, tmp_path):
     assert all(
         (run / "allure-results" / shown["source"]).is_file() for r in results for shown in r.get("attachments", [])
     )
+
+
+def test_a_rate_that_the_machine_cannot_offer_is_unknown_and_says_what_it_could(muster, page, tmp_path):
+    """50,000/s from one process of a generator to a server in Python: exit code 6, what it sent, and no failure."""
+    url, _ = page()
+    command = muster(url, "smoke", "--rate", "50000/s", "--duration", "3s")
+    output, _ = command.communicate(timeout=60)
+    assert command.returncode == 6, output
+    _, found = document(tmp_path)
+    assert found["verdict"] == "UNKNOWN"
+    verdicts = {finding["check"]: finding for finding in found["findings"]}
+    assert "FAIL" not in {finding["verdict"] for finding in found["findings"]}, output
+    said = verdicts["load.generator"]["message"]
+    assert said.startswith("this run proves nothing: ")
+    sent = int(re.search(r"\(it sent ([\d,]+) of 50,000/s\)", said)[1].replace(",", ""))
+    assert 0 < sent < 49_500
 
 
 def test_ctrl_c_keeps_what_was_measured_and_marks_it_partial(muster, page, tmp_path):
