@@ -94,6 +94,7 @@ def drill(folder: Path) -> None:
     row = {
         "served/s": f"{statistics.mean(second['data']['requests'] for second in seconds):,.0f}",
         "best second": f"{max(second['data']['requests'] for second in seconds):,}",
+        "never sent": f"{measured['user_unsent']:,} of {measured['user_due']:,}",
         "failed": f"{measured['user_error_ratio']:.2%}",
         "worst P95, ms": f"{measured['worst_p95_ms']:,.0f}",
         "webhook to proof, s": measured["rollback_s"],
