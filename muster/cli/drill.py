@@ -62,8 +62,10 @@ def command(
     with _coming_at(rate, system_name):
         if dry_run:
             return _dry_run(experiments, system_name, env_name)
-        _type_back(system_name, env_name, production)
-        return _run(experiments, system_name, env_name, run_dir)
+        from muster.faults.guard import PRODUCTION
+
+        with _variable(PRODUCTION, _typed_back(system_name, env_name, production)):
+            return _run(experiments, system_name, env_name, run_dir)
 
 
 def _run(experiments: tuple[str, ...], system_name: str, env_name: str, run_dir: Path | None) -> int:
@@ -91,22 +93,30 @@ def _coming_at(rate: str | None, system_name: str) -> Iterator[None]:
     from muster.chaos.context import RATE, users_rate
     from muster.system import load_system
 
-    if rate is None:
+    if rate is not None:
+        users_rate(rate, load_system(system_name), said=f"--rate {rate}")
+    with _variable(RATE, rate):
+        yield
+
+
+@contextmanager
+def _variable(name: str, value: str | None) -> Iterator[None]:
+    """Meanwhile this is in the environment, for what is run here and what is started; None leaves it as it is."""
+    if value is None:
         yield
         return
-    users_rate(rate, load_system(system_name), said=f"--rate {rate}")
-    before = os.environ.get(RATE)
-    os.environ[RATE] = rate
+    before = os.environ.get(name)
+    os.environ[name] = value
     try:
         yield
     finally:
         if before is None:
-            del os.environ[RATE]
+            os.environ.pop(name, None)
         else:
-            os.environ[RATE] = before
+            os.environ[name] = before
 
 
-def _type_back(system_name: str, env_name: str, given: str | None) -> None:
+def _typed_back(system_name: str, env_name: str, given: str | None) -> str | None:
     """For production, its name: as it was given, or typed at a terminal. The guard judges it, whatever the way."""
     from muster.faults.guard import PRODUCTION
     from muster.system import load_system
@@ -116,8 +126,7 @@ def _type_back(system_name: str, env_name: str, given: str | None) -> None:
     production = bool(load_system(system_name).environments.get(env_name, {}).get("production"))
     if given is None and production and PRODUCTION not in os.environ and sys.stdin.isatty():
         given = click.prompt(f"Environment {env_name} is production. Type its name to break things there", type=str)
-    if given is not None:
-        os.environ[PRODUCTION] = given
+    return given
 
 
 def _drill(experiments: tuple[str, ...], system_name: str, env_name: str, run_dir: Path | None) -> int:
