@@ -47,6 +47,7 @@ def boot(system: str, state: Path, say: Say) -> dict[str, str]:
     from lab import daemon
     from muster import rules
     from muster.cli.lab_settled import wait_for_indicators
+    from muster.responder.audit import forget
     from muster.system import load_environment, load_system
 
     facts = load_system(system)
@@ -58,7 +59,7 @@ def boot(system: str, state: Path, say: Say) -> dict[str, str]:
             rules.write(facts, environment, config)
             if facts.dashboards:
                 rules.write(facts, environment, config / "dashboards", ("grafana",))
-            _audit(plan).unlink(missing_ok=True)  # decisions about an earlier world
+            forget(_audit(plan))  # decisions about an earlier world
         began, ran = time.monotonic(), daemon.is_up(state)
         endpoints = daemon.up(state, _responder(system, plan), say)
         if not ran and wait_for_indicators(facts, load_environment(facts, ENVIRONMENT, endpoints=endpoints)):

@@ -88,3 +88,58 @@ def test_counts_are_of_all_records_also_of_those_that_are_no_longer_kept(open_au
     series = ("muster_responder_decisions_total", (("decision", "refuse"), ("refusal", "cool-down")))
     assert len(audit.since(0)) == 2
     assert audit.counts() == open_audit().counts() == {series: 5}
+
+
+REFUSED = ("muster_responder_decisions_total", (("decision", "refuse"), ("refusal", "cool-down")))
+
+
+def refuse(audit, times):
+    for number in range(times):
+        audit.append(Kind.DECIDED, alert="Down", message=str(number), decision="refuse", refusal="cool-down")
+
+
+def test_a_full_file_is_set_aside_and_totals_go_on(open_audit, monkeypatch):
+    """The disk holds two files at most, the newest records among them; no counter falls, now or after a restart."""
+    monkeypatch.setattr(audits, "TURNED_BYTES", 2000)
+    audit = open_audit()
+    refuse(audit, 100)
+    kept = sorted(audit.path.parent.iterdir())
+    assert kept == [audit.path, audits.aside(audit.path)]
+    assert all(file.stat().st_size < 2400 for file in kept)
+    again = open_audit()
+    assert audit.counts() == again.counts() == {REFUSED: 100}
+    newest = [record["message"] for record in again.since(0)]
+    assert newest == [str(number) for number in range(100 - len(newest), 100)]
+    assert len(newest) >= 10
+    assert (again.unreadable, audit.ailment) == (0, "")
+    audits.forget(audit.path)
+    assert list(audit.path.parent.iterdir()) == []
+
+
+def test_no_record_is_lost_when_it_dies_while_it_sets_a_file_aside(open_audit, monkeypatch):
+    """Between any two of its steps: with the new file beside the full one, and with none in its place."""
+    audit = open_audit()
+    refuse(audit, 5)
+    audit.path.with_name(f"{audit.path.name}.new").write_text('{"totals":[]}\n')
+    assert open_audit().counts() == {REFUSED: 5}
+    audit.path.replace(audits.aside(audit.path))
+    again = open_audit()
+    assert (again.counts(), len(again.since(0))) == ({REFUSED: 5}, 5)
+    monkeypatch.setattr(audits, "TURNED_BYTES", 1)
+    refuse(again, 1)
+    assert open_audit().counts() == {REFUSED: 6}
+
+
+def test_a_file_that_cannot_be_set_aside_is_said_and_goes_on_being_written(open_audit, monkeypatch):
+    """The record itself is on disk; setting aside is tried again with the next, and then nothing is missing."""
+    monkeypatch.setattr(audits, "TURNED_BYTES", 1)
+    audit = open_audit()
+    audits.aside(audit.path).mkdir()
+    refuse(audit, 2)
+    assert "is full and cannot be set aside" in audit.ailment
+    assert len(audit.path.read_text().splitlines()) == 2
+    audits.aside(audit.path).rmdir()
+    refuse(audit, 1)
+    assert audit.ailment == ""
+    again = open_audit()
+    assert (again.counts(), len(again.since(0))) == ({REFUSED: 3}, 3)
