@@ -82,6 +82,7 @@ def field(configuration: Configuration) -> Iterator[Field]:
     where = place(configuration)
     with open_kube(where.env) as kube:
         ledger = Ledger()
+        ledger.begin()  # from here on "no faults are left" is knowledge, even if nothing is ever injected
         own.keep(where.system.name, where.env, ledger)
         yield Field(where.system, where.env, kube, ledger)
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from muster.faults import Entry
+    from muster.faults import Entry, Ledger
+    from muster.faults.strays import Stray
+    from muster.system import System
 
 
 @click.command()
@@ -30,12 +32,12 @@ def command(system_name: str, env_name: str, only: str | None, forget: str | Non
     if only:
         _of_here(ledger.get(only), system_name, env_name)
     system = load_system(system_name)
-    if env_name in system.environments and not any(
+    left = any(
         isinstance(record, LedgerError) or (record.open and record.environment == env_name)
         for record in ledger.records()
-    ):  # then it need not run, and load_environment() would ask for that
-        print(f"no faults are left in {system_name}/{env_name}")
-        return 0
+    )
+    if not left and not only and env_name in system.environments:
+        return _none_left(ledger, system, env_name)
     env = load_environment(system, env_name)
     if env.kubernetes is None:
         raise UsageError(f"environment {env_name} declares no kubernetes, so it has no faults to heal")
@@ -44,8 +46,48 @@ def command(system_name: str, env_name: str, only: str | None, forget: str | Non
     for result in results:
         print(f"{result.id}: {result.message}" if result.ok else f"NOT HEALED {result.message}")
     if not results:
-        print(f"no faults are left in {system.name}/{env_name}")
+        return _none_left(ledger, system, env_name)
     return 0 if all(result.ok for result in results) else 1
+
+
+def _none_left(ledger: Ledger, system: System, env_name: str) -> int:
+    """This ledger holds no open fault of the environment: whether that means that none is left there.
+
+    The environment need not run (a lab that is down has no faults), but where it does, its marks are asked.
+
+    Raises :class:`~muster.errors.Unknown` when there is no such ledger, or a mark of a fault that another one holds.
+    """
+    from muster.cli.faults import ELSEWHERE
+    from muster.errors import MusterError, Unknown
+    from muster.faults.strays import strays
+    from muster.kube import Kube, load_access
+    from muster.system import load_environment
+
+    place = f"{system.name}/{env_name}"
+    found: list[Stray] = []
+    try:
+        env = load_environment(system, env_name)
+        if env.kubernetes is None:
+            looked = "it declares no cluster"
+        else:
+            with Kube(load_access(env.kubernetes.kubeconfig, env.kubernetes.context), timeout_s=2.0) as kube:
+                found, unseen = strays(kube, env, ledger)
+            looked = f"this account may not list {', '.join(unseen)}" if unseen else "and no mark of another's there"
+    except MusterError as error:
+        looked = f"its objects could not be asked for marks: {error}"
+    if found:
+        raise Unknown(
+            f"{place} carries marks of faults that are not in the ledger {ledger.where}: "
+            f"{', '.join(map(str, found))}; they are healed where their drill ran (MUSTER_STATE names its state "
+            "folder), or by their watchdog"
+        )
+    if not ledger.kept:
+        raise Unknown(
+            f"whether faults are left in {place} is not known: no drill has kept a ledger in {ledger.where}, "
+            f"which is fine if none ever ran from here, {ELSEWHERE} ({looked})"
+        )
+    print(f"no faults are left in {place} by the ledger {ledger.where} ({looked})")
+    return 0
 
 
 def _of_here(entry: Entry, system: str, environment: str) -> None:

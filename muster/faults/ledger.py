@@ -65,6 +65,27 @@ class Ledger:
         self.folder = base / "ledger"
         self._opened: list[str] = []
 
+    @property
+    def kept(self) -> bool:
+        """Whether any drill has ever kept its records here; where none has, "no faults" would be no knowledge."""
+        return self.folder.is_dir()
+
+    @property
+    def where(self) -> Path:
+        """The folder's full path, for sentences."""
+        return self.folder.absolute()
+
+    def begin(self) -> None:
+        """Make the folder, for its user's eyes only: records hold whole pod templates. Raises LedgerError."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if self.folder.stat().st_uid == os.geteuid():  # one that an older Muster made
+                self.folder.chmod(0o700)
+        except OSError as error:
+            raise LedgerError(
+                f"the ledger cannot write {self.where}, so nothing was changed: {error.strerror}"
+            ) from error
+
     def open(
         self,
         kind: str,
@@ -162,9 +183,9 @@ class Ledger:
     def _write(self, entry: Entry) -> None:
         path = self._path(entry.id)
         part = path.with_suffix(f".{os.getpid()}.part")
+        self.begin()
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with part.open("w", encoding="utf-8") as file:
+            with open(part, "w", encoding="utf-8", opener=_private) as file:
                 file.write(json.dumps(entry.model_dump(by_alias=True), indent=1) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -186,6 +207,11 @@ def _read(path: Path) -> Entry:
             f"the fault record {path} is corrupt ({where + ': ' if where else ''}{first['msg']}); "
             f"look at the environment by hand, then drop it: muster heal --forget {path.stem}"
         ) from error
+
+
+def _private(path: str, flags: int) -> int:
+    """For its user's eyes only: the variables of a template may be secrets."""
+    return os.open(path, flags, 0o600)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -24,8 +24,8 @@ def _inject(shop, ledger, **env_vars):
     return bad_release.inject(ledger, shop.kube, shop.env, system="x0tta6bl4", env_vars=variables)
 
 
-def _muster(shop, *words):
-    environ = {**os.environ, "PYTHONPATH": str(CHECKOUT), "MUSTER_ENV": "here"}
+def _muster(shop, *words, **variables):
+    environ = {**os.environ, "PYTHONPATH": str(CHECKOUT), "MUSTER_ENV": "here", **variables}
     argv = [sys.executable, "-m", "muster", *words]
     return subprocess.run(argv, cwd=shop.folder, env=environ, capture_output=True, text=True, timeout=60, check=False)
 
@@ -136,6 +136,12 @@ def test_heal_from_a_new_process_any_number_of_times(shop, ledger):
     """What a killed drill leaves behind, as its user finds it: listed, healed, gone."""
     entry = _inject(shop, ledger)
     assert entry.id in _muster(shop, "faults").stdout
+    elsewhere = _muster(
+        shop, "heal", MUSTER_STATE="elsewhere"
+    )  # another ledger: it is named, and not said to be healed
+    assert (elsewhere.returncode, "deployment/web (fault " + entry.id in elsewhere.stderr) == (6, True), (
+        elsewhere.stderr
+    )
     first = _muster(shop, "heal")
     assert (first.returncode, "good release again" in first.stdout) == (0, True), first.stderr
     second = _muster(shop, "heal")

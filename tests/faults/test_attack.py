@@ -55,6 +55,7 @@ class Victim:
         self.where, self.folder = self.env.kubernetes, folder
         self.kube = Kube(load_access(self.where.kubeconfig, self.where.context))
         self.ledger = Ledger(folder / "state")
+        self.ledger.begin()  # a drill that is killed before it has one leaves nothing, and healing could not know that
         self.environ = {**os.environ, "LAB_STATE": endpoints["state"], "MUSTER_STATE": str(folder / "state")}
         self.environ["MUSTER_RUN"] = str(folder / "run")
         self.lasts_s = {name: seconds for name, (_, _, seconds, _) in FAULTS.items()}

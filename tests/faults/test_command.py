@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from muster.cli.faults import command as faults_command
 from muster.cli.heal import command as heal_command
-from muster.errors import MusterError, UsageError
+from muster.errors import MusterError, Unknown, UsageError
 from muster.faults import Ledger
 
 GIVEN = {"system": "x0tta6bl4", "environment": "lab", "server": "https://127.0.0.1:1", "namespace": "shop"}
@@ -18,7 +18,9 @@ def ledger(tmp_path, monkeypatch):
     """The ledger that the commands find by the environment variable."""
     monkeypatch.setenv("MUSTER_STATE", str(tmp_path))
     monkeypatch.setenv("LAB_STATE", str(tmp_path / "no-lab"))
-    return Ledger()
+    ledger = Ledger()
+    ledger.begin()
+    return ledger
 
 
 def _run(command, *words):
@@ -29,16 +31,35 @@ def _run(command, *words):
     return result
 
 
+def _none_left(output, ledger):
+    return output.startswith(
+        f"no faults are left in x0tta6bl4/lab by the ledger {ledger.folder} (its objects could not be"
+    )
+
+
 def test_empty_ledger_is_said(ledger):
     """No output at all would leave the question open."""
-    assert _run(faults_command).output == "no faults are left\n"
+    assert _run(faults_command).output == f"no faults are left in the ledger {ledger.folder}\n"
+
+
+@pytest.mark.parametrize("command", [faults_command, heal_command])
+def test_a_ledger_that_was_never_kept_is_no_knowledge(tmp_path, monkeypatch, command):
+    """Whoever stands in the wrong folder must not read "no faults are left"; it says where it looked, and is kind."""
+    monkeypatch.setenv("LAB_STATE", str(tmp_path / "no-lab"))
+    monkeypatch.setenv("MUSTER_STATE", str(tmp_path / "elsewhere"))
+    with pytest.raises(
+        Unknown, match=r"elsewhere/ledger.*fine if none ever ran from here.*MUSTER_STATE names"
+    ) as raised:
+        _run(command)
+    assert raised.value.exit_code == 6
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_an_environment_that_does_not_exist_has_not_been_healed(ledger):
     """A typing error must not read as "no faults are left"."""
     with pytest.raises(MusterError, match="no environment 'nope'"):
         _run(heal_command, "--env", "nope")
-    assert _run(heal_command).output == "no faults are left in x0tta6bl4/lab\n"
+    assert _none_left(_run(heal_command).output, ledger)
 
 
 def test_open_faults_are_listed_and_healed_ones_only_when_asked(ledger):
@@ -72,7 +93,7 @@ def test_corrupt_record_is_an_error_after_the_list(ledger):
 def test_nothing_to_heal_needs_no_environment(ledger):
     """The lab may be down: that is no error when nothing is left."""
     ledger.healed(ledger.open("pod_kill", **GIVEN, target="pods a", undo={}))
-    assert _run(heal_command).output == "no faults are left in x0tta6bl4/lab\n"
+    assert _none_left(_run(heal_command).output, ledger)
 
 
 def test_fault_of_a_cluster_that_is_down_is_an_error(ledger):
@@ -92,7 +113,7 @@ def test_fault_of_another_environment_is_not_said_to_be_healed(ledger):
 def test_faults_of_another_environment_do_not_ask_this_one_to_run(ledger):
     """What is left in staging says nothing of a lab that is down."""
     ledger.open("bad_release", **GIVEN | {"environment": "staging"}, target="deployment/web", undo={})
-    assert _run(heal_command).output == "no faults are left in x0tta6bl4/lab\n"
+    assert _none_left(_run(heal_command).output, ledger)
 
 
 def test_forgotten_record_is_gone_without_healing(ledger):

@@ -1,6 +1,7 @@
 """A fault's record is on disk before the fault, and nothing hides it afterwards."""
 
 import json
+import stat
 
 import pytest
 
@@ -78,3 +79,12 @@ def test_expiry_is_by_the_clock(tmp_path):
     entry = Ledger(tmp_path).open("bad_release", **GIVEN, expires_s=60)
     assert not entry.expired(entry.opened_at + 59)
     assert entry.expired(entry.opened_at + 60)
+
+
+def test_records_are_for_their_users_eyes_only(tmp_path):
+    """They hold whole pod templates, whose variables may be secrets; a folder that an older Muster made is closed."""
+    (tmp_path / "ledger").mkdir(mode=0o755)
+    ledger = Ledger(tmp_path)
+    entry = ledger.open("bad_release", **GIVEN)
+    ledger.injected(entry)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (ledger.folder, ledger.file_of(entry))] == [0o700, 0o600]
