@@ -1,4 +1,4 @@
-"""One lab per test worker, for every test that is marked ``lab``; and the small world of the lab's own rooms."""
+"""One lab for every test that is marked ``lab``; and the small world of the lab's own rooms."""
 
 from pathlib import Path
 
