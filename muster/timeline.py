@@ -13,7 +13,7 @@ class Kind(StrEnum):
 
     DRILL_STARTED = "drill.started"
     # One look at the steady state: {"verdict", "judged": number, "unknown": [checks], "asked": [checks]}; asked are
-    # those that the experiment expects not to know.
+    # those of the experiment's `unknown` and `finds` that gave a verdict.
     STEADY = "steady"
     CHECK_FAILED = "check.failed"  # a check saw the fault: {"check"}
     FAULT_INJECTED = "fault.injected"  # the request that changes the world was accepted

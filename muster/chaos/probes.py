@@ -111,7 +111,7 @@ def _look(where: Place, checks: str = "", *, chain: bool = False) -> looks.Look:
         verdict=seen.verdict.value,
         judged=seen.judged,
         unknown=list(seen.unknown),
-        asked=[check for check in _expected("unknown", ()) if check in seen.names],
+        asked=[check for check in (*_expected("unknown", ()), *_expected("finds", ())) if check in seen.names],
     )
     return seen
 

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from muster.chaos import standby
 from muster.errors import UsageError
-from muster.verdict import Verdict
+from muster.verdict import Verdict, exit_code
 
 TIMEOUT_S = 30.0
+SUMMARY, SNAPSHOT = "summary.json", "snapshot.json"
 # Only what the checks need: every other installed plugin costs start-up time, twice a recovery.
 PLUGINS = ("--disable-plugin-autoload", "-p", "muster.pytest_plugin", "-p", "no:cacheprovider")
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -30,7 +31,7 @@ class Look:
     at: float
     verdict: Verdict
     message: str
-    judged: int = 0  # how many checks gave a verdict, whatever it was
+    judged: int = 0  # how many checks gave a verdict, whatever it was; one that was skipped gave none
     names: frozenset[str] = frozenset()  # those checks
     failed: dict[str, str] = field(default_factory=dict)  # check -> its sentence
     unknown: tuple[str, ...] = ()  # checks that could not know
@@ -61,6 +62,8 @@ def look(
         argv += ["-k", select] if select else []
         argv += [] if chain else ["-m", "not chain"]
         argv += ["-p", "allure_pytest", "--alluredir", str(allure)] if allure else []
+        for name in (SUMMARY, SNAPSHOT):
+            (run / name).unlink(missing_ok=True)  # an earlier look's words are no answer to this one
         at = time.time()
         process = standby.take()
         code, said = process.run(argv, {**os.environ, "MUSTER_RUN": str(run)}, timeout_s=TIMEOUT_S)
@@ -72,17 +75,20 @@ def look(
 
 def _read(run: Path, at: float, code: int, output: str) -> Look:
     try:
-        summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+        summary = json.loads((run / SUMMARY).read_text(encoding="utf-8"))
         verdict = Verdict(summary["verdict"])
-        findings = summary["findings"]
+        findings = [finding for finding in summary["findings"] if finding["verdict"] != "SKIP"]  # judged nothing
     except (OSError, ValueError, KeyError) as error:
         lines = [line for line in output.splitlines() if line.strip()]
         said = lines[-1].strip() if lines else f"nothing ({error})"
         message = f"the checks gave no verdict (exit code {code}): {said}"
         return Look(at=at, verdict=Verdict.UNKNOWN, message=message)
+    if code != exit_code(verdict):
+        message = f"the checks say {verdict.value}, and their run ended with exit code {code}: neither is believed"
+        return Look(at=at, verdict=Verdict.UNKNOWN, message=message)
     bad = [finding for finding in findings if finding["verdict"] in ("FAIL", "UNKNOWN")]
     bad.sort(key=lambda finding: finding["verdict"])  # FAIL before UNKNOWN
-    message = f"{len(findings)} checks held"
+    message = f"{len(findings)} checks held" if findings else "not one check judged anything"
     if bad:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         message = f"{bad[0]['check']}: {bad[0]['message']}{more}"
@@ -91,7 +97,7 @@ def _read(run: Path, at: float, code: int, output: str) -> Look:
         verdict=verdict,
         message=message,
         judged=len(findings),
-        names=frozenset(finding["check"] for finding in findings if finding["verdict"] != "SKIP"),
+        names=frozenset(finding["check"] for finding in findings),
         failed={finding["check"]: finding["message"] for finding in bad if finding["verdict"] == "FAIL"},
         unknown=tuple(finding["check"] for finding in bad if finding["verdict"] == "UNKNOWN"),
     )
@@ -100,7 +106,7 @@ def _read(run: Path, at: float, code: int, output: str) -> Look:
 def _taken(run: Path, at: float) -> float:
     """When the snapshot was taken, by its own word; the start of the run where it does not say."""
     try:
-        taken = json.loads((run / "snapshot.json").read_text(encoding="utf-8"))["taken_at"]
+        taken = json.loads((run / SNAPSHOT).read_text(encoding="utf-8"))["taken_at"]
         return float(taken)
     except (OSError, ValueError, KeyError, TypeError):
         return at

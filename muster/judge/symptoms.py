@@ -11,7 +11,8 @@ from muster.verdict import Verdict
 def finding(timeline: Timeline, objectives: Objectives) -> Link:
     """Every check that is expected to see the fault has failed with the words that were expected of it.
 
-    A check that was looked at and held is FAIL; one that nobody looked at, or that could not know, is UNKNOWN.
+    A check that was looked at and held is FAIL; one that nobody looked at, that could not know, that was skipped or
+    does not exist is UNKNOWN.
     """
     after, last = since_injection(timeline), None
     for check, words in objectives.finds.items():
@@ -37,8 +38,11 @@ def _not_found(timeline: Timeline, check: str, words: str, after: float) -> Link
         why, verdict = f"no check was looked at while the fault was in force, so {check} is not known", Verdict.UNKNOWN
     elif any(check in event.data["unknown"] for event in looks) or not any(event.data.get("judged") for event in looks):
         why, verdict = f"whether {check} sees the fault is not known: it could not be judged", Verdict.UNKNOWN
+    elif not (held := [event for event in looks if check in event.data.get("asked", [])]):
+        why = f"whether {check} sees the fault is not known: it was skipped, or there is no such check"
+        verdict = Verdict.UNKNOWN
     else:
-        why, verdict = f"{check} did not see the fault in {len(looks)} looks", Verdict.FAIL
+        why, verdict = f"{check} did not see the fault in {len(held)} looks", Verdict.FAIL
     return Link(name="finding", event=None, why=why, verdict=verdict)
 
 

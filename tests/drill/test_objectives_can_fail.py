@@ -223,3 +223,13 @@ def test_silence_that_did_not_last_proves_nothing(name):
     judgement = case.judge(early)
     for what in case.promised.must_not:
         assert outcome_of(judgement, f"must_not {what}").verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.promised.finds])
+def test_a_check_that_was_skipped_has_not_missed_the_fault(name):
+    """Nor has one that does not exist: neither is a failure of the system, and neither is a pass."""
+    case = CASES[name]
+    skipped = case.kept.drop(Kind.CHECK_FAILED).change(
+        Kind.STEADY, lambda event: replace(event, data=event.data | {"asked": list(case.promised.unknown)})
+    )
+    assert outcome_of(case.judge(skipped), "finding").verdict is Verdict.UNKNOWN
