@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import threading
@@ -12,6 +11,7 @@ from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from ports import free_port
 
 from muster.chaos import story as stories
 from muster.chaos.story import Story
@@ -80,9 +80,7 @@ def story():
 def api(tmp_path_factory):
     """A session with a real API server of the lab's, in which there is a namespace ``shop``; ``.kubeconfig`` is its."""
     state = tmp_path_factory.mktemp("api")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     argv = [sys.executable, "-m", "lab.api", "--state", str(state), "--port", str(port)]
     with (state / "api.log").open("wb") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=log)

@@ -10,22 +10,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from small_system import write_small_system
 
-SYSTEM = """
-schema: muster/system/v1
-name: small
-title: A small system
-runbooks: {book: {title: Book, url: "https://runbooks.test/book"}}
-contacts: {on-call: {title: On-call}}
-slo: {}
-alerts: {}
-no_data: {alert: SmallDataAbsent, title: No data, tell: [on-call], runbook: "book#none", source: test}
-environments:
-  here:
-    description: Nothing but a cluster
-    kubernetes:
-      {kubeconfig: "KUBECONFIG", namespace: shop, deployment: web, container: web, selector: app=web, port: 80}
-    guard: {namespaces: [shop], max_pods: 1}
+ENVIRONMENTS = """
+here:
+  description: Nothing but a cluster
+  kubernetes:
+    {kubeconfig: "KUBECONFIG", server: "http*://*", namespace: shop, deployment: web, container: web, selector: a=b, port: 80}
+  guard: {namespaces: [shop], max_pods: 1}
 """
 BREAKING = '''
 """A fault whose healing is a line in a file, and ways to end after it."""
@@ -59,8 +51,7 @@ def break_it(then="", configuration=None):
 @pytest.fixture
 def folder(tmp_path, api):
     """A place to break things in, with an experiment whose rollbacks heal nothing."""
-    (tmp_path / "systems").mkdir()
-    (tmp_path / "systems" / "small.yaml").write_text(SYSTEM.replace("KUBECONFIG", str(api.kubeconfig)))
+    write_small_system(tmp_path, ENVIRONMENTS.replace("KUBECONFIG", str(api.kubeconfig)))
     (tmp_path / "breaking.py").write_text(BREAKING)
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments" / "conftest.py").write_text(

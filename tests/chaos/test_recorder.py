@@ -12,18 +12,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from small_system import write_small_system
 
-SYSTEM = """
-schema: muster/system/v1
-name: small
-title: A small system
-runbooks: {book: {title: Book, url: "https://runbooks.test/book"}}
-contacts: {on-call: {title: On-call}}
-slo: {}
-alerts: {}
-no_data: {alert: SmallDataAbsent, title: No data, tell: [on-call], runbook: "book#none", source: test}
-environments:
-  here: {description: Nothing but an inbox, inbox: "${INBOX}", prometheus: "${PROMETHEUS}"}
+ENVIRONMENTS = """
+here: {description: Nothing but an inbox, inbox: "${INBOX}", prometheus: "${PROMETHEUS}"}
 """
 
 
@@ -38,8 +30,7 @@ def chaos(tmp_path, serve):
     """``chaos(method, objectives=...)`` -> a started ``chaos run`` in a folder of its own."""
     answers = {"/inbox": {"messages": []}, "/api/v1/alerts": {"data": {"alerts": []}}, "/api/v1/query": now}
     server = serve(answers)
-    (tmp_path / "systems").mkdir()
-    (tmp_path / "systems" / "small.yaml").write_text(SYSTEM)
+    write_small_system(tmp_path, ENVIRONMENTS)
     started = []
 
     def begin(method, *, objectives=None, environment="here"):

@@ -4,7 +4,6 @@ import hashlib
 import http.server
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ports import free_port
 
 from muster.kube import MERGE, Kube, KubeError, load_access
 from muster.system import load_environment, load_system
@@ -23,12 +23,6 @@ from muster.wait import wait_until
 from muster.workload import read_workload
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager
@@ -230,6 +224,7 @@ class Shop:
         facts = yaml.safe_load((CHECKOUT / "systems" / "x0tta6bl4.yaml").read_text())
         kubernetes = {
             "kubeconfig": str(self.api),
+            "server": self.kube.server,
             "namespace": self.namespace,
             "deployment": "web",
             "container": "web",

@@ -6,26 +6,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from small_system import write_small_system
 
 from muster.cli.drill import command
 from muster.errors import MusterError
 from muster.faults.guard import PRODUCTION
 
 ROOT = Path(__file__).parents[2]
-SYSTEM = """
-schema: muster/system/v1
-name: small
-title: A small system
-runbooks: {book: {title: Book, url: "https://runbooks.test/book"}}
-contacts: {on-call: {title: On-call}}
-slo: {}
-alerts: {}
-no_data: {alert: SmallDataAbsent, title: No data, tell: [on-call], runbook: "book#none", source: test}
-environments:
-  live: {description: Where people are, production: true}
-  frozen:
-    description: At the year's end
-    freeze: [{from: "2020-01-01T00:00:00Z", until: "2120-01-01T00:00:00Z", why: the year's end}]
+ENVIRONMENTS = """
+live: {description: Where people are, production: true}
+frozen:
+  description: At the year's end
+  freeze: [{from: "2020-01-01T00:00:00Z", until: "2120-01-01T00:00:00Z", why: the year's end}]
 """
 EXPERIMENT = """
 title: A test
@@ -44,8 +36,7 @@ rollbacks: []
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     """A user's folder with such a system, whose experiment would leave a file ``harmed``."""
-    (tmp_path / "systems").mkdir()
-    (tmp_path / "systems" / "small.yaml").write_text(SYSTEM)
+    write_small_system(tmp_path, ENVIRONMENTS)
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments" / "conftest.py").write_text((ROOT / "experiments" / "conftest.py").read_text())
     monkeypatch.chdir(tmp_path)

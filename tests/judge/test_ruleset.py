@@ -2,12 +2,12 @@
 
 import dataclasses
 import shutil
-import socket
 import subprocess
 import time
 
 import pytest
 import yaml
+from ports import free_port
 
 from muster.errors import Unknown
 from muster.judge import ruleset
@@ -60,9 +60,7 @@ def prometheus(facts, here, tmp_path_factory):
     folder = tmp_path_factory.mktemp("prometheus")
     (folder / "rules.yml").write_text(yaml.safe_dump(rule_file(facts, here)))
     (folder / "prometheus.yml").write_text(yaml.safe_dump({"rule_files": ["rules.yml"]}))
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     command = [
         "prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
         f"--web.listen-address=127.0.0.1:{port}",

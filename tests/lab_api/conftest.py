@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -20,12 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from ports import free_port
 
 
 def _await_healthy(url: str, verify: ssl.SSLContext, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -69,7 +63,7 @@ class Server:
 @contextmanager
 def _running(state: Path) -> Iterator[Server]:
     state.mkdir(parents=True, exist_ok=True)
-    port, log = _free_port(), state / "api.log"
+    port, log = free_port(), state / "api.log"
     argv = [sys.executable, "-m", "lab.api", "--state", str(state), "--port", str(port)]
     with log.open("ab") as output:
         process = subprocess.Popen(argv, stdout=output, stderr=output)

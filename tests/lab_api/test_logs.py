@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from ports import free_port
 
 
 class _Agent(BaseHTTPRequestHandler):
@@ -114,9 +114,7 @@ def test_refusals(http, log):
 
 def test_a_dead_agent_is_a_500(http, namespace, pod, node):
     """The one 500 that a client sees names the address that refused."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     path = f"/api/v1/namespaces/{namespace}/pods"
     http.post(path, json=pod(nodeName=node(port)))
     answer = http.get(f"{path}/one/log")

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
+from ports import free_port
 
 PODS = "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods"
 NODES = "/apis/metrics.k8s.io/v1beta1/nodes"
@@ -118,8 +119,4 @@ def test_an_agent_that_does_not_answer_is_a_503(server, unused_port):
 
 @pytest.fixture
 def unused_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from ports import free_port
 
 from lab.api import pki
 from lab.client import Client
@@ -28,19 +28,13 @@ from lab.ingress.runtime import Runtime, RuntimeApiError
 from lab.resources import NAMESPACES
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Proxy:
     """One HAProxy process in a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.plan = {
-            "ingress": f"http://127.0.0.1:{_free_port()}",
+            "ingress": f"http://127.0.0.1:{free_port()}",
             "haproxy_socket": str(folder / "haproxy" / "admin.sock"),
         }
         self.url, self.socket = self.plan["ingress"], Path(self.plan["haproxy_socket"])
@@ -197,7 +191,7 @@ class Api:
     """The lab's Kubernetes API stand-in, as a process on the proxy's own state folder."""
 
     def __init__(self, state: Path) -> None:
-        self.state, self.port = state, _free_port()
+        self.state, self.port = state, free_port()
         self.process: subprocess.Popen | None = None
 
     async def start(self) -> Client:

@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ports import free_port
 
 import lab
 from lab.api import pki
@@ -34,9 +34,7 @@ class Api:
 
     def __init__(self, folder) -> None:
         self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         pki.make(folder, self.port)
         self.account = account = folder / "account"
         account.mkdir()

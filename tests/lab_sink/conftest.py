@@ -1,6 +1,5 @@
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -9,6 +8,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from ports import free_port
 
 from lab.api import pki
 from lab.sink.server import Sink
@@ -51,12 +51,6 @@ def trigger():
 @pytest.fixture
 def secrets():
     return list(CONTACTS.values())
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def eventually(condition, what, timeout_s=15.0):

@@ -1,12 +1,12 @@
 """A world of small real servers: whatever is not expected of them is a 404, and fails the test."""
 
 import json
-import socket
 import threading
 import time
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import ports
 import pytest
 import yaml
 
@@ -97,9 +97,7 @@ def serve_module():
 @pytest.fixture
 def free_port():
     """A port on which nothing listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    return ports.free_port()
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
 
 import pytest
 import yaml
+from ports import free_port
 
 from muster.snapshot import FailureKind
 
@@ -42,9 +42,7 @@ def replica():
 def prometheus(tmp_path_factory, serve_module, replica):
     """A real Prometheus that scrapes one replica four times a second (it takes 5 s to find its first target)."""
     folder, scraped = tmp_path_factory.mktemp("prometheus"), serve_module({"/metrics": replica.page})
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     target = {"targets": [f"127.0.0.1:{scraped.port}"], "labels": {"pod": "a", "app": "app"}}
     config = {
         "global": {"scrape_interval": "250ms", "scrape_timeout": "250ms"},

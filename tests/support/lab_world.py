@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import psutil
 import yaml
+from ports import free_port
 
 from lab import cgroups
 from muster.kube import JSON_PATCH, MERGE, Kube, KubeError, load_access
@@ -297,10 +298,3 @@ def wait_until(ready: Any, what: str, timeout_s: float = 10.0) -> Any:
                 return last
         time.sleep(0.02)
     raise AssertionError(f"waited {timeout_s} s for {what}; last: {last!r}")
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
