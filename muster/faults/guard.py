@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from fnmatch import fnmatchcase
 
 from muster.errors import EXIT_USAGE, MusterError
 from muster.faults.ledger import Entry
@@ -33,6 +34,12 @@ def may_begin(env: Environment) -> None:
     typed_back(env)
     if env.kubernetes is not None and not env.guard.namespaces:
         raise Refused(f"environment {env.name} allows no faults anywhere (guard.namespaces is empty)")
+    source = env.kubernetes
+    if source is not None and not (env.embedded or source.context or source.server):
+        raise Refused(
+            f"environment {env.name} names neither kubernetes.context nor kubernetes.server, so any cluster that the "
+            "kubeconfig happens to point at would do"
+        )
     if why := frozen(env.freeze, time.time()):
         raise Refused(f"environment {env.name}: {why}")
 
@@ -59,7 +66,7 @@ def allow(env: Environment, kube: Kube, *, namespace: str, pods: int = 0) -> Non
     """Raise :class:`Refused` unless this environment's guard allows a fault there on so many pods.
 
     The session's own server address is compared with the one in the environment's kubeconfig, because credentials from
-    anywhere else may lead to another cluster.
+    anywhere else may lead to another cluster, and with ``kubernetes.server``, because the kubeconfig may, too.
     """
     source = cluster_of(env)
     if namespace not in env.guard.namespaces:
@@ -70,6 +77,9 @@ def allow(env: Environment, kube: Kube, *, namespace: str, pods: int = 0) -> Non
     expected = load_access(source.kubeconfig, source.context).server
     if kube.server != expected:
         raise Refused(f"this session talks to {kube.server}, but environment {env.name} is at {expected}")
+    real, named = kube.server.rstrip("/"), source.server.rstrip("/")
+    if named and real != named and not fnmatchcase(real, named):  # [::1] is an address, and would be a pattern of one
+        raise Refused(f"the kubeconfig leads to {real}, but environment {env.name} is at {named} (kubernetes.server)")
 
 
 def allow_share(env: Environment, *, touched: int, ready: int, last_replica: bool) -> None:

@@ -46,6 +46,9 @@ class KubernetesSource(Fact):
 
     kubeconfig: str
     context: str | None = None
+    server: str = (
+        ""  # the API server's URL, or a shell pattern of it: drills refuse any other, whatever the kubeconfig says
+    )
     namespace: str
     deployment: str
     container: str

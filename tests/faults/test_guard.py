@@ -4,12 +4,20 @@ import pytest
 
 from muster.errors import MusterError
 from muster.faults import Ledger, Refused
-from muster.faults.guard import PRODUCTION, may_begin, same_cluster
+from muster.faults.guard import PRODUCTION, allow, may_begin, same_cluster
 from muster.faults.intent import Intent, carry_out
 from muster.load import Load
 from muster.system import Environment
 
-WHERE = {"namespace": "shop", "deployment": "web", "container": "web", "selector": "app=web", "port": 80}
+SERVER = "https://127.0.0.1:1"
+WHERE = {
+    "server": SERVER,
+    "namespace": "shop",
+    "deployment": "web",
+    "container": "web",
+    "selector": "app=web",
+    "port": 80,
+}
 ALWAYS = [{"from": "2020-01-01T00:00:00Z", "until": "2120-01-01T00:00:00Z", "why": "the year's end"}]
 
 
@@ -73,20 +81,49 @@ def test_load_asks_for_the_name_too(tmp_path):
         Load.start(make(production=True, http="http://127.0.0.1:1"), rate=1, users=1, folder=tmp_path)
 
 
-def test_healing_asks_for_nothing(tmp_path, monkeypatch):
-    """What is broken may be undone in a freeze, and in production by whoever finds it."""
-    config = tmp_path / "kubeconfig"
-    config.write_text(
+@pytest.fixture
+def config(tmp_path):
+    """A kubeconfig whose only context leads to SERVER."""
+    file = tmp_path / "kubeconfig"
+    file.write_text(
         "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: k, user: u}}],"
-        " clusters: [{name: k, cluster: {server: 'https://127.0.0.1:1'}}], users: [{name: u, user: {token: t}}]}"
+        f" clusters: [{{name: k, cluster: {{server: '{SERVER}'}}}}], users: [{{name: u, user: {{token: t}}}}]}}"
     )
-    env = make(production=True, freeze=ALWAYS, kubernetes={"kubeconfig": str(config), **WHERE})
-    given = {"system": "s", "environment": "live", "server": "https://127.0.0.1:1", "namespace": "shop"}
+    return str(file)
+
+
+class Session:
+    server = SERVER
+
+
+def test_healing_asks_for_nothing(tmp_path, config):
+    """What is broken may be undone in a freeze, and in production by whoever finds it."""
+    env = make(production=True, freeze=ALWAYS, kubernetes={"kubeconfig": config, **WHERE})
+    given = {"system": "s", "environment": "live", "server": SERVER, "namespace": "shop"}
     entry = Ledger(tmp_path).open("pod_kill", **given, target="pods a", undo={})
-
-    class Session:
-        server = "https://127.0.0.1:1"
-
     same_cluster(entry, env, Session())
     with pytest.raises(MusterError, match="production"):
         may_begin(env)
+
+
+@pytest.mark.parametrize("server", [SERVER, SERVER + "/", "https://127.0.0.1:*"])
+def test_the_server_is_the_one_that_the_facts_name(config, server):
+    """As it is, or by a shell pattern."""
+    allow(make(kubernetes={"kubeconfig": config, **WHERE, "server": server}), Session(), namespace="shop")
+
+
+@pytest.mark.parametrize("server", ["https://127.0.0.1:2", "https://*.staging.test", "127.0.0.1"])
+def test_a_kubeconfig_that_leads_elsewhere_is_refused(config, server):
+    """A context is only a name: whose cluster it means may change under it."""
+    env = make(kubernetes={"kubeconfig": config, **WHERE, "server": server})
+    with pytest.raises(Refused, match=r"leads to https://127.0.0.1:1, but environment live is at .*kubernetes.server"):
+        allow(env, Session(), namespace="shop")
+
+
+def test_whichever_cluster_the_kubeconfig_happens_to_point_at_is_not_broken():
+    """Context or server must be named, except for the world that Muster boots by itself."""
+    unnamed = {"kubeconfig": "unused", **WHERE, "server": ""}
+    with pytest.raises(Refused, match=r"neither kubernetes.context nor kubernetes.server"):
+        may_begin(make(kubernetes=unnamed))
+    may_begin(make(kubernetes={**unnamed, "context": "staging"}))
+    may_begin(make(kubernetes=unnamed, embedded=True))
