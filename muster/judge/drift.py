@@ -46,28 +46,32 @@ def slope(samples: Sequence[tuple[float, float]]) -> float:
     return sum((at - middle) * (value - mean) for at, value in samples) / spread if spread else 0.0
 
 
-def judge(drift: Drift, system: System) -> list[Finding]:
-    """Warnings: no runbook promises either, but both end in what they page for."""
-    return [_memory(drift, system), _latency(drift)]
+MEMORY, LATENCY = "load.memory-drift", "load.latency-drift"
 
 
-def _memory(drift: Drift, system: System) -> Finding:
+def judge(drift: Drift, system: System) -> list[tuple[str, Finding | str]]:
+    """Each check with its finding, or why it is skipped. No runbook promises either, but both end in what pages."""
+    return [(MEMORY, _memory(drift, system)), (LATENCY, _latency(drift))]
+
+
+def _memory(drift: Drift, system: System) -> Finding | str:
     slo = system.slo.get("memory_growth")
-    runbook = slo.runbook if slo else ""
-    check = "load.memory-drift"
+    if slo is None or slo.warning is None:
+        return "the system states no limit of memory_growth"
+    check, runbook, limit = MEMORY, slo.runbook, slo.warning
     if drift.memory_bytes_per_h is None:
         message = "how memory grew is unknown: too few samples of it were read"
         return Finding(check=check, verdict=Verdict.UNKNOWN, message=message, runbook=runbook, section="Load")
-    grown, limit = drift.memory_bytes_per_h, slo.warning if slo else None
+    grown = drift.memory_bytes_per_h
     message = f"memory of the largest replica changed by {_signed(grown)} an hour"
-    if limit is None or not limit.holds(grown):
+    if not limit.holds(grown):
         return Finding(check=check, verdict=Verdict.PASS, message=message, runbook=runbook, section="Load")
     message += f", over {show(limit.bound, Unit.BYTES)}"
     return Finding(check=check, verdict=Verdict.WARN, message=message, runbook=runbook, section="Load")
 
 
 def _latency(drift: Drift) -> Finding:
-    check = "load.latency-drift"
+    check = LATENCY
     first, last = drift.first_ms, drift.last_ms
     if first is None or last is None:
         message = "how latency changed is unknown: there is none of the first or of the last quarter"

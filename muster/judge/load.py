@@ -57,33 +57,27 @@ def judge(
         memory: (epoch seconds, bytes) samples of the largest replica, for a soak.
     """
     limits = _Limits(system)
-    findings: list[Finding] = []
-    skipped: list[tuple[str, str]] = []
-    knee = None
+    knee, before = None, list[Finding]()
     if kind == "step":
         knee = find(run, latency_limit_s=limits.latency_s or 1.0, error_limit=limits.errors or 1.0)
-        findings.append(_knee(knee, limits, run.enough))
+        judged: list[tuple[str, Finding | str]] = [("load.knee", _knee(knee, limits, run.enough))]
     else:
         doubts = generator.trouble(run, run.measured, latency_limit_s=limits.latency_s)
         full = generator.machine_full(run.measured, latency_limit_s=limits.latency_s)
         why = full or (f"the generator was the bottleneck: {doubts[0]}" if doubts else "")
-        for check, finding in (
+        judged = [
             ("load.throughput", _throughput(run, limits, why)),
             ("load.latency", _latency(run, limits, why)),
             ("load.errors", _errors(run, limits, why)),
-        ):
-            if isinstance(finding, str):
-                skipped.append((check, finding))
-            else:
-                findings.append(finding)
-        unsure = any(finding.verdict is Verdict.UNKNOWN for finding in findings)
-        findings.insert(0, _generator(run, doubts, full if unsure or doubts else ""))
+        ]
+        unsure = any(isinstance(found, Finding) and found.verdict is Verdict.UNKNOWN for _, found in judged)
+        before = [_generator(run, doubts, full if unsure or doubts else "")]
     drifted = drift.measure(run, memory or ()) if kind == "soak" else None
     if drifted is not None:
-        findings += drift.judge(drifted, system)
+        judged += drift.judge(drifted, system)
     return LoadJudgement(
-        findings=findings,
-        skipped=skipped,
+        findings=[*before, *(found for _, found in judged if isinstance(found, Finding))],
+        skipped=[(check, reason) for check, reason in judged if isinstance(reason, str)],
         offered_rps=_per_second(run.full, "offered"),
         achieved_rps=_achieved(run.full),
         missed_ratio=generator.missed_ratio(run.full),
@@ -159,10 +153,14 @@ def _throughput(run: LoadRun, limits: _Limits, why: str) -> Finding | str:
 def _latency(run: LoadRun, limits: _Limits, why: str) -> Finding | str:
     if limits.latency is None or limits.latency_s is None:
         return "the system promises no latency"
-    p95_ms = percentile_ms(latency(run.measured), 95)
-    if p95_ms is None:
+    measured, held = latency(run.measured), sum(second.held_dropped for second in run.measured)
+    if percentile_ms(measured, 95) is None:
         return _finding("load.latency", Verdict.UNKNOWN, "nothing was answered, so there is no latency", limits.latency)
+    p95_ms = percentile_ms(measured, 95, longer=held)
     limit_ms = limits.latency_s * 1000
+    if p95_ms is None:
+        message = f"over 5% of the requests were never sent, because no user was free ({held:,}): P95 is longer than "
+        return _doubted("load.latency", f"{message}any that was measured, over {limit_ms:g} ms", why, limits.latency)
     if p95_ms < limit_ms:
         message = f"P95 from the intended time is {p95_ms:.4g} ms, under {limit_ms:g} ms"
         return _finding("load.latency", Verdict.PASS, message, limits.latency)
@@ -194,8 +192,10 @@ def _errors(run: LoadRun, limits: _Limits, why: str) -> Finding | str:
     return _doubted("load.errors", message, "" if sure else why, limits.error)
 
 
-def _knee(knee: Knee, limits: _Limits, ended: str) -> Finding:
-    promised, beyond = limits.rate or 0.0, knee.beyond
+def _knee(knee: Knee, limits: _Limits, ended: str) -> Finding | str:
+    if limits.rate is None:
+        return "the system promises no throughput"
+    promised, beyond = limits.rate, knee.beyond
     at = f"it holds {knee.rate:,.0f} requests/s" if knee.rate else "it does not hold the first step"
     if beyond is not None:
         at += f", at {beyond.rate:,.0f}/s no more: {beyond.why}"

@@ -168,14 +168,16 @@ def merged(encoded: Iterable[str]) -> Any:
     return total
 
 
-def percentile_ms(found: Any, quantile: float) -> float | None:
-    """By nearest rank, of such a histogram; None if nothing was measured."""
+def percentile_ms(found: Any, quantile: float, *, longer: int = 0) -> float | None:
+    """By nearest rank, of such a histogram; None if nothing was measured.
+
+    ``longer``: so many more took longer than any that was measured; None where the percentile is one of those.
+    """
     count = found.get_total_count()
-    if not count:
+    # HdrHistogram itself rounds: of 12 values P95 were the 11th
+    rank = max(1, math.ceil(quantile / 100 * (count + longer) - 1e-9))
+    if rank > count:
         return None
-    rank = max(
-        1, math.ceil(quantile / 100 * count - 1e-9)
-    )  # HdrHistogram itself rounds: of 12 values P95 were the 11th
     value: int = found.get_value_at_percentile(100 * rank / count)
     return round(value / 1000, 3)
 

@@ -305,3 +305,26 @@ def test_the_slope_is_that_of_the_best_line():
     """Two units a second, whatever the offset; one instant has none."""
     assert drift.slope([(x, 5 + 2 * x) for x in (1.0, 2.0, 7.0)]) == pytest.approx(2)
     assert drift.slope([(1.0, 5.0), (1.0, 9.0)]) == 0
+
+
+def test_what_the_system_let_nobody_send_took_longer_than_any_answer(system):
+    """One request in ten was dropped because every user waited: P95 is over it, however quick others were."""
+    held = [second(at, answered=6120, dropped=680, held_dropped=680, held=1) for at in range(20)]
+    judged = judge(run(held), system)
+    (found,) = [finding for finding in judged.findings if finding.check == "load.latency"]
+    assert found.verdict is not Verdict.PASS
+    assert "longer than any that was measured" in found.message
+    few = judge(run([second(at, answered=6700, dropped=100, held_dropped=100, held=1) for at in range(20)]), system)
+    assert verdicts(few)["load.latency"] is Verdict.PASS  # under 5% of them: P95 is one that was measured
+
+
+def test_what_is_not_promised_is_skipped_and_never_held(system):
+    """Neither a knee over a promise of nothing, nor memory under no limit."""
+    silent = system.model_copy(update={"slo": {k: v for k, v in system.slo.items() if k == "latency_p95"}})
+    climbed = judge(steps_run(7000), silent, kind="step")
+    assert (climbed.findings, climbed.skipped) == ([], [("load.knee", "the system promises no throughput")])
+    assert climbed.knee.rate == 6000
+    memory = [(BEGAN + at, 1e9 + at * 1e9) for at in range(5, 40, 5)]
+    soaked = judge(run([second(at) for at in range(40)]), silent, kind="soak", memory=memory)
+    assert "load.memory-drift" not in verdicts(soaked)
+    assert dict(soaked.skipped)["load.memory-drift"] == "the system states no limit of memory_growth"
