@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab.cgroup_hierarchies import Hierarchy, hierarchies
 from lab.errors import LabError
 
 CPU_PERIOD_US = 100_000
@@ -28,18 +29,8 @@ _SHARES, _LEAST_SHARES = 1024, 2  # of one core; version 1's unit, and its defau
 _WEIGHT, _MOST_WEIGHT = 100, 10_000  # version 2's
 _PREFIX = "muster-lab-"
 _RECORD = "cgroups.json"
-_CONTROLLERS = frozenset({"memory", "cpu", "cpuacct"})
 _END_S = 2.0
 _POLL_S = 0.01
-
-
-@dataclass(frozen=True)
-class Hierarchy:
-    """A mounted hierarchy: which controllers it has for us, and where the lab's folder goes."""
-
-    version: int
-    controllers: frozenset[str]
-    base: Path
 
 
 @dataclass(frozen=True)
@@ -194,44 +185,6 @@ class Cgroups:
     def _group(self, name: str) -> Group | None:
         folders = {key: parent / name for each, parent in self.parents for key in sorted(each.controllers) or [""]}
         return Group(self.parents[0][0].version, folders) if folders else None
-
-
-def hierarchies() -> list[Hierarchy]:
-    """Where folders might be made: the hierarchies of version 1 with our controllers, else that of version 2."""
-    own: dict[str, str] = {}
-    for line in _lines("/proc/self/cgroup"):
-        _, names, path = line.split(":", 2)
-        own |= dict.fromkeys(names.split(","), path)
-    first, second = [], []
-    for line in _lines("/proc/self/mountinfo"):
-        left, _, right = line.partition(" - ")
-        (root, mount), (kind, _, options) = left.split()[3:5], right.split()[:3]
-        if kind == "cgroup" and (offered := _CONTROLLERS & set(options.split(","))):
-            first.append(Hierarchy(1, frozenset(offered), _within(Path(mount), root, own.get(min(offered), "/"))))
-        elif kind == "cgroup2":
-            here = _within(Path(mount), root, own.get("", "/"))
-            second += [_second(base) for base in dict.fromkeys((here.parent, Path(mount))) if base >= Path(mount)]
-    usable = sorted(first, key=lambda each: "memory" not in each.controllers)
-    usable = usable or sorted(second, key=lambda each: len(each.controllers), reverse=True)[:1]
-    return [each for each in usable if os.access(each.base, os.W_OK)]
-
-
-def _second(base: Path) -> Hierarchy:
-    offered = set(" ".join(_lines(str(base / "cgroup.controllers"))).split())
-    return Hierarchy(2, frozenset({"memory", "cpu"} & offered), base)
-
-
-def _within(mount: Path, root: str, own: str) -> Path:
-    """Our own group as seen below a mount point; the mount point itself when we are not to be seen there."""
-    below = own.removeprefix(root if root != "/" else "").lstrip("/")
-    return mount / below if (mount / below).is_dir() else mount
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text().splitlines()
-    except OSError:
-        return []
 
 
 def _prepared(hierarchy: Hierarchy, parent: Path) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import secrets
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,6 @@ from lab.api.store import Store, Stored
 Body = dict[str, Any]
 Admission = Callable[[Resource, Body, Body | None], None]
 """May refuse a write (:class:`ApiError`): called with the row, the new body after its defaults, and the old one."""
-_SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # no vowels and no look-alikes, so that generated names spell nothing
 _OWNED = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName")
 
 
@@ -82,7 +80,8 @@ class Objects:
         self._place(row, namespace, body)
         metadata = body["metadata"]
         metadata.pop("managedFields", None)
-        self._name(metadata)
+        if not metadata.get("name") and metadata.get("generateName"):
+            metadata["name"] = rules.generated_name(metadata["generateName"])
         if row.namespaced:
             self._admit_to_namespace(row, namespace, metadata.get("name", ""))
         body = row.inward(body) if row.inward else body
@@ -119,11 +118,6 @@ class Objects:
                 "the namespace of the provided object does not match the namespace sent on the request"
             )
         metadata["namespace"] = namespace
-
-    def _name(self, metadata: Body) -> None:
-        base = metadata.get("generateName")
-        if not metadata.get("name") and base:
-            metadata["name"] = base[:58] + "".join(secrets.choice(_SUFFIX) for _ in range(5))
 
     def _admit_to_namespace(self, row: Resource, namespace: str, name: str) -> None:
         home = self.store.get("namespaces", "", namespace)

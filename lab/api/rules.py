@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from typing import Any
 
 from lab.api.errors import Causes
 
+_SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # no vowels and no look-alikes, so that generated names spell nothing
 _LABEL_NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL_NAME}(\.{_LABEL_NAME})*"
 _DNS1035 = r"[a-z]([-a-z0-9]*[a-z0-9])?"
@@ -38,6 +40,11 @@ _WORDS = {
 def shown(value: Any) -> str:
     """A value as messages show it."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def generated_name(base: str) -> str:
+    """A name for ``metadata.generateName``: five random characters after as much of it as fits a label."""
+    return base[:58] + "".join(secrets.choice(_SUFFIX) for _ in range(5))
 
 
 def check_name(name: str, rule: str, path: str, causes: Causes) -> None:
