@@ -116,5 +116,5 @@ def exhausted(seconds: Sequence[LoadSecond]) -> list[str]:
 
 def too_few_users(users: int, rate: float, *, latency_limit_s: float | None) -> list[str]:
     """Whether all of them can wait while the system answers as soon as it promises (Little's law)."""
-    enough = latency_limit_s is not None and users >= latency_limit_s * rate
+    enough = latency_limit_s is not None and users >= latency_limit_s * rate - 1e-6
     return [] if enough else [f"its {users} users were too few for {rate:,.0f}/s"]
