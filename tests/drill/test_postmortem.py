@@ -45,13 +45,21 @@ NOTES = ("prometheus", "inbox", "responder", "kubernetes", "load")
 def make(make_story):
     """``make(drop=..., promised=..., clocks=..., warnings=...)`` -> Evidence of the usual story, judged."""
 
-    def build(*, drop=(), promised=PROMISED, clocks=None, warnings=(), traffic=True):
+    def build(*, drop=(), promised=PROMISED, clocks=None, warnings=(), traffic=True, users=None):
         story = make_story(drop=drop, traffic=traffic)
+        injected = next((event.at for event in story.events if event.kind is Kind.FAULT_INJECTED), float("inf"))
         ends = story.events[-1].at + 1.0 if story.events else 1_000_000.0
         read = {"reads": 9, "error": "", "last_good_at": ends}
         notes = [Event(at=ends, kind=Kind.NOTE, source=name, message=f"{name}: read", data=read) for name in NOTES]
         steady = Event(at=ends, kind=Kind.STEADY, source="checks", message="90 checks held", data={"verdict": "PASS"})
         events = (replace(event, message=SAID.get(event.kind, "")) for event in story.events)
+        if "load" in promised:  # two full seconds of users after the proof
+            events = (replace(one, at=one.at + 1.5 * (one.kind is Kind.RECOVERED)) for one in events)
+        if users:
+            events = (
+                replace(one, data=one.data | users) if one.kind is Kind.TRAFFIC and one.at >= injected else one
+                for one in events
+            )
         listened = {"listen_s": dict.fromkeys(promised.get("must_not", ()), 5.0)}
         begun = Event(at=ends - 60.0, kind=Kind.DRILL_STARTED, source="muster", data=listened)
         first = (begun,) if listened["listen_s"] else ()
@@ -151,3 +159,14 @@ def test_it_is_written_beside_the_timeline_with_the_baselines_warnings(make, tmp
     file = evidence_of.write_postmortem(folder)
     assert file == tmp_path / "experiments" / "bad-release" / "postmortem.md"
     assert "the limit is low" in file.read_text(encoding="utf-8")
+
+
+def test_users_who_could_not_ask_are_told_of(make):
+    """With users, resolved means that they are well again too; what was due and never sent is part of the impact."""
+    users = {"load": {"rate": 500, "users": 50}, "user_errors_below": "50%"}
+    unsent = {"dropped": 200, "held_dropped": 200, "requests": 300, "sent": 300}
+    text = draft(make(promised=PROMISED | users, users={"offered": 500, **unsent}))
+    assert "of 8,000 that were due 3,200 were never sent" in field(text, "Impact: users")
+    served = draft(make(promised=PROMISED | users))
+    assert "never sent" not in field(served, "Impact: users")
+    assert "until every check held and users were well again" in field(served, "Resolution time")

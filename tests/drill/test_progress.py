@@ -7,6 +7,7 @@ import time
 
 import pytest
 from rich.console import Console
+from users_told import second
 
 from muster.chaos.story import Story
 from muster.drill.progress import Progress
@@ -95,6 +96,8 @@ def test_what_is_awaited_and_by_when_is_shown_until_it_came(screen, story):
         assert "waiting for the proof, due in" in status(screen)[0]
         story.tell(Kind.TRAFFIC, source="load", requests=500, errors=75, p95_ms=12.0)
         assert status(screen)[1].strip() == "500 req/s  15.0% errors  P95 12 ms"
+        story.tell(Kind.TRAFFIC, source="load", **second(500, 75, offered=600, dropped=100))
+        assert status(screen)[1].strip() == "500 of 600 req/s  15.0% errors  P95 12 ms  100 never sent"
 
 
 def test_what_is_late_is_said_to_be_overdue(screen, story):
