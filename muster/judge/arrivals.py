@@ -66,10 +66,8 @@ def arrivals(timeline: Timeline, order: LoadOrder) -> Arrivals | None:
         return None
     due, unsent = (sum(getattr(second, key) for second in found) for key in ("offered", "dropped"))
     doubt = _too_few_due(timeline, found, order.rate, due)
-    busy = ""
     if not doubt and unsent > MOST_UNSENT * due:
         doubt = _doubt(timeline, found, order)
-        busy = _full(found, _promised_s(timeline))
     return Arrivals(
         ordered=order.rate,
         due=due,
@@ -78,7 +76,7 @@ def arrivals(timeline: Timeline, order: LoadOrder) -> Arrivals | None:
         sent_rps=sum(second.sent for second in found) / len(found),
         worst=max(found, key=lambda second: second.dropped),
         doubt=doubt,
-        busy=busy,
+        busy=_full(found, _promised_s(timeline)),
     )
 
 

@@ -105,7 +105,9 @@ def _looks(story: Story, promised: Objectives) -> Story:
     for check, words in promised.finds.items():
         story = story.add(1.5, Kind.CHECK_FAILED, f"{check}: {words}", check=check)
     gone = list(promised.unknown)
-    return story.add(1.5, Kind.STEADY, "not steady", verdict="FAIL", judged=34, unknown=gone, asked=[*gone, *promised.finds])
+    return story.add(
+        1.5, Kind.STEADY, "not steady", verdict="FAIL", judged=34, unknown=gone, asked=[*gone, *promised.finds]
+    )
 
 
 def _rolled_back(story: Story, promised: Objectives, told: float) -> Story:
