@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from chaoslib import substitute
@@ -20,6 +20,7 @@ from muster.chaos.context import Place, place, promises
 from muster.chaos.stops import LOST_S, SWITCH, kill_file, switched_off
 from muster.errors import MusterError, UsageError
 from muster.faults import faults, guard
+from muster.faults.intent import Intent
 from muster.faults.registry import intend
 from muster.judge.objectives import Objectives, related
 from muster.kube import Kube, load_access
@@ -97,6 +98,7 @@ class _Planner:
     configuration: Any
     refused: list[str]
     told_s: float
+    aimed: list[Intent] = field(default_factory=list)  # what would be open by now
 
     def activities(self, given: list[Json]) -> tuple[str, ...]:
         """A sentence for each step of each."""
@@ -109,6 +111,8 @@ class _Planner:
         if module == ACTIONS and func in actions.ORDERS:
             first, *more = self._fault(name, func, arguments)
             return [f"{name}: {first}", *(f"  {line}" for line in more)]
+        if module == ACTIONS and func in ("heal", "undo"):
+            self.aimed[:] = [intent for intent in self.aimed if arguments.get("kind", intent.kind) != intent.kind]
         words = ", ".join(f"{key}={value}" for key, value in arguments.items())
         if module == PROBES and hasattr(probes, func):
             return [f"{name}: {func}({words})"]
@@ -124,9 +128,11 @@ class _Planner:
         try:
             order = actions.ORDERS[func](env, **arguments).outlasting(self.told_s)
             intent = intend(order.kind, self.kube, env, **order.how)
+            guard.allow_together(env, self.aimed, intent)
         except (MusterError, ValueError, TypeError) as error:
             self.refused.append(f"{name}: {error}")
             return [f"not possible now: {error}"]
+        self.aimed.append(intent)
         undone = _first_line(faults()[order.kind].heal)  # the kind's own words for it
         return [
             *intent.sentences,

@@ -55,6 +55,7 @@ def intend(
     weight_was, replicas_was = notes.get(WEIGHT), int(deployment["spec"].get("replicas", 1))
     wanted = max(replicas_was, replicas)
     guard.allow(env, kube, namespace=source.namespace, pods=wanted)
+    guard.allow_users(env, percent=weight)
     if notes.get(CANARY) != "true":
         raise UsageError(f"ingress {canary.ingress} is no canary (it lacks the annotation {CANARY})")
     if weight_was not in (None, "0"):
@@ -90,6 +91,8 @@ def intend(
         },
         act=act,
         touches=(path, ingress),
+        pods=wanted,
+        ready=wanted,
     )
 
 

@@ -55,7 +55,9 @@ def intend(
     source = guard.cluster_of(env)
     path = deployment_path(source.namespace, source.deployment)
     deployment = kube.get(path)
-    guard.allow(env, kube, namespace=source.namespace, pods=int(deployment["spec"].get("replicas", 1)))
+    replicas = int(deployment["spec"].get("replicas", 1))
+    guard.allow(env, kube, namespace=source.namespace, pods=replicas)
+    guard.allow_share(env, touched=replicas, ready=replicas, last_replica=True)  # it is meant for all of them
     good = deployment["spec"]["template"]
     bad = with_changes(good, source.container, env_vars, image)
     if same_template(good, bad):
@@ -81,6 +83,8 @@ def intend(
         },
         act=act,
         touches=(path,),
+        pods=replicas,
+        ready=replicas,
     )
 
 

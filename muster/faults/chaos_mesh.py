@@ -95,6 +95,8 @@ def intend(
         },
         act=act,
         touches=victims.paths(source.namespace),
+        pods=len(victims.chosen),
+        ready=victims.ready,
     )
 
 

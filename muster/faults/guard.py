@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from typing import Protocol
 
 from muster.errors import EXIT_USAGE, MusterError
 from muster.faults.ledger import Entry
@@ -96,6 +98,49 @@ def allow_share(env: Environment, *, touched: int, ready: int, last_replica: boo
     if touched >= ready and not last_replica:
         raise Refused(
             f"{touched} of {ready} ready pods would leave none alone; say last_replica: true if that is meant"
+        )
+
+
+class Touching(Protocol):
+    """A fault that touches so many of the system's pods, of so many that were ready when it was aimed."""
+
+    @property
+    def pods(self) -> int:
+        """So many of the system's pods."""
+
+    @property
+    def ready(self) -> int:
+        """So many were ready when it was aimed."""
+
+
+def allow_together(env: Environment, there: Iterable[Touching], another: Touching) -> None:
+    """Raise :class:`Refused` when another fault, with those that are open already, touches too many pods.
+
+    One that both touch counts twice: whether they are the same could only be known afterwards.
+    """
+    held = [fault for fault in there if fault.pods]
+    if not another.pods or not held:
+        return
+    pods = sum(fault.pods for fault in held) + another.pods
+    ready = max(fault.ready for fault in (*held, another))
+    words = f"this fault and the {len(held)} that are open"
+    if pods > env.guard.max_pods:
+        raise Refused(
+            f"environment {env.name} allows faults on {env.guard.max_pods} pods at most, {words} touch {pods}"
+        )
+    if pods > env.guard.max_share * ready:
+        raise Refused(
+            f"environment {env.name} allows faults on {env.guard.max_share:.0%} of the ready pods at most, "
+            f"{words} touch {pods} of {ready}"
+        )
+
+
+def allow_users(env: Environment, *, percent: int) -> None:
+    """Raise :class:`Refused` when a canary would get a larger share of the users than of the pods may be touched."""
+    if percent / 100 > env.guard.max_share:
+        raise Refused(
+            f"environment {env.name} allows faults on a share of {env.guard.max_share:.0%} at most, "
+            f"not a canary for {percent}% of the users"
         )
 
 

@@ -65,6 +65,8 @@ def intend(kube: Kube, env: Environment, *, ingress: str = "", last_replica: boo
         undo={"ingress": name, "backends": backends},
         act=act,
         touches=(path,),
+        pods=len(victims.chosen),
+        ready=victims.ready,
     )
 
 

@@ -21,7 +21,8 @@ class Intent:
     """One fault, aimed. ``sentences`` say exactly what ``act`` does, in order, without doing it.
 
     ``undo`` is what the kind's ``heal`` needs. ``touches`` are API paths of what carries the ledger's id while the
-    fault is in force; ``act`` changes the world and returns a note, and is called at most once.
+    fault is in force; ``act`` changes the world and returns a note, and is called at most once. ``pods`` is how many of
+    the system's pods it touches, of ``ready`` ones.
     """
 
     kind: str
@@ -31,6 +32,8 @@ class Intent:
     undo: Json
     act: Callable[[Entry], str]
     touches: tuple[str, ...] = ()
+    pods: int = 0
+    ready: int = 0
 
 
 def carry_out(
@@ -48,12 +51,15 @@ def carry_out(
     When anything on the way fails, what was begun is undone at once with ``heal``; if that fails too the record stays,
     for the watchdog and for ``muster heal``. The error that began it is raised.
 
-    In a freeze, and in production whose name was not typed back, nothing is begun: Refused.
+    In a freeze, in production whose name was not typed back, and where the faults that are open already leave no room
+    for it, nothing is begun: Refused.
 
     Returns:
         The entry, state injected; ``injected_at`` is when the world began to be changed.
     """
     guard.may_begin(env)
+    there = [entry for entry in ledger.left() if (entry.system, entry.environment) == (system, env.name)]
+    guard.allow_together(env, there, intent)
     entry = ledger.open(
         intent.kind,
         system=system,
@@ -63,6 +69,8 @@ def carry_out(
         target=intent.target,
         undo={**intent.undo, marks.UNDO: list(intent.touches)},
         expires_s=expires_s,
+        pods=intent.pods,
+        ready=intent.ready,
     )
     try:
         expiry.watch(ledger, entry)

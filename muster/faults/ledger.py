@@ -45,6 +45,8 @@ class Entry(BaseModel):
     expires_at: float
     healed_at: float | None = None
     note: str = ""
+    pods: int = 0  # of the system's, that it touches
+    ready: int = 0  # so many were there when it was aimed
     state: State = "opening"
 
     @property
@@ -97,6 +99,8 @@ class Ledger:
         target: str,
         undo: dict[str, Any],
         expires_s: float = 600.0,
+        pods: int = 0,
+        ready: int = 0,
     ) -> Entry:
         """Write the record of a fault that is about to be injected. Only when this returns may it be."""
         now = time.time()
@@ -111,6 +115,8 @@ class Ledger:
             undo=undo,
             opened_at=now,
             expires_at=now + expires_s,
+            pods=pods,
+            ready=ready,
         )
         self._opened.append(entry.id)  # before it is on disk: no signal may come in between
         self._write(entry)

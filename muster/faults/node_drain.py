@@ -42,7 +42,9 @@ def intend(
     there = [pod["metadata"]["name"] for pod in ready if pod["spec"]["nodeName"] == node]
     if not there:
         raise UsageError(f"no ready pod of the system is on node {node}, so draining it would prove nothing")
-    guard.allow(env, kube, namespace=source.namespace, pods=len(there))
+    touched = len(there) if last_replica else min(len(there), len(ready) - 1)  # the last one is never evicted
+    guard.allow(env, kube, namespace=source.namespace, pods=touched)
+    guard.allow_share(env, touched=touched, ready=len(ready), last_replica=last_replica)
     path = f"/api/v1/nodes/{node}"
     if kube.get(path)["spec"].get("unschedulable"):
         raise UsageError(f"node {node} is cordoned already, so healing could not tell whose cordon it is")
@@ -66,6 +68,8 @@ def intend(
         undo={"node": node, "deployment": source.deployment},
         act=act,
         touches=(path,),
+        pods=touched,
+        ready=len(ready),
     )
 
 

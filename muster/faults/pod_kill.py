@@ -51,6 +51,8 @@ def intend(
         undo={"deployment": source.deployment, "pods": chosen},
         act=act,
         touches=victims.paths(source.namespace),
+        pods=len(victims.chosen),
+        ready=victims.ready,
     )
 
 

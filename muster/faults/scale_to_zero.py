@@ -43,6 +43,8 @@ def intend(kube: Kube, env: Environment, *, last_replica: bool = False) -> Inten
         undo={"deployment": source.deployment, "replicas": replicas},
         act=act,
         touches=(path,),
+        pods=len(victims.chosen),
+        ready=victims.ready,
     )
 
 

@@ -30,7 +30,7 @@ class Guard(Fact):
 
     namespaces: list[str] = Field(default_factory=list)  # empty: nothing may be touched
     max_pods: int = 1
-    max_share: Ratio = 1.0  # of the ready replicas that one fault may touch
+    max_share: Ratio = 1.0  # of the ready replicas that open faults may touch; a bad release touches all of them
     nodes: bool = False  # whether nodes may be cordoned: that concerns everybody's pods
     allow_load: bool = False
     load: LoadBound | None = None  # required for load on anything but loopback

@@ -79,6 +79,15 @@ def test_refused_injection_leaves_nothing_to_heal(shop, ledger):
     assert ledger.left() == []
 
 
+def test_a_release_needs_the_whole_share(shop, ledger):
+    """It ends on every replica: half of them cannot be kept well."""
+    half = shop.env.guard.model_copy(update={"max_share": 0.5})
+    with pytest.raises(Refused, match="50% of the ready pods at most, not on 3 of 3"):
+        bad_release.intend(shop.kube, shop.env.model_copy(update={"guard": half}), env_vars={"A": "1"})
+    intent = bad_release.intend(shop.kube, shop.env, env_vars={"A": "1"})
+    assert (intent.pods, intent.ready) == (3, 3)
+
+
 def test_same_release_again_is_no_fault(shop, ledger):
     """Nothing would change, so nothing is recorded."""
     _inject(shop, ledger)

@@ -5,9 +5,10 @@ import random
 import pytest
 
 from muster.errors import MusterError, UsageError
-from muster.faults import Refused, faults, plan
+from muster.faults import Ledger, Refused, faults, plan
 from muster.faults.bad_release import with_changes
-from muster.faults.guard import allow_nodes, allow_share
+from muster.faults.guard import allow_nodes, allow_share, allow_together, allow_users
+from muster.faults.intent import Intent, carry_out
 from muster.faults.victims import choose
 from muster.system.environment import Environment
 from muster.system.guard import Guard, Outage
@@ -141,3 +142,40 @@ def _place(*, with_canary):
     canary = {"ingress": "next", "deployment": "next", "metric_selector": 'app="next"'}
     body = {"name": "here", "description": "", "kubernetes": {**where, "port": 8080}}
     return Environment.model_validate(body | ({"rollback": {"canary": canary}} if with_canary else {}))
+
+
+def _fault(pods, ready=3):
+    """A fault's bounds; with ``act``, it would be injected."""
+    return Intent(
+        kind="k", namespace="x", target="t", sentences=(), undo={}, act=lambda _: "", pods=pods, ready=ready
+    )  # fmt: skip
+
+
+def test_open_faults_are_added_up():
+    """Two that are allowed each by itself may together be more than was agreed; outages touch no pod."""
+    with pytest.raises(Refused, match="2 pods at most, this fault and the 2 that are open touch 3"):
+        allow_together(_env(max_pods=2), [_fault(1), _fault(1), _fault(0)], _fault(1))
+    with pytest.raises(Refused, match="50% of the ready pods at most, this fault and the 1 that are open touch 2 of 3"):
+        allow_together(_env(max_pods=3, max_share="50%"), [_fault(1)], _fault(1, ready=2))
+    allow_together(_env(max_pods=2), [_fault(1)], _fault(1))
+    allow_together(_env(max_pods=3), [_fault(0)], _fault(3))
+    allow_together(_env(max_pods=3), [_fault(3)], _fault(0))
+
+
+def test_what_is_open_in_the_ledger_counts(tmp_path):
+    """Whoever injected it; what is healed, or of another environment, does not."""
+    ledger, env = Ledger(tmp_path), _env(max_pods=1, namespaces=["x"])
+    given = {"system": "s", "environment": "here", "server": "y", "namespace": "x", "target": "t", "undo": {}}
+    ledger.open("pod_kill", **given | {"environment": "there"}, pods=1, ready=3)
+    ledger.healed(ledger.open("pod_kill", **given, pods=1, ready=3))
+    ledger.open("pod_kill", **given, pods=1, ready=3)
+    with pytest.raises(Refused, match="this fault and the 1 that are open touch 2"):
+        carry_out(_fault(1), ledger, None, env, system="s", heal=lambda *_: "")
+    assert len(ledger.entries()) == 3
+
+
+def test_a_canary_gets_no_larger_share_of_the_users_than_of_the_pods_may_be_touched():
+    """They are what it puts at stake."""
+    with pytest.raises(Refused, match="20% at most, not a canary for 30% of the users"):
+        allow_users(_env(max_share="20%"), percent=30)
+    allow_users(_env(max_share="20%"), percent=20)
