@@ -78,6 +78,7 @@ class Recording:
             outlast_s=self._outlast_s(),
             listen_s=self._listen_s(),
             predicted_s=self._predicted(),
+            scrape_s=env.scaled(env.scrape_interval_s),
             told_s=needs.told_s(self.objectives, system, env),
             users_well=served.limits_of(system),
             promised_p95_s=_promised_p95_s(system),

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from muster.judge.link import Link, since_injection, source, unreadable
 from muster.judge.objectives import Objectives
+from muster.judge.order import in_order
 from muster.judge.recovery import recovery
 from muster.judge.symptoms import finding, killed
 from muster.timeline import Event, Kind, Timeline
@@ -34,7 +35,7 @@ def chain(timeline: Timeline, objectives: Objectives) -> tuple[Link, ...]:
         names.append("undo")
     if objectives.recovered_within_s is not None or objectives.action != "none":
         names.append("recovery")
-    links = tuple(_link(name, timeline, objectives) for name in names)
+    links = in_order(timeline, tuple(_link(name, timeline, objectives) for name in names), but=objectives.breaks)
     if links[0].event is not None:
         return links
     # Without a fault in force, what did not follow is no failure of the system: nothing was tested.

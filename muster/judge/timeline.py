@@ -17,6 +17,7 @@ from muster.judge.link import Link, since_injection
 from muster.judge.measure import Measured, measure
 from muster.judge.objectives import Objectives
 from muster.judge.outcome import Outcome
+from muster.judge.predicted import as_predicted
 from muster.judge.silence import forbidden, unseen
 from muster.judge.stopping import Stop
 from muster.judge.undone import undone
@@ -93,7 +94,7 @@ def judge(
         *broken_as_expected(links, objectives),
         *not_known(timeline, objectives),
         *_in_time(measured, objectives, links),
-        *_as_predicted(measured, objectives),
+        *as_predicted(timeline, measured, objectives),
         *forbidden(timeline, objectives),
         *unseen(timeline, objectives),
         *(() if doubted else came_as_ordered),
@@ -204,32 +205,6 @@ def _deadline(
 
 
 _CLOSE_S = 0.1  # clocks known better than this are as good as the looks at their events
-
-
-DELIVERY_S = 2.0  # rule evaluated to webhook received, on a machine that has other things to do
-
-
-def _as_predicted(measured: Measured, objectives: Objectives) -> Iterable[Outcome]:
-    """Whether every window and interval together explain the time from the first scrape of the fault to the word of it.
-
-    The word is the responder's webhook, or the page where no rollback is expected.
-    """
-    if objectives.gradual or measured.predicted_s is None or measured.word_s is None:
-        return
-    low, high = measured.predicted_s
-    took = measured.word_s
-    held = took <= high + DELIVERY_S
-    late = f", {measured.visible_s:.2f} s of target discovery apart" if measured.visible_s else ""
-    word = "webhook" if measured.webhook_s is not None else "page"
-    predicted = f"predicted {low:.2f} to {high:.2f} s and {DELIVERY_S:g} s to deliver"
-    yield Outcome(
-        objective="predicted",
-        verdict=Verdict.PASS if held else Verdict.FAIL,
-        message=f"fault to {word}{late}: {took:.2f} s, {predicted}"
-        + ("" if held else ": later than every window and interval explains"),
-        measured=took,
-        limit=high + DELIVERY_S,
-    )
 
 
 def _steady_in_the_end(timeline: Timeline) -> Outcome:
