@@ -1,21 +1,14 @@
 """A canary against a real API: it goes alone, users first, and the stable release stays as it is."""
 
-import importlib.util
 import time
-from pathlib import Path
 
 import pytest
+from responder_here import ERRORS, an_alert, responding
 
 from muster.kube import MERGE
 from muster.release import current_of, look_canary
 from muster.responder.lock import Intent, Lock
 from muster.wait import wait_until
-
-_spec = importlib.util.spec_from_file_location("acting", Path(__file__).with_name("acting.py"))
-_acting = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_acting)
-ERRORS, an_alert, responding = _acting.ERRORS, _acting.an_alert, _acting.responding
-
 
 NGINX = "nginx.ingress.kubernetes.io/canary"
 

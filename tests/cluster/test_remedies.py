@@ -1,14 +1,8 @@
 """Restart and scale against a real API: proposed with the exact command, carried out where that is allowed."""
 
-import importlib.util
-from pathlib import Path
+from responder_here import DOWN, an_alert, lease, responding
 
 from muster.kube import MERGE
-
-_spec = importlib.util.spec_from_file_location("acting", Path(__file__).with_name("acting.py"))
-_acting = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_acting)
-DOWN, an_alert, responding, lease = _acting.DOWN, _acting.an_alert, _acting.responding, _acting.lease
 
 
 def test_remedy_is_proposed_with_the_exact_command(shop):

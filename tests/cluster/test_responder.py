@@ -1,26 +1,20 @@
 """``muster respond`` as its own process: what it does with Alertmanager's webhooks."""
 
-import importlib.util
 import json
 import time
-from pathlib import Path
 
 import pytest
+from responder_process import LATENCY, lease_of, responding, webhook
 
 from muster.release import current, observe, previous
 from muster.responder.lock import INTENT, LAST, Intent, Lock
 from muster.wait import wait_until
 
-_spec = importlib.util.spec_from_file_location("calling", Path(__file__).with_name("calling.py"))
-_calling = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_calling)
-LATENCY, _payload, _responding, _lease = _calling.LATENCY, _calling.payload, _calling.responding, _calling.lease
-
 
 @pytest.fixture
 def caller(shop):
     """A responder beside a shop that runs its first release."""
-    with _responding(shop) as (caller, _):
+    with responding(shop) as (caller, _):
         yield caller
 
 
@@ -34,7 +28,7 @@ def test_rollback_trigger_is_rolled_back_and_proven(shop, caller):
     observe(shop.kube, shop.look(), "web")
     good = current(shop.kube, shop.env)
     shop.release("shop/web:2")
-    caller.alert(_payload())
+    caller.alert(webhook())
     records = caller.until("symptom.gone")
     kinds = [record["kind"] for record in records]
     chain = ["webhook.received", "decided", "rollback.started", "traffic.off", "rollback.proven", "symptom.gone"]
@@ -50,7 +44,7 @@ def test_rollback_trigger_is_rolled_back_and_proven(shop, caller):
     for reason in ("RollingBack", "RolledBack", "SymptomGone"):
         wait_until(lambda: _events(shop, reason), bool, what=f"no Event {reason}", timeout_s=20)  # noqa: B023
     lease = wait_until(
-        lambda: _lease(shop), lambda lease: not lease["spec"]["holderIdentity"], what="lock held", timeout_s=20
+        lambda: lease_of(shop), lambda lease: not lease["spec"]["holderIdentity"], what="lock held", timeout_s=20
     )
     assert json.loads(lease["metadata"]["annotations"][LAST])["from_revision"] == 2
     assert INTENT not in lease["metadata"]["annotations"]
@@ -59,7 +53,7 @@ def test_rollback_trigger_is_rolled_back_and_proven(shop, caller):
 def test_repeated_and_replayed_webhooks_act_once(shop, caller):
     """The same occurrence, three times, and once more after the proof."""
     shop.release("shop/web:2")
-    payload = _payload()
+    payload = webhook()
     assert caller.alert(payload)["new"] == 1
     assert caller.alert(payload)["new"] == 0
     caller.until("rollback.proven")
@@ -76,10 +70,10 @@ def test_repeated_and_replayed_webhooks_act_once(shop, caller):
 def test_second_trigger_during_or_after_a_rollback_is_refused(shop, caller):
     """The bad release fires several alerts: the first acts, the other finds a rollback under way or a cool-down."""
     shop.release("shop/web:2")
-    caller.alert({**_payload(), "alerts": _payload()["alerts"] + _payload(LATENCY, mark="f2")["alerts"]})
+    caller.alert({**webhook(), "alerts": webhook()["alerts"] + webhook(LATENCY, mark="f2")["alerts"]})
     caller.until("symptom.gone")
-    wait_until(lambda: _lease(shop)["spec"]["holderIdentity"], lambda me: not me, what="lock held", timeout_s=20)
-    caller.alert(_payload(LATENCY, mark="f3"))
+    wait_until(lambda: lease_of(shop)["spec"]["holderIdentity"], lambda me: not me, what="lock held", timeout_s=20)
+    caller.alert(webhook(LATENCY, mark="f3"))
     records = caller.until("decided", 3)
     decided = [record["data"] for record in records if record["kind"] == "decided"]
     assert sorted(data["decision"] for data in decided) == ["refuse", "refuse", "roll back"]
@@ -90,14 +84,14 @@ def test_second_trigger_during_or_after_a_rollback_is_refused(shop, caller):
 def test_cool_down_survives_a_restart(shop):
     """The last rollback is in the Lease, not in the process."""
     shop.release("shop/web:2")
-    with _responding(shop) as (caller, _):
-        caller.alert(_payload())
+    with responding(shop) as (caller, _):
+        caller.alert(webhook())
         caller.until("symptom.gone")
-        wait_until(lambda: _lease(shop)["spec"]["holderIdentity"], lambda me: not me, what="lock held", timeout_s=20)
+        wait_until(lambda: lease_of(shop)["spec"]["holderIdentity"], lambda me: not me, what="lock held", timeout_s=20)
     (shop.folder / "audit.jsonl").unlink()
     shop.release("shop/web:3")
-    with _responding(shop) as (caller, _):
-        caller.alert(_payload())
+    with responding(shop) as (caller, _):
+        caller.alert(webhook())
         (decided,) = [record for record in caller.until("decided") if record["kind"] == "decided"]
     assert decided["data"]["decision"] == "refuse"
     assert "cool-down" in decided["message"]
@@ -105,7 +99,7 @@ def test_cool_down_survives_a_restart(shop):
 
 def test_first_release_is_refused_with_an_event(shop, caller):
     """No previous revision: a sentence in the audit and on the Deployment, nothing changed."""
-    caller.alert(_payload())
+    caller.alert(webhook())
     decided = caller.until("decided")[-1]
     assert (decided["data"]["decision"], decided["data"]["refusal"]) == ("refuse", "no way back")
     wait_until(lambda: _events(shop, "RollbackRefused"), bool, what="no Event", timeout_s=20)
@@ -115,13 +109,13 @@ def test_first_release_is_refused_with_an_event(shop, caller):
 def test_fault_that_is_older_than_the_release_is_refused(shop, caller):
     """It began a minute before this release was there."""
     shop.release("shop/web:2")
-    caller.alert(_payload(age_s=60))
+    caller.alert(webhook(age_s=60))
     assert "not its fault" in caller.until("decided")[-1]["message"]
 
 
 def test_resolved_alert_asks_for_nothing(shop, caller):
     """Recorded as what it is."""
-    caller.alert(_payload(status="resolved"))
+    caller.alert(webhook(status="resolved"))
     assert [record["kind"] for record in caller.audit()] == ["alert.resolved"]
 
 
@@ -131,7 +125,7 @@ def test_lock_of_another_responder_is_respected(shop, caller):
     other = Lock(shop.kube, shop.namespace, "web", "other/127.0.0.1:1")
     bad, target = current(shop.kube, shop.env), previous(shop.kube, shop.env)
     other.take(other.read(), Intent(alert="A", key="k", bad=bad, target=target, decided_at=time.time()))
-    payload = _payload()
+    payload = webhook()
     caller.alert(payload)
     decided = caller.until("decided")[-1]
     assert (decided["data"]["refusal"], decided["data"]["final"]) == ("under way", False)
@@ -144,11 +138,11 @@ def test_release_that_was_rolled_back_is_not_gone_back_to(shop):
     """Undoing the undo would bring the bad release back: after the cool-down that is what stands in the way."""
     shop.write_facts(rollback={"timeout": "60s", "cool_down": "0s"})
     shop.release("shop/web:2")
-    with _responding(shop) as (caller, _):
-        caller.alert(_payload())
+    with responding(shop) as (caller, _):
+        caller.alert(webhook())
         caller.until("rollback.proven")
-        wait_until(lambda: _lease(shop)["spec"]["holderIdentity"], lambda me: not me, what="lock held", timeout_s=20)
-        caller.alert(_payload(LATENCY, mark="f2"))
+        wait_until(lambda: lease_of(shop)["spec"]["holderIdentity"], lambda me: not me, what="lock held", timeout_s=20)
+        caller.alert(webhook(LATENCY, mark="f2"))
         decided = caller.until("decided", 2)[-1]
     assert decided["data"]["refusal"] == "previous was bad"
 
@@ -178,5 +172,5 @@ def test_bad_request_is_answered_with_a_sentence(idle, request_, status, words):
 @pytest.fixture(scope="module")
 def idle(idle_shop):
     """One responder for all the requests that it must refuse."""
-    with _responding(idle_shop) as (caller, _):
+    with responding(idle_shop) as (caller, _):
         yield caller

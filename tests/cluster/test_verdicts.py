@@ -1,23 +1,16 @@
 """The responder against a real API: what it refuses, how it goes back, what it believes, and whom it pages."""
 
-import importlib.util
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import psutil
 import pytest
+from responder_here import ERRORS, an_alert, lease, responding
 
 from muster.release import current, previous
 from muster.responder.lock import Intent, Lock
 from muster.wait import wait_until
-
-_spec = importlib.util.spec_from_file_location("acting", Path(__file__).with_name("acting.py"))
-_acting = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_acting)
-ERRORS, an_alert, responding, lease = _acting.ERRORS, _acting.an_alert, _acting.responding, _acting.lease
-
 
 # -- refusals -----------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""``muster respond`` as its own process, and its callers; loaded by path, as tests are no package."""
+"""``muster respond`` as its own process, and its callers."""
 
 import time
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from muster.wait import wait_until
 ERRORS, LATENCY = "X0TTA6BL4ErrorRatioRollback", "X0TTA6BL4LatencyRollback"
 
 
-def payload(name=ERRORS, *, mark="f1", age_s=-10.0, status="firing", **labels):
+def webhook(name=ERRORS, *, mark="f1", age_s=-10.0, status="firing", **labels):
     """A webhook, by default as if its alert's waiting time (10 scaled minutes at most) were over."""
     labels = {"alertname": name, "action": "rollback", "system": "x0tta6bl4", "environment": "here", **labels}
     starts_at = datetime.fromtimestamp(time.time() - age_s, UTC).isoformat().replace("+00:00", "Z")
@@ -60,5 +60,5 @@ def responding(shop, port=None):
             yield Caller(http), child
 
 
-def lease(shop):
+def lease_of(shop):
     return shop.kube.get(f"/apis/coordination.k8s.io/v1/namespaces/{shop.namespace}/leases/muster-rollback-web")

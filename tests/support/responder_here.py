@@ -1,4 +1,4 @@
-"""A responder in the test's own process, and the alerts that it is given; loaded by path, as tests are no package."""
+"""A responder in the test's own process, and the alerts that it is given."""
 
 import time
 from contextlib import contextmanager
