@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-WAITING = (signal.SIGTERM, signal.SIGINT)  # in the order in which they are delivered: only one of them is
+from muster import ending
 
 
 class _Patient:
@@ -26,7 +26,7 @@ class _Patient:
 def patience(
     say: Callable[[str], None], *, deliver: Callable[[signal.Signals], None] = signal.raise_signal
 ) -> Iterator[set[signal.Signals]]:
-    """Let SIGTERM and SIGINT wait until what is done here, which is bounded, is done; then deliver what came.
+    """Let SIGTERM, SIGHUP and SIGINT wait until what is done here, which is bounded, is done; then deliver what came.
 
     Within another one it adds nothing: the outer one delivers. An exception that leaves it ends what a signal would
     have ended, and must not be hidden behind it; then nothing is delivered. Does nothing outside the main thread.
@@ -46,13 +46,14 @@ def patience(
         yield outer.received
         return
     patient = _Patient(say)
-    before = {number: signal.signal(number, patient) for number in WAITING}
+    waiting = (*ending.signals(), signal.SIGINT)  # in the order in which they are delivered: only one of them is
+    before = {number: signal.signal(number, patient) for number in waiting}
     try:
         yield patient.received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    for number in WAITING:
+    for number in waiting:
         if number in patient.received:
             deliver(number)
             return

@@ -237,5 +237,5 @@ def _stopped(env: Environment, objectives: Objectives, expected: frozenset[str])
         "a critical alert of another system fires",
         f"the kill switch is thrown: ConfigMap {SWITCH}, or file {kill_file()}",
         f"the API server is out of reach for {duration(LOST_S)}, or the Lease is lost",
-        "SIGINT, SIGTERM",
+        "SIGINT, SIGTERM, SIGHUP",
     )

@@ -17,6 +17,7 @@ from typing import Any
 from chaoslib.exceptions import InterruptExecution, InvalidActivity
 from chaoslib.types import Dry
 
+from muster import ending
 from muster.chaos import own, shared, story
 from muster.chaos.context import Configuration
 from muster.chaos.patience import patience
@@ -57,7 +58,8 @@ def before_experiment_control(
         _tell_plan(name, context)
         return
     if threading.current_thread() is threading.main_thread():
-        _State.signals.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _interrupt))
+        for number in ending.signals():  # a terminal that is closed must not leave anything broken
+            _State.signals.callback(signal.signal, number, signal.signal(number, _interrupt))
     try:
         _State.recording = Recording(name, context, configuration, end=_end)
         _State.recording.start()

@@ -26,15 +26,24 @@ def load(file: Path) -> dict[str, Any]:
         ensure_experiment_is_valid(experiment)
     except (ChaosException, OSError, TypeError, AttributeError) as error:
         raise UsageError(f"{file}: {error}") from None
-    if experiment.get("runtime", {}).get("rollbacks", {}).get("strategy") != "always":
+    if _within(experiment, "runtime", "rollbacks", "strategy") != "always":
         raise UsageError(f"{file}: runtime.rollbacks.strategy: expected always, or an interrupted run would not heal")
-    providers = [control.get("provider", {}) for control in experiment.get("controls", [])]
+    controls = experiment.get("controls")
     names = [
-        str(provider.get("arguments", {}).get("name")) for provider in providers if provider.get("module") == RECORDER
+        str(_within(control, "provider", "arguments", "name"))
+        for control in (controls if isinstance(controls, list) else [])
+        if _within(control, "provider", "module") == RECORDER
     ]
     if names != [file.stem]:
         raise UsageError(f"{file}: controls: expected one {RECORDER} with arguments {{name: {file.stem}}}")
     return experiment
+
+
+def _within(value: Any, *keys: str) -> Any:
+    """What stands below these keys; None where anything on the way is missing or no mapping."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
 
 
 def run(file: Path) -> dict[str, Any]:

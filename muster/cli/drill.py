@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from muster import ending
 from muster.errors import EXIT_UNKNOWN, MusterError, UsageError
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ def command(
     An experiment is named by its name, a glob (pqc-*), a tag (quick, release), all, or a file; the default is the
     quarterly set.
 
-    Exit code 0: every objective was met; 1: one was not; 6: nothing failed, but something is unknown; 130 and 143: it
-    was interrupted, and everything was healed and stopped. A drill that a stop condition has ended has the code of its
-    verdict.
+    Exit code 0: every objective was met; 1: one was not; 6: nothing failed, but something is unknown; 129, 130 and
+    143: it was interrupted, and everything was healed and stopped. A drill that a stop condition has ended has the code
+    of its verdict.
     """
     with _coming_at(rate, system_name):
         if dry_run:
@@ -74,7 +75,8 @@ def _run(experiments: tuple[str, ...], system_name: str, env_name: str, run_dir:
         try:
             return _drill(experiments, system_name, env_name, run_dir)
         except KeyboardInterrupt as error:
-            number = signal.SIGTERM if signal.SIGTERM in received or "SIGTERM" in str(error) else signal.SIGINT
+            came = (each for each in (signal.SIGTERM, signal.SIGHUP) if each in received or each.name in str(error))
+            number = next(came, signal.SIGINT)
             print(f"muster: the drill was interrupted by {number.name}; it was healed and stopped", file=sys.stderr)
             return 128 + number
 
@@ -271,14 +273,14 @@ def _shown(run: Path) -> str:
 
 @contextmanager
 def _signals() -> Iterator[list[int]]:
-    """SIGTERM ends the drill as Ctrl-C does; which of them it was is remembered for the exit code."""
+    """SIGTERM and SIGHUP end the drill as Ctrl-C does; which of them it was is remembered for the exit code."""
     received: list[int] = []
 
     def interrupt(number: int, _frame: Any) -> None:
         received.append(number)
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, interrupt) for number in (*ending.signals(), signal.SIGINT)}
     try:
         yield received
     finally:

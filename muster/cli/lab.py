@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lab.errors import LabError
+from muster import ending
 from muster.errors import MusterError, UsageError
 
 if TYPE_CHECKING:
@@ -110,16 +111,17 @@ def _sentences() -> Iterator[None]:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM ends the command as Ctrl-C does: what it started is ended first."""
+    """SIGTERM and SIGHUP end the command as Ctrl-C does: what it started is ended first."""
 
     def interrupt(_number: int, _frame: Any) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in ending.signals()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @click.group()

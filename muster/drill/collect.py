@@ -71,8 +71,9 @@ class Experiment(pytest.Item):
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ExperimentFile | None:
-    """Collect ``experiments/*.yaml``."""
-    if file_path.suffix == ".yaml" and file_path.parent.name == EXPERIMENTS:
+    """Collect ``experiments/*.yaml``, and what was named itself, wherever it lies."""
+    named = file_path.suffix in (".yaml", ".yml", ".json") and parent.session.isinitpath(file_path)
+    if named or (file_path.suffix == ".yaml" and file_path.parent.name == EXPERIMENTS):
         collected: ExperimentFile = ExperimentFile.from_parent(parent, path=file_path)
         return collected
     return None

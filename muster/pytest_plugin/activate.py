@@ -9,6 +9,7 @@ from types import FrameType
 
 import pytest
 
+from muster import ending
 from muster.errors import MusterError, UsageError
 from muster.pytest_plugin.alerts import EachAlert
 from muster.pytest_plugin.run import ChecksRun
@@ -54,16 +55,17 @@ def _outputs(config: pytest.Config, subject: Subject) -> Path:
 
 
 def _end_politely(config: pytest.Config) -> None:
-    """SIGTERM ends the run as Ctrl-C does: with what is known so far written down, never green."""
+    """SIGTERM and SIGHUP end the run as Ctrl-C does: with what is known so far written down, never green."""
     if threading.current_thread() is not threading.main_thread():
         return
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt("SIGTERM")
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in ending.signals()}
 
     def restore() -> None:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     config.add_cleanup(restore)

@@ -7,11 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from muster import ending
 from muster.chaos import own, recorder
 from muster.chaos.patience import patience
 from muster.kube import KubeError
 
-BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+ALL = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 
 
 @pytest.fixture
@@ -19,13 +20,13 @@ def delivered():
     """The signals that reach whoever was there before, as they come."""
     came = []
     handler = lambda number, _frame: came.append(number)  # noqa: E731
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield came
     for number, was in before.items():
         signal.signal(number, was)
 
 
-@BOTH
+@ALL
 def test_it_is_answered_in_words_and_delivered_once_when_healing_is_over(number, delivered):
     """To the handler of before, which is there again."""
     said, before = [], signal.getsignal(number)
@@ -36,6 +37,18 @@ def test_it_is_answered_in_words_and_delivered_once_when_healing_is_over(number,
     assert signal.getsignal(number) is before
     assert delivered == [number]
     assert said == ["healing first; this takes a few seconds"] * 2
+
+
+def test_whoever_was_started_with_nohup_goes_on_when_the_terminal_closes():
+    """SIGHUP is ignored there, and stays so."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert ending.signals() == (signal.SIGTERM,)
+        with patience(lambda _: None) as waiting:
+            signal.raise_signal(signal.SIGHUP)
+            assert waiting == set()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_without_a_signal_nothing_is_delivered(delivered):
@@ -130,7 +143,7 @@ def test_an_api_that_is_away_is_waited_for_once_however_many_faults_are_open(fau
     assert delivered == []
 
 
-@BOTH
+@ALL
 def test_a_signal_in_an_experiments_last_heal_ends_the_session_and_keeps_the_verdict(number, delivered, monkeypatch):
     """The journal says interrupted and by what: nothing more is broken. The handlers are those of before."""
     journal = {"status": "completed", "muster": {"verdict": "PASS", "message": "5 objectives met", "stopped": False}}

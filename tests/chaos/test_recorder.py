@@ -112,7 +112,7 @@ def test_nothing_is_broken_when_nothing_can_be_recorded(chaos, tmp_path):
         assert not (tmp_path / "broken").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_in_an_activity_ends_the_experiment_heals_and_judges(chaos, tmp_path, number):
     """Chaos Toolkit's own SIGTERM handler lets a Python activity fail and carries on; ours ends the method at once."""
     process = chaos(

@@ -88,6 +88,8 @@ def test_experiments_are_selected_by_name_glob_tag_or_file(words, names):
         (lambda e: e.pop("controls"), "expected one muster.chaos.recorder"),
         (lambda e: e["controls"][0]["provider"]["arguments"].update(name="other"), "name: test"),
         (lambda e: e.pop("method"), "requires a method"),
+        (lambda e: e.update(runtime=None), "expected always"),
+        (lambda e: e.update(runtime={"rollbacks": "always"}), "expected always"),
         (lambda e: e["method"][0]["provider"].update(func="nothing"), "nothing"),
     ],
 )
@@ -115,6 +117,18 @@ def test_pytest_collects_each_file_once_and_leaves_nothing_behind():
     done = pytest_in(root, "experiments", "--collect-only")
     assert [line.partition("::")[2] for line in done.stdout.splitlines() if "::" in line] == [f.stem for f in FILES]
     assert set((root / "reports").glob("*drill*")) <= before
+
+
+def test_a_file_that_is_named_is_collected_wherever_it_lies(tmp_path):
+    """`muster drill FILE` is promised; what merely lies beside it is no experiment."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "conftest.py").write_text((FILES[0].parent / "conftest.py").read_text())
+    for name in ("named", "beside"):
+        (folder / f"{name}.yaml").write_text(FILES[0].read_text())
+    done = pytest_in(tmp_path, "mine/named.yaml", "--collect-only")
+    assert [line for line in done.stdout.splitlines() if "::" in line] == ["mine/named.yaml::named"], done.stdout
+    assert "::" not in pytest_in(tmp_path, "mine", "--collect-only").stdout
 
 
 def test_experiments_never_run_beside_each_other(tmp_path):
