@@ -7,18 +7,21 @@ alert's own window, at the environment's time scale, so that one experiment file
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 from muster.chaos import shared, story
 from muster.chaos import steady as looks
 from muster.chaos.context import Configuration, Place, place
 from muster.errors import MusterError
+from muster.judge import helped
 from muster.judge.chain import start
 from muster.judge.link import since_injection
 from muster.judge.objectives import Objectives, window_s
 from muster.judge.served import View, soonest
 from muster.judge.silence import missed_s, open_alerts
 from muster.judge.symptoms import failed
+from muster.release.symptom import patience_s
 from muster.system.units import parse_duration
 from muster.timeline import Event, Kind
 from muster.verdict import Verdict
@@ -49,10 +52,40 @@ def recovered(checks: str = "", within: str = "20s", after: str = "", configurat
     are not yet, it is the first instant at which they are, within ``FRESH_S`` of such a look.
 
     Where the event ``after`` (such as ``rollback.proven``) never happened nothing is waited for: one look is all.
+    The responder's word on whether its rollback helped is heard before the experiment goes on.
     """
+    where = place(configuration)
+    held = _recovered(where, checks, within, after)
+    _hear_of_the_symptom(where)
+    return held
+
+
+def _hear_of_the_symptom(where: Place) -> None:
+    """Wait for it, as long as the responder itself may take; whether and what it said is the judge's to read."""
+    told = story.current()
+    if told is None or _expected("action", "none") != "rollback":
+        return
+    timeline, alert = told.timeline(), str(_expected("alert", ""))
+    proven = timeline.first(Kind.ROLLBACK_PROVEN, after=since_injection(timeline), verdict="PASS")
+    if proven is None:
+        return
+    with suppress(TimedOut):
+        wait_until(
+            lambda: helped.told(told.timeline(), alert),
+            bool,
+            what="the responder's word on the symptom",
+            timeout_s=max(0.0, proven.at + patience_s(where.env) + HEARD_S - time.time()),
+            every_s=0.1,
+        )
+
+
+HEARD_S = 3.0  # after the responder's own patience: its last look, and ours at its audit
+
+
+def _recovered(where: Place, checks: str, within: str, after: str) -> bool:
     if after and _story().timeline().first(Kind(after)) is None:
         within = "0s"
-    where, have_users = place(configuration), story.current() is not None and _expected("load", None) is not None
+    have_users = story.current() is not None and _expected("load", None) is not None
     last: looks.Look | None = None
 
     def both() -> tuple[looks.Look, View]:

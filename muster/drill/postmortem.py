@@ -42,6 +42,11 @@ class Evidence:
         """The sentence of that objective; empty when it was not judged."""
         return next((str(row["message"]) for row in self.body["objectives"] if row["objective"] == objective), "")
 
+    def missed(self, objective: str) -> str:
+        """The same where it was not met, and the sentence is of its own."""
+        rows = [row for row in self.body["objectives"] if row["objective"] == objective and row["verdict"] != "PASS"]
+        return next((str(row["message"]) for row in rows if not only_follows(row)), "")
+
 
 def draft(evidence: Evidence) -> str:
     """The postmortem in Markdown."""
@@ -165,7 +170,8 @@ def _resolution(evidence: Evidence) -> str:
     if evidence.injected is None:
         return "not known: nothing was broken"
     if proven:
-        return f"Rolled back by the responder, and proven: {proven.message}"
+        doubt = evidence.missed("symptom")
+        return f"Rolled back by the responder, and proven: {proven.message}" + (f"; but {doubt}" if doubt else "")
     if remedy:
         return f"The runbook's remedy, carried out by the responder: {remedy.message}"
     if evidence.body["expected"].get("action") == "by-hand" and healed:

@@ -1,4 +1,4 @@
-"""The chain of a drill: fault, alert, page, webhook, decision, rollback, proof, recovery. Which link broke, and why.
+"""The chain of a drill: fault, alert, page, webhook, decision, rollback, proof, symptom, recovery. What broke, and why.
 
 Where nobody rolls back by itself, findings of the checks, ends of containers and the undo by hand are links as well.
 Everything is read from the timeline itself, so that a drill can be judged again from its file alone. What could not be
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from muster.judge.helped import symptom
 from muster.judge.link import Link, since_injection, source, unreadable
 from muster.judge.objectives import Objectives
 from muster.judge.order import in_order
@@ -30,7 +31,7 @@ def chain(timeline: Timeline, objectives: Objectives) -> tuple[Link, ...]:
     if objectives.finds:
         names.append("finding")
     if objectives.action == "rollback":
-        names += ["webhook", "decision", "rollback", "proof"]
+        names += ["webhook", "decision", "rollback", "proof", "symptom"]
     if objectives.action == "by-hand":
         names.append("undo")
     if objectives.recovered_within_s is not None or objectives.action != "none":
@@ -247,5 +248,6 @@ _LINKS: dict[str, Callable[[Timeline, Objectives], Link]] = {
     "decision": _decision,
     "rollback": _rollback,
     "proof": _proof,
+    "symptom": symptom,
     "recovery": recovery,
 }

@@ -142,6 +142,7 @@ _CLAIM = {
     "decision": "the responder decided to roll back",
     "rollback": "the rollback was started",
     "proof": "the rollback was proven",
+    "symptom": "the symptom was gone{said}",
     "recovery": "the steady state was seen again{said}",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from types import SimpleNamespace
 
@@ -80,3 +81,33 @@ def test_users_who_stay_unwell_are_waited_for_no_longer_than_allowed(story, well
     assert time.monotonic() - began < 10
     assert story.timeline().first(Kind.RECOVERED) is None
     assert well.looks == 1
+
+
+def rolled_back(story, **expected):
+    begun(story, alert="A", action="rollback", **expected)
+    story.tell(Kind.ROLLBACK_PROVEN, source="responder audit", verdict="PASS", alert="A")
+
+
+def test_the_responders_word_on_the_symptom_is_waited_for(story, well):
+    """It comes a moment after the proof; whatever it is, the experiment goes on then."""
+    rolled_back(story)
+    gone = {"source": "responder audit", "verdict": "FAIL", "alert": "A"}
+    later = threading.Timer(0.3, story.tell, [Kind.SYMPTOM_GONE], gone)
+    later.start()
+    assert recovered(configuration=HERE)
+    assert story.timeline().first(Kind.SYMPTOM_GONE) is not None
+    later.join()
+
+
+def test_a_word_that_never_comes_is_waited_for_no_longer_than_the_responder_may_take(story, well, monkeypatch):
+    """Nor is one at all where no rollback was proven."""
+    monkeypatch.setattr("muster.chaos.probes.patience_s", lambda _: 0.2)
+    monkeypatch.setattr("muster.chaos.probes.HEARD_S", 0.2)
+    rolled_back(story)
+    began = time.monotonic()
+    assert recovered(configuration=HERE)
+    assert 0.2 <= time.monotonic() - began < 5
+    monkeypatch.setattr("muster.chaos.probes.patience_s", lambda _: 3600.0)
+    story._events.clear()
+    begun(story, alert="A", action="rollback")
+    assert recovered(configuration=HERE)

@@ -26,6 +26,7 @@ STORY = (
     (7.6, Kind.ROLLBACK_STARTED, {"alert": ALERT}),
     (9.4, Kind.TRAFFIC_OFF, {}),
     (9.5, Kind.ROLLBACK_PROVEN, {"verdict": "PASS"}),
+    (10.4, Kind.SYMPTOM_GONE, {"alert": ALERT, "verdict": "PASS"}),
     (11.0, Kind.RECOVERED, {}),
 )
 

@@ -21,6 +21,8 @@ SOURCE = {
     Kind.DECIDED: "responder",
     Kind.ROLLBACK_STARTED: "responder",
     Kind.ROLLBACK_PROVEN: "responder",
+    Kind.SYMPTOM_GONE: "responder",
+    Kind.ESCALATED: "responder",
     Kind.CONTAINER_ENDED: "kubernetes",
     Kind.TRAFFIC: "load",
     Kind.STEADY: "checks",
@@ -114,7 +116,8 @@ def _rolled_back(story: Story, promised: Objectives, told: float) -> Story:
     story = story.add(told, Kind.WEBHOOK_RECEIVED, alert=promised.alert)
     story = story.add(told + 0.05, Kind.DECIDED, alert=promised.alert, decision="roll back")
     story = story.add(told + 0.1, Kind.ROLLBACK_STARTED).add(told + 0.5, Kind.TRAFFIC_OFF)
-    return story.add(told + 0.8, Kind.ROLLBACK_PROVEN, verdict="PASS").add(told + 0.9, Kind.ALERT_RESOLVED)
+    story = story.add(told + 0.8, Kind.ROLLBACK_PROVEN, verdict="PASS").add(told + 0.9, Kind.ALERT_RESOLVED)
+    return story.add(told + 0.95, Kind.SYMPTOM_GONE, alert=promised.alert, verdict="PASS")
 
 
 def _ended(story: Story, promised: Objectives, end: float) -> Story:

@@ -89,6 +89,7 @@ BREAK = {
     "decision": lambda s, _: s.drop(Kind.DECIDED),
     "rollback": lambda s, _: s.drop(Kind.ROLLBACK_STARTED),
     "proof": lambda s, _: s.change(Kind.ROLLBACK_PROVEN, lambda e: replace(e, data={"verdict": "FAIL"})),
+    "symptom": lambda s, _: s.change(Kind.SYMPTOM_GONE, lambda e: replace(e, data=e.data | {"verdict": "FAIL"})),
     "undo": lambda s, _: s.drop(Kind.HEALED),
     "recovery": lambda s, _: _unsteady(s.drop(Kind.RECOVERED)),
     "hypothesis": lambda s, _: _unsteady(s),
@@ -116,12 +117,12 @@ BREAK = {
 RESTS = {
     "prometheus": {"alert", "blind", "must_not"},
     "inbox": {"page", "must_not page", "breaks"},
-    "responder": {"webhook", "decision", "rollback", "proof", "must_not rollback"},
+    "responder": {"webhook", "decision", "rollback", "proof", "symptom", "must_not rollback"},
     "kubernetes": {"kill"},
     "load": {"load", "user_errors_below", "user_p95_above"},
     "checks": {"finding", "unknown", "recovery", "hypothesis"},
 }
-LINKS = {"alert", "page", "kill", "finding", "webhook", "decision", "rollback", "proof", "undo", "recovery"}
+LINKS = {"alert", "page", "kill", "finding", "webhook", "decision", "rollback", "proof", "symptom", "undo", "recovery"}
 OURS = {"fault", "undo"}  # what the drill itself does is known to it
 
 

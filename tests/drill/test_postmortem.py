@@ -36,6 +36,7 @@ SAID = {
     Kind.ROLLBACK_STARTED: "revision 2 -> revision 1",
     Kind.TRAFFIC_OFF: "no serving pod of revision 2 is left",
     Kind.ROLLBACK_PROVEN: "revision 3 (was 1) serves on all 3 replicas",
+    Kind.SYMPTOM_GONE: "error_ratio is 0.1%, not above 10%",
     Kind.RECOVERED: "90 checks held",
 }
 NOTES = ("prometheus", "inbox", "responder", "kubernetes", "load")
@@ -77,7 +78,10 @@ def field(text, name):
     return row.split("|")[2].strip()
 
 
-ROLLBACK = (Kind.WEBHOOK_RECEIVED, Kind.DECIDED, Kind.ROLLBACK_STARTED, Kind.TRAFFIC_OFF, Kind.ROLLBACK_PROVEN)
+ROLLBACK = (
+    Kind.WEBHOOK_RECEIVED, Kind.DECIDED, Kind.ROLLBACK_STARTED, Kind.TRAFFIC_OFF, Kind.ROLLBACK_PROVEN,
+    Kind.SYMPTOM_GONE,
+)  # fmt: skip
 CASES = {
     "rolled-back": {},
     "no-webhook": {"drop": (*ROLLBACK, Kind.RECOVERED)},
@@ -170,3 +174,11 @@ def test_users_who_could_not_ask_are_told_of(make):
     served = draft(make(promised=PROMISED | users))
     assert "never sent" not in field(served, "Impact: users")
     assert "until every check held and users were well again" in field(served, "Resolution time")
+
+
+def test_a_rollback_that_did_not_help_is_not_told_as_the_whole_resolution(make):
+    """That it was proven is true, and so is that it did not help: whoever reads one reads both."""
+    assert "; but" not in field(draft(make()), "Resolution")
+    found = make(drop=(Kind.SYMPTOM_GONE,))
+    assert field(draft(found), "Resolution").endswith("; but the responder never said whether the symptom is gone")
+    assert "Find out what the drill could not tell: symptom" in draft(found)

@@ -23,6 +23,7 @@ STORY = (
     (6.7, Kind.ROLLBACK_STARTED, {"alert": ALERT}),
     (7.4, Kind.TRAFFIC_OFF, {}),
     (8.0, Kind.ROLLBACK_PROVEN, {"verdict": "PASS", "message": "revision 1"}),
+    (8.8, Kind.SYMPTOM_GONE, {"alert": ALERT, "verdict": "PASS", "message": "error_ratio is 0.1%"}),
     (9.0, Kind.ALERT_RESOLVED, {"alert": ALERT}),
     (10.0, Kind.RECOVERED, {}),
     (10.2, Kind.STEADY, {"verdict": "PASS", "message": "47 checks held"}),
