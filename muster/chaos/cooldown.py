@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import httpx
 
 from muster.chaos.story import Story
+from muster.errors import MusterError
 from muster.system import Environment
 from muster.timeline import Kind
+from muster.trust import bearer, trust_of
 from muster.wait import wait_until
 
 TIMEOUT_S = 2.0
@@ -33,13 +34,12 @@ def _last_rollback(env: Environment, *, since: float) -> float:
     """When the responder last decided to roll back, in seconds since the epoch; 0 when not since then, or unknown."""
     if not env.responder:
         return 0.0
-    token = env.responder_token_file
-    headers = {"Authorization": f"Bearer {Path(token).read_text(encoding='utf-8').strip()}"} if token else {}
     try:
-        with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as http:
-            answer = http.get(f"{env.responder.rstrip('/')}/audit", params={"since": since}, headers=headers)
+        with httpx.Client(timeout=TIMEOUT_S, trust_env=False, verify=trust_of(env)) as http:
+            audit = f"{env.responder.rstrip('/')}/audit"
+            answer = http.get(audit, params={"since": since}, headers=bearer(env, "responder"))
             records = answer.raise_for_status().json()["records"]
         decided = [r for r in records if r["kind"] == Kind.DECIDED and r["data"].get("decision") == "roll back"]
         return max((float(record["at"]) for record in decided), default=0.0)
-    except (httpx.HTTPError, ValueError, KeyError, OSError):
+    except (httpx.HTTPError, ValueError, KeyError, OSError, MusterError):
         return 0.0

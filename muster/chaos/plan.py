@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from chaoslib import substitute
 from chaoslib.configuration import load_configuration
@@ -211,12 +212,18 @@ def _paged(where: Place, objectives: Objectives) -> tuple[str, ...]:
         if channel is None:
             told.append(f"{contact}: this environment has no way to reach them")
         else:
-            told.append(f"{contact}, for real: {channel.kind} {channel.to or channel.url}")
+            told.append(f"{contact}, for real: {channel.kind} {channel.to or _host(channel.url)}")
     alerts = where.system.alerts
     for name, alert in alerts.items():
         if objectives.alert and name != objectives.alert and alert.slo == alerts[objectives.alert].slo:
             told.append(f"and {name}, on the same indicator, tells {', '.join(alert.tell)} if it fires")
     return tuple(told) or ("nobody is meant to be",)
+
+
+def _host(url: str) -> str:
+    """Where an address leads; paths, queries and users of webhooks may be secrets."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
 
 
 def _stopped(env: Environment, objectives: Objectives, expected: frozenset[str]) -> tuple[str, ...]:

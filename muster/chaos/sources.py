@@ -20,9 +20,9 @@ from muster.chaos.watch import EVERY_S, HttpWatcher, Watcher
 from muster.errors import MusterError
 from muster.kube import Kube
 from muster.load import Load
-from muster.release import bearer, trust_of
 from muster.system import Environment
 from muster.timeline import Event, Kind
+from muster.trust import bearer, trust_of
 
 _TIME_EVERY = 10  # looks: Prometheus is asked for its time every two seconds
 OVERLAP_S = 1.0  # asked again at each look, because a receipt may be stamped before it can be read

@@ -24,9 +24,9 @@ from muster.judge.objectives import Objectives
 from muster.judge.stopping import Stop, unrelated_alert, users_suffer, users_unheard
 from muster.kube import Kube, KubeError
 from muster.load import Load
-from muster.release import bearer, trust_of
 from muster.system import Environment
 from muster.timeline import Kind
+from muster.trust import bearer, trust_of
 from muster.verdict import Verdict
 
 SWITCH = "muster-stop"

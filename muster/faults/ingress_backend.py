@@ -14,6 +14,7 @@ from muster.faults.ledger import Entry
 from muster.faults.victims import aim
 from muster.kube import JSON_PATCH, Kube, KubeError
 from muster.system import Environment
+from muster.trust import bearer, trust_of
 from muster.wait import wait_until
 from muster.workload import Json
 
@@ -23,19 +24,23 @@ NOWHERE = "muster-no-such-service"
 CANARY = "nginx.ingress.kubernetes.io/canary"
 
 
-def intend(kube: Kube, env: Environment, *, ingress: str = "", last_replica: bool = False) -> Intent:
+def intend(
+    kube: Kube, env: Environment, *, ingress: str = "", path: str = "/health", last_replica: bool = False
+) -> Intent:
     """Aim at the Ingress that leads users to the system's pods (``ingress`` names it where there are several).
 
-    Every replica is out of reach then, which the experiment must say it means: ``last_replica: true``.
+    Every replica is out of reach then, which the experiment must say it means: ``last_replica: true``. Whether users
+    get in is seen at ``path``, with the token and authority of the environment: by what it answers before.
 
     Raises:
         Refused: The guard does not allow it.
-        UsageError: No Ingress, or more than one, leads to these pods, or the environment has no ``http`` to see it by.
+        UsageError: No Ingress, or more than one, leads to these pods, or users are not served at ``path`` now.
         KubeError: The API could not be asked.
     """
     source = guard.cluster_of(env)
     if not env.http:
         raise UsageError(f"environment {env.name} declares no http, so whether users get in could not be seen")
+    serving = _serving(env, path)
     victims = aim(kube, env, "all", last_replica=last_replica)
     services = _services(kube, source.namespace, victims.chosen[0])
     found = {
@@ -48,10 +53,10 @@ def intend(kube: Kube, env: Environment, *, ingress: str = "", last_replica: boo
         named = f"there are {', '.join(sorted(found))}: name one" if found else "there is none"
         raise UsageError(f"one Ingress in {source.namespace} must lead to the system's pods, and {named}")
     (name, backends), *_ = found.items()
-    path = f"{_folder(source.namespace)}/{name}"
+    item_path = f"{_folder(source.namespace)}/{name}"
 
     def act(_: Entry) -> str:
-        kube.patch(path, _swap(backends, dict.fromkeys(backends, NOWHERE)), kind=JSON_PATCH)
+        kube.patch(item_path, _swap(backends, dict.fromkeys(backends, NOWHERE)), kind=JSON_PATCH)
         return ""
 
     return Intent(
@@ -62,9 +67,9 @@ def intend(kube: Kube, env: Environment, *, ingress: str = "", last_replica: boo
             f"replace service {service} by {NOWHERE} in ingress {name} of {source.namespace} ({pointer})"
             for pointer, service in backends.items()
         ),
-        undo={"ingress": name, "backends": backends},
+        undo={"ingress": name, "backends": backends, "path": path, "status": serving},
         act=act,
-        touches=(path,),
+        touches=(item_path,),
         pods=len(victims.chosen),
         ready=victims.ready,
     )
@@ -83,28 +88,48 @@ def heal(kube: Kube, env: Environment, entry: Entry) -> str:
         if error.status == 404:
             return f"ingress {name} is gone"
         raise
-    _await_answer(env, lambda status: status < 400, f"ingress {name} did not serve users again", 60.0)
+    _await_answer(env, entry, f"ingress {name} did not serve users again", 60.0, served=True)
     return f"ingress {name} leads to {', '.join(sorted(set(backends.values())))} again"
 
 
 def confirm(kube: Kube, env: Environment, entry: Entry, *, timeout_s: float = 30.0) -> float:
     """Wait until a user is not served any more; returns when that was seen, in seconds since the epoch."""
     guard.same_cluster(entry, env, kube)
-    _await_answer(env, lambda status: status >= 400, f"{entry.target} still served users", timeout_s)
+    _await_answer(env, entry, f"{entry.target} still served users", timeout_s, served=False)
     return time.time()
 
 
-def _await_answer(env: Environment, accept: Any, what: str, timeout_s: float) -> None:
-    with httpx.Client(timeout=2.0, trust_env=False) as http:
+def _serving(env: Environment, path: str) -> int:
+    """The status that users get at ``path``. Raises UsageError when it is none of somebody who is served."""
+    url = f"{env.http.rstrip('/')}{path}"
+    try:
+        status = httpx.get(url, **_as_user(env)).status_code
+    except httpx.HTTPError as error:
+        raise UsageError(f"{url} does not answer ({error}), so closing the way in would prove nothing") from None
+    if status >= httpx.codes.BAD_REQUEST:
+        raise UsageError(f"{url} answers {status}, so closing the way in would prove nothing; name another path")
+    return status
+
+
+def _await_answer(env: Environment, entry: Entry, what: str, timeout_s: float, *, served: bool) -> None:
+    """Until users get what they got before the fault, or no longer do: a 5xx, or nobody there for the address."""
+    path, good = entry.undo.get("path", "/health"), entry.undo.get("status", httpx.codes.OK)
+    gone = (httpx.codes.NOT_FOUND, *range(500, 600))
+    with httpx.Client(**_as_user(env)) as http:
         wait_until(
-            lambda: http.get(f"{env.http.rstrip('/')}/health").status_code,
-            accept,
+            lambda: http.get(f"{env.http.rstrip('/')}{path}").status_code,
+            lambda status: status == good if served else status in gone,
             what=what,
             timeout_s=timeout_s,
             successes=3,  # one new connection may still meet the old configuration
-            show=lambda status: f"{env.http} answered {status}",
+            show=lambda status: f"{env.http}{path} answered {status}",
             tolerate=(httpx.HTTPError,),
         )
+
+
+def _as_user(env: Environment) -> dict[str, Any]:
+    """How a user of this environment asks. Raises MusterError for a token or an authority that cannot be read."""
+    return {"timeout": 2.0, "trust_env": False, "verify": trust_of(env), "headers": bearer(env, "http")}
 
 
 def _folder(namespace: str) -> str:

@@ -8,15 +8,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from typing import cast
 
 import httpx
 
-from muster.errors import MusterError, UsageError
+from muster.errors import MusterError, Unknown, UsageError
 from muster.faults import guard
 from muster.faults.intent import Intent
 from muster.faults.ledger import Entry
 from muster.kube import MERGE, Kube
 from muster.system import Environment
+from muster.trust import Source, bearer, trust_of
 from muster.wait import wait_until
 
 KIND = "outage"
@@ -77,7 +79,7 @@ def heal(kube: Kube, env: Environment, entry: Entry) -> str:
     if path:
         if int(kube.get(path)["spec"].get("replicas", 1)) == 0:
             kube.patch(f"{path}/scale", {"spec": {"replicas": entry.undo["replicas"]}}, kind=MERGE)
-    elif not _answers(env, component):
+    elif not _stands(env, component):
         _run(entry.undo["start"])
     wait_until(
         lambda: _answers(env, component),
@@ -93,8 +95,8 @@ def confirm(kube: Kube, env: Environment, entry: Entry, *, timeout_s: float = 60
     """Wait until it does not answer any more; returns when that was seen, in seconds since the epoch."""
     guard.same_cluster(entry, env, kube)
     wait_until(
-        lambda: _answers(env, entry.undo["component"]),
-        lambda answers: not answers,
+        lambda: _status(env, entry.undo["component"]),
+        lambda status: status == 0 or status >= httpx.codes.INTERNAL_SERVER_ERROR,  # a 401 is an answer
         what=f"{entry.target} was not taken away",
         timeout_s=timeout_s,
         show=lambda _: "it still answers",
@@ -111,10 +113,25 @@ def _url(env: Environment, component: str) -> str:
     return url.rstrip("/")
 
 
-def _answers(env: Environment, component: str) -> bool:
+def _status(env: Environment, component: str) -> int:
+    """What it answers to the question whether it is ready; 0: nothing. Raises MusterError for its token and its CA."""
+    url = _url(env, component) + READY[component]  # refuses what it does not know
+    headers = bearer(env, cast("Source", component))
     try:
-        return httpx.get(_url(env, component) + READY[component], timeout=2.0, trust_env=False).is_success
+        return httpx.get(url, timeout=2.0, trust_env=False, headers=headers, verify=trust_of(env)).status_code
     except httpx.HTTPError:
+        return 0
+
+
+def _answers(env: Environment, component: str) -> bool:
+    return httpx.codes.is_success(_status(env, component))
+
+
+def _stands(env: Environment, component: str) -> bool:
+    """For healing: what cannot be asked for want of a token is started all the same."""
+    try:
+        return _answers(env, component)
+    except Unknown:
         return False
 
 

@@ -27,7 +27,7 @@ def allowed_host(env: Environment, *, rate: float = 0.0, time_s: float = 0.0) ->
     typed_back(env)
     if not _is_loopback(parts.hostname):
         _bounded(env, rate, time_s)
-    return f"{parts.scheme}://{parts.netloc}"
+    return f"{parts.scheme}://{parts.netloc}"  # no user in it: the facts refuse one
 
 
 def allowed_time(env: Environment, *, rate: float, needed_s: float, wanted_s: float) -> float:

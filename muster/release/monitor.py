@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import ssl
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import httpx
 
 from muster.errors import MusterError, Unknown
 from muster.system import Environment
+from muster.trust import bearer, trust_of
 
 
 class UndeliveredError(MusterError):
@@ -77,31 +76,3 @@ class Monitor:
 
 def _value(sample: Any) -> float:
     return float(sample["value"][1])
-
-
-def bearer(env: Environment, source: Literal["prometheus", "alertmanager"]) -> dict[str, str]:
-    """The header with the token that a source wants, read at each request: one that was renewed is used.
-
-    Empty where it wants none. Raises :class:`~muster.errors.Unknown` for a file that cannot be read.
-    """
-    file = env.token_files.get(source)
-    if not file:
-        return {}
-    try:
-        return {"Authorization": f"Bearer {Path(file).read_text(encoding='ascii').strip()}"}
-    except (OSError, ValueError) as error:
-        raise Unknown(f"token file {file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-
-
-def trust_of(env: Environment) -> ssl.SSLContext | bool:
-    """The system's own authorities and the environment's; plain HTTP needs none, and building one takes 20 ms."""
-    if not any(url.startswith("https:") for url in (env.prometheus, env.alertmanager, env.inbox, env.responder)):
-        return False
-    trust = ssl.create_default_context()
-    if env.ca_file:
-        try:
-            trust.load_verify_locations(env.ca_file)
-        except OSError as error:
-            reason = error.strerror or "it holds no certificate"
-            raise MusterError(f"ca_file {env.ca_file} cannot be used: {reason}") from None
-    return trust

@@ -96,6 +96,13 @@ class Environment(Fact):
     outages: dict[Literal["prometheus", "alertmanager", "responder"], Outage] = Field(default_factory=dict)
     base_dir: Path = Path()
 
+    @model_validator(mode="after")
+    def _no_user_in_the_way_in(self) -> Environment:
+        """Load goes there, and its address is told in plans and on command lines; ``${NAME}`` is filled in by now."""
+        if "@" in self.http.partition("://")[2].partition("/")[0]:
+            raise FactError("user and password must not stand in this address; a token's file may: token_files", "http")
+        return self
+
     @property
     def pod_selector(self) -> str:
         """Label matchers for ``{pods}``: the Deployment's pods in series that other programs tell about them.

@@ -181,6 +181,17 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(small, line, place):
     assert KEY not in said
 
 
+def test_users_way_in_holds_no_user_even_from_a_variable(small, monkeypatch):
+    """Its address stands in plans and on Locust's command line."""
+    monkeypatch.setenv("SMALL_HTTP", f"https://me:{KEY}@example/api")
+    root = small(("    description: Somewhere else\n", "    description: Somewhere else\n    http: ${SMALL_HTTP}\n"))
+    with pytest.raises(UsageError, match=r"http: user and password must not stand in this address") as caught:
+        load_environment(load_system("small", root), "own")
+    assert KEY not in str(caught.value)
+    monkeypatch.setenv("SMALL_HTTP", "https://example/~me@home")
+    assert load_environment(load_system("small", root), "own").http == "https://example/~me@home"
+
+
 @pytest.mark.parametrize(
     "line",
     [
