@@ -99,8 +99,9 @@ def came(timeline: Timeline, objectives: Objectives, found: Arrivals | None) -> 
         said, verdict = "; ".join(filter(None, (f"users came as ordered: {in_time}", worst))), Verdict.PASS
     else:
         said = f"users came as ordered, but {found.unsent:,} of {found.due:,} requests ({found.unsent_ratio:.2%}) "
-        said += "could not be sent, because the broken system kept every user waiting: they count as failed"
-        said, verdict = f"{said}; {worst}", Verdict.PASS
+        said += "could not be sent while the system was broken, because every user waited for it: they count as failed"
+        perhaps = f"that may have been the machine's doing as well: {found.busy}" if found.busy else ""
+        said, verdict = "; ".join(filter(None, (said, worst, perhaps))), Verdict.PASS
     ratio = round(found.unsent_ratio, 5)
     return (Outcome(objective=NAME, verdict=verdict, message=said, measured=ratio, limit=MOST_UNSENT),)
 

@@ -107,6 +107,7 @@ def test_where_the_machine_was_full_it_may_be_to_blame_for_failures_and_excuses_
     """
     few, many = told({(3, 8): HELD | FULL}), told({(0, 12): HELD | FULL})
     assert load_of(few).verdict is load_of(many).verdict is Verdict.PASS
+    assert "that may have been the machine's doing as well: the machine was saturated" in load_of(few).message
     assert load_of(few, name="user_errors_below").verdict is Verdict.PASS
     doubted = load_of(many, name="user_errors_below")
     assert doubted.verdict is Verdict.UNKNOWN
