@@ -49,11 +49,11 @@ def write_postmortem(folder: Path) -> Path:
     return target
 
 
-def _warnings(run: Path) -> list[dict[str, Any]]:
-    """What smoke warned of before the first fault; nothing where no baseline was taken (a plain ``chaos run``)."""
+def _warnings(run: Path) -> list[dict[str, Any]] | None:
+    """What smoke warned of before the first fault; None where no baseline was taken (a plain ``chaos run``)."""
     file = run / BASELINE
     if not file.is_file():
-        return []
+        return None
     findings = json.loads(file.read_text(encoding="utf-8"))["findings"]
     return [finding for finding in findings if finding["verdict"] == Verdict.WARN.value]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,17 +44,26 @@ def requests(axes: Any, seconds: Sequence[Event], zero: float, rate: float | Non
 
 
 def errors(axes: Any, seconds: Sequence[Event], zero: float, limits: Limits) -> None:
-    """The share of requests that failed; above it, paler, with those that were never sent."""
+    """The share of requests that failed; above it, paler, with those that were never sent.
+
+    A second without any answer has no such share: the curve has a gap there, shaded and named.
+    """
     at, ratio = _closed([event.at - zero for event in seconds], [_share(event, "errors") for event in seconds])
     _, with_unsent = _closed(at[:-1], [_share(event, "errors", "dropped") for event in seconds])
     if any(event.data.get("dropped") for event in seconds):
         shade = {"color": AMBER, "alpha": 0.35, "linewidth": 0, "zorder": 1}
-        axes.fill_between(at, ratio, with_unsent, step="post", label="with what was never sent", **shade)
-        axes.legend(loc="upper left", frameon=False, fontsize=8.5, labelcolor=INK, borderaxespad=0.1)
+        answered = [0.0 if math.isnan(value) else value for value in ratio]
+        axes.fill_between(at, answered, with_unsent, step="post", label="with what was never sent", **shade)
     axes.fill_between(at, ratio, step="post", color=RED, alpha=0.15, linewidth=0, zorder=1)
     axes.step(at, ratio, where="post", color=RED, linewidth=1.6, zorder=3)
+    for number, second in enumerate(unheard := [at[i] for i, value in enumerate(ratio[:-1]) if math.isnan(value)]):
+        label = "no answers" if number == 0 else None
+        axes.axvspan(second, second + 1, color=MUTED, alpha=0.18, linewidth=0, zorder=0, label=label)
+    if unheard or any(event.data.get("dropped") for event in seconds):
+        axes.legend(loc="upper left", frameon=False, fontsize=8.5, labelcolor=INK, borderaxespad=0.1)
     rungs = {name: 100 * value for name, value in limits.error_ratio.items()}
-    top = max([*with_unsent, *rungs.values()], default=1.0) * 1.3 or 1.0
+    known = [value for value in with_unsent if not math.isnan(value)]
+    top = max([*known, *rungs.values()], default=1.0) * 1.3 or 1.0
     axes.set_ylim(0, top)
     axes.set_ylabel("error ratio, %", color=INK, fontsize=10)
     _lines(axes, rungs, "%", top)
@@ -95,7 +105,7 @@ def _lines(axes: Any, limits: Mapping[str, float], unit: str, top: float) -> Non
 def _share(event: Event, *failed: str) -> float:
     """Of a second's requests, in percent; those that were never sent are asked for, too, where they count as failed."""
     asked = event.data["requests"] + (event.data.get("dropped", 0) if "dropped" in failed else 0)
-    return 100 * sum(event.data.get(key, 0) for key in failed) / asked if asked else 0.0
+    return 100 * sum(event.data.get(key, 0) for key in failed) / asked if asked else math.nan
 
 
 def _steps(seconds: Sequence[Event], zero: float, key: str) -> tuple[list[float], list[float]]:

@@ -27,7 +27,8 @@ class Evidence:
     timeline: Timeline
     body: Mapping[str, Any]
     system: System
-    warnings: Sequence[Mapping[str, Any]] = ()  # findings of the baseline's summary.json whose verdict is WARN
+    # findings of the baseline's summary.json whose verdict is WARN; None: no smoke run was taken before
+    warnings: Sequence[Mapping[str, Any]] | None = ()
 
     @property
     def injected(self) -> Event | None:
@@ -61,7 +62,7 @@ def draft(evidence: Evidence) -> str:
         "## Lessons learned",
         "\n".join(f"- {lesson}" for lesson in _lessons(evidence)),
         "## Action items",
-        _actions(items(body, evidence.system, evidence.warnings)),
+        _actions(items(body, evidence.system, evidence.warnings or ()), smoked=evidence.warnings is not None),
         "## After the incident",
         "\n".join(f"- [ ] {step}" for step in _afterwards(evidence)),
     ]
@@ -232,11 +233,12 @@ def _lessons(evidence: Evidence) -> Iterable[str]:
                 yield f"{said}: {row['message']}."
 
 
-def _actions(found: Sequence[Item]) -> str:
+def _actions(found: Sequence[Item], *, smoked: bool) -> str:
+    unknown = "" if smoked else "No smoke run was taken before, so what it would have warned of is not known."
     if not found:
-        return "None: every promise was kept, and smoke warned of nothing before."
+        return "None: every promise was kept, and smoke warned of nothing before." if smoked else unknown
     rows = ((str(number), item.what, item.owner, item.why) for number, item in enumerate(found, 1))
-    return _table(("#", "what", "owner", "because"), rows)
+    return "\n\n".join(filter(None, (_table(("#", "what", "owner", "because"), rows), unknown)))
 
 
 def _afterwards(evidence: Evidence) -> Iterable[str]:

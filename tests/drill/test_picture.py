@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
 
 import pytest
@@ -102,3 +103,16 @@ def test_the_ordered_rate_and_what_was_never_sent_are_shown(make_story, draw):
     assert any(list(line.get_ydata()) == [800.0, 800.0] for line in axes.lines)
     assert axes.get_ylim()[1] > 800
     assert "never sent" not in [text.get_text() for text in draw(story).axes[1].get_legend().get_texts()]
+
+
+def test_a_second_without_any_answer_is_no_second_without_errors(make_story, draw):
+    """The curve has a gap there, which is named: a way in that hangs looks unlike one that is well."""
+    story = make_story()
+    first, *_ = story.of(Kind.TRAFFIC)
+    unheard = replace(first, data={**first.data, "requests": 0, "errors": 0})
+    events = tuple(unheard if event is first else event for event in story.events)
+    errors = draw(replace(story, events=events)).axes[2]
+    assert "no answers" in errors.get_legend_handles_labels()[1]
+    (curve, *_) = [line for line in errors.lines if len(line.get_ydata()) > 2]
+    assert math.isnan(curve.get_ydata()[0])
+    assert "no answers" not in draw(story).axes[2].get_legend_handles_labels()[1]

@@ -157,12 +157,14 @@ def test_words_cannot_break_the_table(make):
 def test_it_is_written_beside_the_timeline_with_the_baselines_warnings(make, tmp_path):
     """``experiments/<name>/postmortem.md``; what smoke warned of is read from ``baseline/summary.json``."""
     folder = outputs.write(tmp_path, make().body).parent
+    assert "No smoke run was taken before" in evidence_of.write_postmortem(folder).read_text(encoding="utf-8")
     (tmp_path / "baseline").mkdir()
     finding = '{"check": "pods.limits", "message": "the limit is low", "alert": "", "verdict": "WARN"}'
     (tmp_path / "baseline" / "summary.json").write_text(f'{{"findings": [{finding}]}}')
     file = evidence_of.write_postmortem(folder)
     assert file == tmp_path / "experiments" / "bad-release" / "postmortem.md"
     assert "the limit is low" in file.read_text(encoding="utf-8")
+    assert "No smoke run" not in file.read_text(encoding="utf-8")
 
 
 def test_users_who_could_not_ask_are_told_of(make):
