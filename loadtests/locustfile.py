@@ -17,10 +17,9 @@ from locust.user.users import LOCUST_STATE_RUNNING
 
 sys.path.insert(0, str(Path(__file__).parent))
 from crew import Crew, follow, sums
+from elsewhere import EXIT_USAGE, refuse
 from lean.user import LeanUser, check_host, endpoints
 from plan import PlanError, of_options
-
-EXIT_USAGE = 4  # as everywhere in Muster
 
 
 @events.init_command_line_parser.add_listener
@@ -36,6 +35,7 @@ def prepare(environment: Environment, **_: Any) -> None:
     """Refuse a host that no request can go to and a plan that nobody can follow; then wait for the run."""
     given = environment.parsed_options
     check_host(environment)
+    refuse(environment)
     try:
         if not getattr(given, "worker", False):  # a worker has its plan from the master
             plan = of_options(given)
@@ -45,6 +45,12 @@ def prepare(environment: Environment, **_: Any) -> None:
         print(f"locust: {error}", file=sys.stderr)
         sys.exit(EXIT_USAGE)
     follow(environment, given.figures)
+
+
+@events.test_start.add_listener
+def ask_again(environment: Environment, **_: Any) -> None:
+    """The web UI has a field for the host: the one that is typed there is refused like any other."""
+    refuse(environment)
 
 
 @events.quitting.add_listener

@@ -120,6 +120,47 @@ def test_the_web_ui_shows_exactly_what_was_sent(server):
     assert told == {sentence.format(where=where): count for sentence, count in SENTENCES.items()}
 
 
+PLAIN = [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "-u", "1"]
+
+
+def test_a_plain_locust_goes_to_no_other_machine_unasked():
+    """No guard stands between it and a foreign host; one that is named on purpose is somebody's word."""
+    elsewhere = "http://192.0.2.1:9"  # of documentation: nobody is there
+    argv = [*PLAIN, "--headless", "-t", "1s", "--host", elsewhere]
+    environ = {name: value for name, value in os.environ.items() if name != "MUSTER_LOAD_HOST"}
+    given = {"cwd": Path(__file__).parents[2], "capture_output": True, "text": True, "timeout": 60}
+    done = subprocess.run(argv, env=environ, check=False, **given)
+    assert (done.returncode, "is not this machine" in done.stderr) == (4, True), done.stderr
+    assert "Traceback" not in done.stderr
+    named = subprocess.run(argv, env={**environ, "MUSTER_LOAD_HOST": elsewhere + "/"}, check=False, **given)
+    assert "is not this machine" not in named.stderr
+
+
+def test_the_host_that_is_typed_into_the_web_ui_is_asked_about_too():
+    """It ends with the same sentence, before anything is sent."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    argv = [*PLAIN, "--web-host", "127.0.0.1", "--web-port", str(port)]
+    process = subprocess.Popen(argv, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, text=True)
+    try:
+
+        def swarm():
+            try:
+                form = {"user_count": "1", "spawn_rate": "1", "host": "http://192.0.2.1:9", "rate": "1"}
+                httpx.post(f"http://127.0.0.1:{port}/swarm", data=form, trust_env=False, timeout=5)
+            except httpx.TransportError:
+                pass
+            return process.poll()
+
+        wait_until(swarm, lambda code: code is not None, what="the end of it", timeout_s=40)
+        said = process.communicate(timeout=10)[1]
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate(timeout=10)
+    assert (process.returncode, "is not this machine" in said) == (4, True), said
+
+
 def test_a_wrong_host_is_one_sentence_and_exit_code_4():
     """Nothing is spawned, no statistics are printed, no traceback."""
     argv = [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--headless", "-u", "1", "-t", "1s"]
