@@ -7,21 +7,21 @@ alert's own window, at the environment's time scale, so that one experiment file
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from typing import Any
 
 from muster.chaos import shared, story
 from muster.chaos import steady as looks
 from muster.chaos.context import Configuration, Place, place
+from muster.chaos.heard import hear_of_the_symptom
+from muster.chaos.visible import seen_at
 from muster.errors import MusterError
-from muster.judge import helped
 from muster.judge.chain import start
 from muster.judge.link import since_injection
 from muster.judge.objectives import Objectives, window_s
 from muster.judge.served import View, soonest
 from muster.judge.silence import missed_s, open_alerts
 from muster.judge.symptoms import failed
-from muster.release.symptom import patience_s
+from muster.release import Monitor
 from muster.system.units import parse_duration
 from muster.timeline import Event, Kind
 from muster.verdict import Verdict
@@ -56,30 +56,9 @@ def recovered(checks: str = "", within: str = "20s", after: str = "", configurat
     """
     where = place(configuration)
     held = _recovered(where, checks, within, after)
-    _hear_of_the_symptom(where)
+    if story.current() is not None and _expected("action", "none") == "rollback":
+        hear_of_the_symptom(_story(), where.env, alert=str(_expected("alert", "")))
     return held
-
-
-def _hear_of_the_symptom(where: Place) -> None:
-    """Wait for it, as long as the responder itself may take; whether and what it said is the judge's to read."""
-    told = story.current()
-    if told is None or _expected("action", "none") != "rollback":
-        return
-    timeline, alert = told.timeline(), str(_expected("alert", ""))
-    proven = timeline.first(Kind.ROLLBACK_PROVEN, after=since_injection(timeline), verdict="PASS")
-    if proven is None:
-        return
-    with suppress(TimedOut):
-        wait_until(
-            lambda: helped.told(told.timeline(), alert),
-            bool,
-            what="the responder's word on the symptom",
-            timeout_s=max(0.0, proven.at + patience_s(where.env) + HEARD_S - time.time()),
-            every_s=0.1,
-        )
-
-
-HEARD_S = 3.0  # after the responder's own patience: its last look, and ours at its audit
 
 
 def _recovered(where: Place, checks: str, within: str, after: str) -> bool:
@@ -203,21 +182,17 @@ def outlasted(within: str = "60s", configuration: Configuration = None) -> bool:
     """Wait until the fault was there so long that the alert that the experiment's ``outlast`` names would have told."""
     told, env = _story(), place(configuration).env
     needed_s = float(_begun("outlast_s", 0.0))
-    alert = str(_expected("alert", ""))
-
-    def left_s() -> float:
-        timeline = told.timeline()
-        pending = timeline.first(Kind.ALERT_PENDING, after=since_injection(timeline), alert=alert) if alert else None
-        # Until an alert has seen the fault, its new pods may still have to be discovered: all others are scraped.
-        confirmed = timeline.first(Kind.FAULT_CONFIRMED)
-        discovery_s = env.discovery_s if confirmed is not None and confirmed.data.get("pods") else 0.0
-        sees = pending.at if pending else start(timeline) + discovery_s
-        return sees + needed_s - time.time()
-
-    try:
-        wait_until(left_s, lambda left: left <= 0, what="outlast", timeout_s=parse_duration(within) + needed_s)
-    except TimedOut:
-        return False
+    alert, timeout_s = str(_expected("alert", "")), parse_duration(within) + needed_s
+    with Monitor(env) as monitor:
+        try:
+            wait_until(
+                lambda: seen_at(told, env, monitor, alert=alert) + needed_s - time.time(),
+                lambda left_s: left_s <= 0,
+                what="outlast",
+                timeout_s=timeout_s,
+            )
+        except TimedOut:
+            return False
     return True
 
 

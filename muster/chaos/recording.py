@@ -77,6 +77,7 @@ class Recording:
             window_s=window_s(self.objectives, system, env.time_scale),
             outlast_s=self._outlast_s(),
             listen_s=self._listen_s(),
+            blind_s=self._blind_s(),
             predicted_s=self._predicted(),
             scrape_s=env.scaled(env.scrape_interval_s),
             told_s=needs.told_s(self.objectives, system, env),
@@ -176,6 +177,12 @@ class Recording:
             what_not: max((predict.detection(system, env, name).upper_s for name in names), default=0.0)
             for what_not, names in may_act(self.objectives, system).items()
         }
+
+    def _blind_s(self) -> dict[str, tuple[float, float]]:
+        """For each blind alert, how long it takes at most to become pending, and to fire, once it sees its fault."""
+        system, env = self._where.system, self._where.env
+        found = ((alert, predict.detection(system, env, alert)) for alert in self.objectives.blind)
+        return {alert: (prediction.pending_s, prediction.firing_s) for alert, prediction in found}
 
     def _predicted(self) -> tuple[float, float] | None:
         alert = self.objectives.alert

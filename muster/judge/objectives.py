@@ -94,8 +94,8 @@ class Objectives(Fact):
             raise ValueError("also_page: nobody is named by page")
         if self.gradual and self.detect_within_s is None:
             raise ValueError("gradual: no window predicts the detection, so detect_within must limit it")
-        if self.outlast and not self.must_not:
-            raise ValueError("outlast: says how long silence is listened to, and must_not asks for none")
+        if self.outlast and not (self.must_not or self.blind):
+            raise ValueError("outlast: says how long silence must last, and neither must_not nor blind asks for any")
         if self.finds_within_s is not None and not self.finds:
             raise ValueError("finds_within: no check is named by finds")
         if self.user_p95_above_s is not None and self.load is None:

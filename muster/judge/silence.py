@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from muster.judge.chain import start, visible
+from muster.judge.chain import start
+from muster.judge.lasting import lasted_s
 from muster.judge.link import since_injection, source
 from muster.judge.objectives import Forbidden, Objectives
 from muster.judge.outcome import Outcome
@@ -103,20 +104,34 @@ def _has_acted(timeline: Timeline, event: Event, what_not: Forbidden) -> bool:
 def _too_short(timeline: Timeline, objectives: Objectives) -> str:
     """Why the fault was undone too early for silence to mean anything; empty when it was not."""
     if not objectives.outlast:
-        return ""
+        return _UNBOUNDED if _undone_at_will(objectives) else ""
     started = timeline.first(Kind.DRILL_STARTED)
     needed = started.data.get("outlast_s") if started else None
     if needed is None:
         return f"how long {objectives.outlast} takes to tell was not recorded, so the silence proves nothing"
-    undone = timeline.first(Kind.HEALED, after=since_injection(timeline)) or timeline.first(Kind.DRILL_ENDED)
-    if undone is None:
+    lasted = lasted_s(timeline, objectives)
+    if lasted is None:
         return "when the fault was undone is not known, so the silence proves nothing"
-    lasted = undone.at - visible(timeline, objectives)
     if lasted >= float(needed):
         return ""
     return (
         f"the fault was there for {lasted:.1f} s, and {objectives.outlast} takes up to {needed:g} s: too short to tell"
     )
+
+
+_UNBOUNDED = (
+    "the drill undid the fault by hand, and nothing says how long it had to be there, so the silence proves nothing "
+    "(outlast: the alert that it must outlast)"
+)
+
+
+def _undone_at_will(objectives: Objectives) -> bool:
+    """Whether the drill itself ends the fault, whenever it likes.
+
+    Not where an alert tells of it first. Nor where the fault is that nothing can be known: what takes the eyes away
+    could be told only after it was over, and that is listened to.
+    """
+    return objectives.action == "by-hand" and not objectives.alert and not objectives.unknown
 
 
 def missed_s(timeline: Timeline) -> float:
@@ -166,6 +181,27 @@ def unseen(timeline: Timeline, objectives: Objectives) -> Iterable[Outcome]:
             why = f"prometheus could not be read ({error})" if after < float("inf") else "no fault was injected"
             yield Outcome(objective=name, verdict=Verdict.UNKNOWN, message=f"whether {alert} fired is not known: {why}")
         else:
-            yield Outcome(
-                objective=name, verdict=Verdict.PASS, message=f"{alert} stayed silent: it cannot see this fault"
-            )
+            yield _blind(timeline, objectives, alert)
+
+
+def _blind(timeline: Timeline, objectives: Objectives, alert: str) -> Outcome:
+    """Silent: a PASS where the fault was there for as long as the alert may take to fire, and alerts were read.
+
+    One that was not even pending needs no longer than it takes to become so: what it stands on never was the case.
+    """
+    name, started = f"blind {alert}", timeline.first(Kind.DRILL_STARTED)
+    needed = (started.data.get("blind_s") or {}).get(alert) if started else None
+    lasted = lasted_s(timeline, objectives)
+    if needed is None or lasted is None:
+        what = f"how long {alert} takes to tell" if needed is None else "when the fault was over"
+        message = f"{what} is not known, so its silence proves nothing"
+        return Outcome(objective=name, verdict=Verdict.UNKNOWN, message=message)
+    pends_s, fires_s = map(float, needed)
+    pending = timeline.first(Kind.ALERT_PENDING, after=since_injection(timeline), alert=alert)
+    heard = lasted - missed_s(timeline)
+    if heard >= (fires_s if pending else pends_s):
+        message = f"{alert} stayed silent for {heard:.1f} s of it: it cannot see this fault"
+        return Outcome(objective=name, verdict=Verdict.PASS, message=message)
+    until, most_s = ("fire", fires_s) if pending else ("become pending", pends_s)
+    message = f"the fault was there and alerts were read for {heard:.1f} s, and {alert} takes up to {most_s:g} s to "
+    return Outcome(objective=name, verdict=Verdict.UNKNOWN, message=f"{message}{until}: too short to tell")

@@ -21,6 +21,16 @@ class Prediction:
     upper_s: float
     parts: dict[str, tuple[float, float]]
 
+    @property
+    def firing_s(self) -> float:
+        """The most until it fires, in Prometheus."""
+        return self.upper_s - self.parts["group wait"][1]
+
+    @property
+    def pending_s(self) -> float:
+        """The most until it is pending: what it stands on is then the case."""
+        return self.firing_s - self.parts["for"][1]
+
     def __str__(self) -> str:
         steps = ", ".join(f"{name} {low:.3g} to {high:.3g}" for name, (low, high) in self.parts.items() if high)
         return f"{self.lower_s:.3g} to {self.upper_s:.3g} s ({steps})"

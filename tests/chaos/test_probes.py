@@ -12,6 +12,8 @@ from users_told import LIMITS, second
 
 from muster.chaos.probes import outlasted, recovered
 from muster.chaos.steady import Look
+from muster.chaos.visible import scraped_at
+from muster.errors import Unknown
 from muster.timeline import Kind
 from muster.verdict import Verdict
 
@@ -19,14 +21,47 @@ HERE = {"system": "x0tta6bl4", "environment": "staging"}
 
 
 @pytest.mark.parametrize(("pods", "lasted"), [({}, True), ({"pods": ["new"]}, False)])
-def test_only_pods_that_are_new_may_still_have_to_be_discovered(story, pods, lasted):
+def test_only_pods_that_are_new_may_still_have_to_be_discovered(story, monkeypatch, pods, lasted):
     """A fault of what is scraped already is seen at once; a new pod within Prometheus' discovery."""
+    monkeypatch.setattr("muster.chaos.visible.scraped_at", lambda *_, **__: None)
     now = time.time()
     story.tell(Kind.DRILL_STARTED, source="muster", outlast_s=0.2, expected={})
     story.tell(Kind.FAULT_INJECTED, source="muster", at=now)
     story.tell(Kind.FAULT_CONFIRMED, source="kubernetes", at=now, **pods)
     assert outlasted(within="0.2s", configuration=HERE) is lasted
     assert time.time() - now >= 0.2
+
+
+def test_a_new_pod_is_seen_from_its_first_scrape_on(story, monkeypatch):
+    """Discovery that is over need not be waited for; what came before the fault was in force is not counted."""
+    now = time.time()
+    story.tell(Kind.DRILL_STARTED, source="muster", outlast_s=0.4, expected={})
+    story.tell(Kind.FAULT_INJECTED, source="muster", at=now - 1.0)
+    story.tell(Kind.FAULT_CONFIRMED, source="kubernetes", at=now - 0.3, pods=["new"])
+    for scraped, least_s in ((now - 0.1, 0.3), (now - 0.9, 0.1)):
+        monkeypatch.setattr("muster.chaos.visible.scraped_at", lambda *_, at=scraped, **__: at)
+        assert outlasted(within="1s", configuration=HERE) is True
+        assert time.time() - now >= least_s
+
+
+class Asked:
+    """A monitor that answers each query by its first word."""
+
+    def __init__(self, **answers):
+        self.answers = answers
+
+    def value(self, query, *, timeout_s):
+        found = self.answers[query.partition("(")[0]]
+        if found is None:
+            raise Unknown("no samples")
+        return found
+
+
+def test_pods_are_scraped_when_the_last_of_them_was():
+    """One that is missing, or an answer that is, means not yet."""
+    assert scraped_at(Asked(count=2.0, max=77.5), ["a", "b"], since=time.time()) == 77.5
+    assert scraped_at(Asked(count=1.0, max=77.5), ["a", "b"], since=time.time()) is None
+    assert scraped_at(Asked(count=None), ["a"], since=time.time()) is None
 
 
 @pytest.fixture
@@ -101,13 +136,13 @@ def test_the_responders_word_on_the_symptom_is_waited_for(story, well):
 
 def test_a_word_that_never_comes_is_waited_for_no_longer_than_the_responder_may_take(story, well, monkeypatch):
     """Nor is one at all where no rollback was proven."""
-    monkeypatch.setattr("muster.chaos.probes.patience_s", lambda _: 0.2)
-    monkeypatch.setattr("muster.chaos.probes.HEARD_S", 0.2)
+    monkeypatch.setattr("muster.chaos.heard.patience_s", lambda _: 0.2)
+    monkeypatch.setattr("muster.chaos.heard.HEARD_S", 0.2)
     rolled_back(story)
     began = time.monotonic()
     assert recovered(configuration=HERE)
     assert 0.2 <= time.monotonic() - began < 5
-    monkeypatch.setattr("muster.chaos.probes.patience_s", lambda _: 3600.0)
+    monkeypatch.setattr("muster.chaos.heard.patience_s", lambda _: 3600.0)
     story._events.clear()
     begun(story, alert="A", action="rollback")
     assert recovered(configuration=HERE)

@@ -13,6 +13,7 @@ from muster.judge.objectives import Objectives
 from muster.timeline import Event, Kind, Timeline
 
 T0 = 1_000_000.0
+PENDS_S, FIRES_S = 1.0, 6.0  # how long a blind alert may take
 SOURCE = {
     Kind.ALERT_PENDING: "prometheus",
     Kind.ALERT_FIRING: "prometheus",
@@ -79,6 +80,7 @@ def fulfilled(promised: Objectives, *, window_s: float, predicted_s: tuple[float
     """The story in which everything happens that was promised, in time, and nothing else."""
     told = 1.0 + sum(predicted_s) / 2  # the fault is in force, and to be seen, at second 1
     told_first = {"outlast_s": outlast_s, "listen_s": {"page": 9.0, "rollback": 8.0}} | LIMITS
+    told_first["blind_s"] = dict.fromkeys(promised.blind, (PENDS_S, FIRES_S))
     story = Story().add(-1.0, Kind.DRILL_STARTED, **told_first)
     story = story.add(0.0, Kind.FAULT_INJECTED).add(1.0, Kind.FAULT_CONFIRMED)
     story = _looks(story, promised)

@@ -216,6 +216,55 @@ def test_without_a_fault_nothing_was_tested(name):
     assert {outcome.verdict for outcome in judgement.outcomes} == {Verdict.UNKNOWN}
 
 
+BLIND = [name for name, case in CASES.items() if case.promised.blind]
+
+
+def shortened(story, case, seconds):
+    """The fault over so many seconds after it was to be seen: undone, rolled back, or killed."""
+    over = stories.T0 + (0.0 if case.promised.killed else 1.0) + seconds
+    ends = {Kind.HEALED, Kind.ROLLBACK_STARTED, Kind.CONTAINER_ENDED}
+    events = (replace(e, at=min(e.at, over)) if e.kind in ends else e for e in story.events)
+    return stories.Story(tuple(events))
+
+
+@pytest.mark.parametrize("name", BLIND)
+def test_a_blind_alert_that_had_no_time_was_not_proven_blind(name):
+    """It takes a second to become pending, and six to fire; one that was pending needs those."""
+    case = CASES[name]
+    short = shortened(case.kept, case, stories.PENDS_S - 0.2)
+    enough = shortened(case.kept, case, stories.PENDS_S + 0.2)
+    saw = enough
+    for alert in case.promised.blind:
+        saw = saw.add(1.1, Kind.ALERT_PENDING, alert=alert).add(1.3, Kind.ALERT_RESOLVED, alert=alert)
+    for alert in case.promised.blind:
+        verdicts = [outcome_of(case.judge(story), f"blind {alert}").verdict for story in (short, enough, saw)]
+        assert verdicts == [Verdict.UNKNOWN, Verdict.PASS, Verdict.UNKNOWN]
+
+
+@pytest.mark.parametrize("name", BLIND)
+def test_a_blind_alert_of_which_nobody_says_how_long_it_takes_is_unknown(name):
+    """As in a recording from before it was written down."""
+    case = CASES[name]
+    silent = case.kept.change(Kind.DRILL_STARTED, lambda e: replace(e, data={**e.data, "blind_s": {}}))
+    for alert in case.promised.blind:
+        assert outcome_of(case.judge(silent), f"blind {alert}").verdict is Verdict.UNKNOWN
+
+
+UNDONE = [n for n, c in CASES.items() if c.promised.action == "by-hand" and c.promised.must_not]
+
+
+@pytest.mark.parametrize("name", UNDONE)
+def test_a_fault_undone_at_will_must_outlast_an_alert(name):
+    """Without that its silence is UNKNOWN, however long it was listened to afterwards; unless an alert tells first."""
+    case = CASES[name]
+    loose = case.promised.model_copy(update={"outlast": ""})
+    judgement = judge(case.kept.timeline(), loose, window_s=case.window_s, predicted_s=case.predicted_s)
+    bounded = bool(loose.alert or loose.unknown)
+    for what in loose.must_not:
+        outcome = outcome_of(judgement, f"must_not {what}")
+        assert outcome.verdict is (Verdict.PASS if bounded else Verdict.UNKNOWN), outcome.message
+
+
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.promised.outlast])
 def test_silence_that_did_not_last_proves_nothing(name):
     """Undone before the alert could have told: whether it would have is UNKNOWN."""
