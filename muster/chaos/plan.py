@@ -236,6 +236,8 @@ def _stopped(env: Environment, objectives: Objectives, expected: frozenset[str])
             f"no request of theirs is answered for {duration(stop.no_answers_s)}",
             "the load generator dies",
         ]
+    else:
+        lines.append(f"(nobody watches users: no load of ours, so the budget of {budget:.0%} is held by alerts alone)")
     tolerated = expected if "page" not in objectives.must_not else frozenset()
     but = f" other than {', '.join(sorted(tolerated))}" if tolerated else ""
     lines.append(f"a critical alert of this system fires{but}")
