@@ -116,22 +116,23 @@ class Touching(Protocol):
 def allow_together(env: Environment, there: Iterable[Touching], another: Touching) -> None:
     """Raise :class:`Refused` when another fault, with those that are open already, touches too many pods.
 
-    One that both touch counts twice: whether they are the same could only be known afterwards.
+    One that both touch counts twice, as far as there are so many: whether they are the same would only be known
+    afterwards.
     """
     held = [fault for fault in there if fault.pods]
     if not another.pods or not held:
         return
-    pods = sum(fault.pods for fault in held) + another.pods
     ready = max(fault.ready for fault in (*held, another))
+    pods = min(sum(fault.pods for fault in held) + another.pods, ready)
     words = f"this fault and the {len(held)} that are open"
     if pods > env.guard.max_pods:
         raise Refused(
-            f"environment {env.name} allows faults on {env.guard.max_pods} pods at most, {words} touch {pods}"
+            f"environment {env.name} allows faults on {env.guard.max_pods} pods at most, {words} may touch {pods}"
         )
     if pods > env.guard.max_share * ready:
         raise Refused(
             f"environment {env.name} allows faults on {env.guard.max_share:.0%} of the ready pods at most, "
-            f"{words} touch {pods} of {ready}"
+            f"{words} may touch {pods} of {ready}"
         )
 
 
