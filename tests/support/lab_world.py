@@ -24,42 +24,8 @@ from ports import free_port
 from lab import cgroups
 from muster.kube import JSON_PATCH, MERGE, Kube, KubeError, load_access
 
-PROGRAM = """
-import json, os, signal, socket, subprocess, sys, time
-born = time.monotonic()
-if os.environ.get("IGNORE_TERM"):
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-else:
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-if os.environ.get("CHILD"):
-    subprocess.Popen(["sleep", "600"])
-print("born", os.environ.get("VERSION", ""), flush=True)
-hog = bytearray(int(os.environ.get("HOG_BYTES", "0")))
-server = socket.socket()
-server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-server.bind((os.environ["POD_IP"], int(os.environ["PORT"])))
-server.listen(64)
-switch = {}
-while True:
-    peer, _ = server.accept()
-    path = (peer.recv(4096).split() or [b"", b"/"])[1].decode()
-    status, body = 200, "ok"
-    if path.startswith("/set/"):
-        name, _, value = path[5:].partition("=")
-        switch[name] = value
-    elif path == "/ready":
-        late = time.monotonic() - born < float(os.environ.get("READY_AFTER_S", "0"))
-        status = 503 if late or os.environ.get("NEVER_READY") or switch.get("ready") == "no" else 200
-    elif path == "/live":
-        status = 500 if switch.get("live") == "no" else 200
-    elif path == "/env":
-        body = json.dumps(dict(os.environ) | {"argv": sys.argv[1:], "pid": os.getpid()})
-    elif path == "/say":
-        print("said", flush=True)
-    peer.sendall(f"HTTP/1.1 {status} X\\r\\nContent-Length: {len(body)}\\r\\n\\r\\n{body}".encode())
-    peer.close()
-"""
-
+PROGRAM = Path(__file__).with_name("tiny_server.py")
+PATIENCE_S = 30.0  # over what a machine with other work needs; what must be quick says so itself
 CONTROLLERS = "deployment,replicaset,endpoints,gc,quota,disruption,hpa,kube-state-metrics"
 _numbers = itertools.count()
 
@@ -76,7 +42,7 @@ class World:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._controllers = ["--only", controllers]
         self._controllers += [part for name, value in flags.items() for part in (f"--{name.replace('_', '-')}", value)]
-        (state / "server.py").write_text(PROGRAM)
+        (state / "server.py").write_text(PROGRAM.read_text())
         self.write_images()
 
     def write_images(self, **more: Any) -> None:
@@ -218,7 +184,7 @@ class World:
         """Delete with DeleteOptions fields as keywords."""
         self.kube.delete(f"{root(kind)}/namespaces/{namespace}/{kind}/{name}", options)
 
-    def wait_rolled_out(self, namespace: str, name: str = "web", timeout_s: float = 10) -> dict[str, Any]:
+    def wait_rolled_out(self, namespace: str, name: str = "web", timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         """Wait as ``kubectl rollout status`` does, and return the deployment."""
 
         def done() -> dict[str, Any] | None:
@@ -230,7 +196,7 @@ class World:
 
         return wait_until(done, f"{name} to be rolled out", timeout_s)
 
-    def wait_ready(self, namespace: str, name: str, timeout_s: float = 10) -> dict[str, Any]:
+    def wait_ready(self, namespace: str, name: str, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         """Wait for a pod's Ready condition, and return the pod."""
         return wait_until(
             lambda: (
@@ -284,7 +250,7 @@ def condition(item: dict[str, Any], kind: str) -> str | None:
     return found[0]["status"] if found else None
 
 
-def wait_until(ready: Any, what: str, timeout_s: float = 10.0) -> Any:
+def wait_until(ready: Any, what: str, timeout_s: float = PATIENCE_S) -> Any:
     """Ask until the answer is true; an API error counts as not yet, the last answer is in the failure."""
     deadline = time.monotonic() + timeout_s
     last: Any = None
