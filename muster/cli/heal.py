@@ -36,8 +36,8 @@ def command(system_name: str, env_name: str, only: str | None, forget: str | Non
         isinstance(record, LedgerError) or (record.open and record.environment == env_name)
         for record in ledger.records()
     )
-    if not left and not only and env_name in system.environments:
-        return _none_left(ledger, system, env_name)
+    if not left and env_name in system.environments:
+        return _none_left(ledger, system, env_name, only)
     env = load_environment(system, env_name)
     if env.kubernetes is None:
         raise UsageError(f"environment {env_name} declares no kubernetes, so it has no faults to heal")
@@ -46,12 +46,14 @@ def command(system_name: str, env_name: str, only: str | None, forget: str | Non
     for result in results:
         print(f"{result.id}: {result.message}" if result.ok else f"NOT HEALED {result.message}")
     if not results:
-        return _none_left(ledger, system, env_name)
+        return _none_left(ledger, system, env_name, only)
     return 0 if all(result.ok for result in results) else 1
 
 
-def _none_left(ledger: Ledger, system: System, env_name: str) -> int:
+def _none_left(ledger: Ledger, system: System, env_name: str, only: str | None) -> int:
     """This ledger holds no open fault of the environment: whether that means that none is left there.
+
+    Whoever asked for one fault only, as its watchdog does, is told of that one.
 
     The environment need not run (a lab that is down has no faults), but where it does, its marks are asked.
 
@@ -63,6 +65,9 @@ def _none_left(ledger: Ledger, system: System, env_name: str) -> int:
     from muster.kube import Kube, load_access
     from muster.system import load_environment
 
+    if only:
+        print(f"{only}: it is healed already, by the ledger {ledger.where}")
+        return 0
     place = f"{system.name}/{env_name}"
     found: list[Stray] = []
     try:

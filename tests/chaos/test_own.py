@@ -16,7 +16,7 @@ ENVIRONMENTS = """
 here:
   description: Nothing but a cluster
   kubernetes:
-    {kubeconfig: "KUBECONFIG", server: "http*", namespace: shop, deployment: web, container: web, selector: a=b, port: 80}
+    {kubeconfig: KUBECONFIG, server: "http*", namespace: shop, deployment: web, container: web, selector: a=b, port: 80}
   guard: {namespaces: [shop], max_pods: 1}
 """
 BREAKING = '''

@@ -110,6 +110,12 @@ def test_fault_of_another_environment_is_not_said_to_be_healed(ledger):
         _run(heal_command, "--only", entry.id)
 
 
+def test_one_that_is_healed_is_said_to_be_without_asking_anybody(ledger):
+    """Its watchdog asks so; others' marks are not its business."""
+    healed = ledger.healed(ledger.open("pod_kill", **GIVEN, target="pods a", undo={}))
+    assert _run(heal_command, "--only", healed.id).output.startswith(f"{healed.id}: it is healed already")
+
+
 def test_faults_of_another_environment_do_not_ask_this_one_to_run(ledger):
     """What is left in staging says nothing of a lab that is down."""
     ledger.open("bad_release", **GIVEN | {"environment": "staging"}, target="deployment/web", undo={})
