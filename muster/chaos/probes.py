@@ -190,6 +190,7 @@ def outlasted(within: str = "60s", configuration: Configuration = None) -> bool:
                 lambda left_s: left_s <= 0,
                 what="outlast",
                 timeout_s=timeout_s,
+                every_s=0.25,
             )
         except TimedOut:
             return False

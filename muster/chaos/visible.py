@@ -33,10 +33,10 @@ def seen_at(told: Story, env: Environment, monitor: Monitor, *, alert: str) -> f
     if not pods:
         return in_force_at
     latest_at = in_force_at + env.discovery_s
-    if time.time() >= latest_at:
-        return latest_at
     scraped = scraped_at(monitor, pods, since=injected_at)
-    return latest_at if scraped is None else max(in_force_at, ours(scraped, timeline.clocks.get("prometheus")))
+    if scraped is None:
+        return latest_at
+    return min(latest_at, max(in_force_at, ours(scraped, timeline.clocks.get("prometheus"))))
 
 
 def scraped_at(monitor: Monitor, pods: Sequence[str], *, since: float) -> float | None:

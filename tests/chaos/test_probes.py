@@ -44,6 +44,17 @@ def test_a_new_pod_is_seen_from_its_first_scrape_on(story, monkeypatch):
         assert time.time() - now >= least_s
 
 
+def test_a_scrape_counts_also_when_discovery_is_long_over(story, monkeypatch):
+    """It is when the pod was seen, however late somebody asks."""
+    now = time.time()
+    story.tell(Kind.DRILL_STARTED, source="muster", outlast_s=19.0, expected={})
+    story.tell(Kind.FAULT_INJECTED, source="muster", at=now - 20.0)
+    story.tell(Kind.FAULT_CONFIRMED, source="kubernetes", at=now - 19.5, pods=["new"])
+    monkeypatch.setattr("muster.chaos.visible.scraped_at", lambda *_, **__: now - 19.2)
+    assert outlasted(within="1s", configuration=HERE) is True
+    assert time.time() - now < 5.0  # discovery of 12 s would make it 11.5
+
+
 class Asked:
     """A monitor that answers each query by its first word."""
 
