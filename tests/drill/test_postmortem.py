@@ -62,8 +62,9 @@ def make(make_story):
                 for one in events
             )
         listened = {"listen_s": dict.fromkeys(promised.get("must_not", ()), 5.0)}
+        listened["blind_s"] = dict.fromkeys(promised.get("blind", ()), (0.5, 2.0))
         begun = Event(at=ends - 60.0, kind=Kind.DRILL_STARTED, source="muster", data=listened)
-        first = (begun,) if listened["listen_s"] else ()
+        first = (begun,) if any(listened.values()) else ()
         timeline = replace(story, events=(*first, *events, steady, *notes), clocks=clocks or {})
         objectives = parse_objectives({"name": "muster", **promised}, where="test")
         judgement = judge(timeline, objectives, window_s=5.0, predicted_s=(5.0, 6.75))
