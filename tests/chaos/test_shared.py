@@ -53,7 +53,8 @@ def env():
 
     def make(url):
         rollback = SimpleNamespace(cool_down_s=30.0)
-        return SimpleNamespace(rollback=rollback, responder=url, responder_token_file="", scaled=lambda s: s / 60.0)
+        address = dict.fromkeys(("http", "prometheus", "alertmanager", "inbox"), "") | {"responder": url}
+        return SimpleNamespace(rollback=rollback, responder_token_file="", scaled=lambda s: s / 60.0, **address)
 
     return make
 
