@@ -93,7 +93,7 @@ coverage: .venv/.ready ## Show which alerts and steps of the runbooks are proven
 .PHONY: test
 test: setup node_modules/.ready ## Run the tests of muster and the lab themselves
 	@lab/setup.sh --tests
-	@$(bin)/pytest -m "not drill" -n 2 --dist loadgroup
+	@$(bin)/pytest -m "not drill" -n 3 --dist loadgroup
 	@$(bin)/pytest -m drill
 
 .PHONY: attack
