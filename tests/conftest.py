@@ -1,5 +1,6 @@
 """One lab for every test that is marked ``lab``; and the small world of the lab's own rooms."""
 
+import signal
 from pathlib import Path
 
 import lab_world
@@ -8,6 +9,13 @@ import pytest
 from lab import daemon
 
 SHARED_LAB = pytest.StashKey[Path]()
+
+
+def pytest_configure():
+    """What is started in the background of a script ignores Ctrl-C and so do its children: nothing could be tested."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -72,6 +72,28 @@ def test_a_bad_release_is_detected_paged_rolled_back_and_proven_and_a_pod_kill_w
     assert Ledger(muster.state / "state").left() == []
 
 
+def test_with_users_at_the_promised_rate_it_passes_only_if_they_came(muster):
+    """6,000/s: the chain holds; what a machine cannot offer beside it is said, and the load is then no plain pass."""
+    drill = muster("drill", "bad-release", "--rate", "objective", "--run-dir", str(muster.run))
+    code = drill.wait(240)
+    whole = json.loads((muster.run / "timeline.json").read_text())
+    told = {row["objective"]: (row["verdict"], row["message"]) for row in whole["objectives"]}
+    assert {name: told[name][0] for name in ("fault", "alert", "page", "rollback", "proof")} == dict.fromkeys(
+        ("fault", "alert", "page", "rollback", "proof"), "PASS"
+    ), drill.output.read_text()
+    (injected,) = (event["at"] for event in whole["events"] if event["kind"] == "fault.injected")
+    users = [e["data"] for e in whole["events"] if e["kind"] == "traffic" and e["at"] > injected]
+    due, unsent = (sum(second[key] for second in users) for key in ("offered", "dropped"))
+    assert len(users) > 8
+    verdict, said = told["load"]
+    if verdict == "PASS" and "could not be sent" not in said:
+        assert unsent <= 0.02 * due  # the objective's 1%, of one second more or less
+        assert 0.95 * 6000 * len(users) < due < 1.05 * 6000 * len(users)
+    else:
+        assert "/s sent on average" in said or f"{unsent:,} of " in said
+    assert (code, whole["verdict"]) in ((0, "PASS"), (6, "UNKNOWN")), drill.output.read_text()
+
+
 @pytest.mark.parametrize(
     ("number", "code", "moment"), [(signal.SIGTERM, 143, "fault in force"), (signal.SIGINT, 130, "api runs")]
 )

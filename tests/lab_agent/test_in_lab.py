@@ -20,12 +20,16 @@ def test_prometheus_and_kubectl_top_know_what_each_pod_uses(lab, wait_until):
         answer = httpx.get(f"{lab['prometheus']}/api/v1/query", params=query, trust_env=False).json()
         return {series["metric"]["pod"] for series in answer["data"]["result"]}
 
-    kubectl = ["kubectl", "--kubeconfig", lab["kubeconfig"], "-n", NAMESPACE]
-    listed = subprocess.run([*kubectl, "get", "pods", "-o", "name"], capture_output=True, text=True, check=True)
-    pods = {line.removeprefix("pod/") for line in listed.stdout.split()}
-    wait_until(lambda: measured() >= pods, "Prometheus to have scraped the agent")
-    top = subprocess.run([*kubectl, "top", "pods", "--no-headers"], capture_output=True, text=True, check=True)
-    assert {line.split()[0] for line in top.stdout.splitlines()} == pods
+    def first_words(*command):
+        kubectl = ["kubectl", "--kubeconfig", lab["kubeconfig"], "-n", NAMESPACE, *command, "--no-headers"]
+        listed = subprocess.run(kubectl, capture_output=True, text=True, check=True)
+        return {line.split()[0] for line in listed.stdout.splitlines()}
+
+    def agreed():
+        pods = first_words("get", "pods")
+        return measured() >= pods and first_words("top", "pods") == pods
+
+    wait_until(agreed, "a line and a series for each pod, also after what the test before has left", 20)
 
 
 def test_the_status_says_who_holds_limits(lab):

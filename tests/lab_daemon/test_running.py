@@ -44,12 +44,17 @@ def test_stock_kubectl_sees_the_pods(lab):
     assert all(" Running " in line and " 1/1 " in line for line in shown)
 
 
-def test_users_are_served_and_every_replica_is_scraped(lab):
+def test_users_are_served_and_every_replica_is_scraped(lab, wait_until):
     """The way in leads to a pod, and Prometheus has its own word for each of the three, and for the canary."""
     assert httpx.get(f"{lab['ingress']}/health", timeout=5).status_code == 200
     query = {"query": 'up{namespace="x0tta6bl4-staging"}'}
-    series = httpx.get(f"{lab['prometheus']}/api/v1/query", params=query, timeout=5).json()["data"]["result"]
-    assert [each["value"][1] for each in series] == ["1"] * 4
+
+    def scraped():
+        return httpx.get(f"{lab['prometheus']}/api/v1/query", params=query, timeout=5).json()["data"]["result"]
+
+    # pods that the test before has ended stay targets until Prometheus' next look at discovery
+    wait_until(lambda: [each["value"][1] for each in scraped()] == ["1"] * 4, "four targets that are up", 20)
+    series = scraped()
     apps = [each["metric"]["app"] for each in series]
     assert sorted(apps) == ["x0tta6bl4-staging"] * 3 + ["x0tta6bl4-staging-canary"]
     assert {"namespace", "pod", "app", "pod_template_hash", "job", "instance"} <= series[0]["metric"].keys()

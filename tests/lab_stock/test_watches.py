@@ -143,7 +143,7 @@ def test_a_release_and_its_undo(witness, world, shop):
     assert (numbers["revision"], numbers["revision-history"]) == ("3", "1")
 
 
-def test_bad_releases(witness, world, shop):
+def test_bad_releases(witness, world, shop, wait_until):
     """Until the deadline: one new pod, three old ones available; then Progressing says it is over, until the undo."""
     shop("set image deployment/web web=lab.test/web:missing")
     shop.fails("rollout status deployment/web --timeout=25s")
@@ -160,6 +160,8 @@ def test_bad_releases(witness, world, shop):
     settled(shop)
     shop("set env deployment/web NEVER_READY=1")
     shop.fails("rollout status deployment/web --timeout=25s")
+    # the deadline of 2 s may be over before the program has begun
+    wait_until(lambda: "Unhealthy" in shop("get events"), "an unhealthy pod")
     told = undone.tell()
     heard = told["deployments"]
     assert set(counts(heard, "availableReplicas")) == {3}
