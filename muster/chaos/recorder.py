@@ -99,7 +99,7 @@ def after_experiment_control(state: dict[str, Any], **_: Any) -> None:
     late = "".join(f"interrupted by {number.name}" for number in sorted(_State.late)[-1:])
     interrupted = _State.interrupted or ("interrupted" if state["status"] == "interrupted" else late)
     try:
-        judgement = recording.finish(interrupted=interrupted, stop=_State.stopped)
+        judgement = recording.finish(interrupted=interrupted, stop=_State.stopped, hurry=lambda: bool(_State.late))
     except Exception as error:  # a judge that crashes has proven nothing, and Chaos Toolkit would not even say so
         logger.exception("the recording could not be judged")
         state["status"] = "failed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from muster.errors import MusterError
 from muster.faults import guard
 from muster.judge import served
 from muster.judge.objectives import LoadOrder, Objectives, may_act, related, window_s
+from muster.judge.silence import unsettled
 from muster.judge.stopping import Stop
 from muster.judge.timeline import Judgement, judge
 from muster.load import Load
@@ -26,8 +27,10 @@ from muster.load.allowed import allowed_time
 from muster.rules import predict
 from muster.system import System
 from muster.timeline import Kind
+from muster.wait import TimedOut, wait_until
 
 LOAD_LIMIT_S = 900.0  # an experiment's own users stay no longer, unless it needs them to
+SETTLE_S = 300.0  # at true scale: an alert that some hiccup has made pending is over within its window
 SURE_S = 1.0  # over the latest that windows allow, before silence is taken for an answer
 
 
@@ -141,9 +144,17 @@ class Recording:
         self._load = self._own_load = None
         self._own.close()
 
-    def finish(self, *, interrupted: str = "", stop: Stop | None = None) -> Judgement:
-        """Take the last look at every source, judge, and write timeline.json."""
+    def finish(
+        self, *, interrupted: str = "", stop: Stop | None = None, hurry: Callable[[], bool] = lambda: False
+    ) -> Judgement:
+        """Take the last look at every source, judge, and write timeline.json.
+
+        An alert that might yet do what must not follow is given a moment to resolve or to act: one that has become
+        pending just now says nothing of the fault. ``hurry``: asked meanwhile whether somebody wants this to end.
+        """
         assert self._story is not None  # noqa: S101 - started
+        if not interrupted:
+            self._settle(self._story, hurry)
         self._story.tell(Kind.DRILL_ENDED, source="muster", message=interrupted)
         self.stop()
         system, env = self._where.system, self._where.env
@@ -163,6 +174,16 @@ class Recording:
         )
         outputs.write(self.run, body)
         return judgement
+
+    def _settle(self, told: Story, hurry: Callable[[], bool]) -> None:
+        with suppress(TimedOut):
+            wait_until(
+                lambda: unsettled(told.timeline(), self.objectives),
+                lambda alerts: not alerts or hurry(),
+                what="alerts were still open",
+                timeout_s=self._where.env.scaled(SETTLE_S),
+                every_s=0.1,
+            )
 
     def _outlast_s(self) -> float | None:
         alert = self.objectives.outlast

@@ -105,8 +105,7 @@ class Alerts(HttpWatcher):
 
     def _tell_visible(self) -> None:
         """When each pod of a bad release was first scraped: Prometheus discovers pods seconds after they serve."""
-        confirmed = self.story.timeline().first(Kind.FAULT_CONFIRMED)
-        pods = set(confirmed.data.get("pods", [])) if confirmed else set()
+        pods = self._bad_pods()
         if not pods:
             return
         span_s = math.ceil(time.time() - self._since) + 1
@@ -120,6 +119,16 @@ class Alerts(HttpWatcher):
         for pod, at in scraped.items():
             message = f"Prometheus first scraped {pod}"
             self.story.tell(Kind.FAULT_VISIBLE, source=self.source, at=at, message=message, clock=self.source, pod=pod)
+
+    def _bad_pods(self) -> set[str]:
+        """Those of the fault's confirmation; of a bad release also those that became ready after it."""
+        timeline = self.story.timeline()
+        confirmed = timeline.first(Kind.FAULT_CONFIRMED)
+        if confirmed is None:
+            return set()
+        release = confirmed.data.get("hash")
+        later = timeline.of(Kind.POD_READY) if release else ()
+        return {*confirmed.data.get("pods", []), *(each.data["pod"] for each in later if each.data["hash"] == release)}
 
     def _first_firing(self, event: Event) -> float | None:
         """The first sample of ALERTS in the firing state, at most a few seconds before it was seen."""

@@ -33,6 +33,11 @@ def forbidden(timeline: Timeline, objectives: Objectives) -> Iterable[Outcome]:
         yield _not_seen(what_not, timeline, objectives)
 
 
+def unsettled(timeline: Timeline, objectives: Objectives) -> list[str]:
+    """Open alerts that could still do what must not follow, in words: a drill that ends before they do knows less."""
+    return [said for what_not in objectives.must_not for said in _might_yet(timeline, what_not)]
+
+
 def _not_seen(what_not: Forbidden, timeline: Timeline, objectives: Objectives) -> Outcome:
     """Silence is only proof where it was listened to, until nothing more could come."""
     name, (_, source_name, what) = f"must_not {what_not}", _FORBIDDEN[what_not]

@@ -64,6 +64,7 @@ def chaos(tmp_path, serve):
         started.append(process)
         return process
 
+    begin.answers = answers
     yield begin
     for process in started:
         process.kill()
@@ -100,6 +101,25 @@ def test_an_experiment_whose_promises_do_not_hold_fails_chaos_run(chaos, tmp_pat
     assert process.returncode == 1
     assert timeline_of(tmp_path)["verdict"] == "FAIL"
     assert "FAIL must_not page: somebody was paged" in output
+
+
+def test_an_alert_that_has_just_become_pending_is_given_time_to_be_over(chaos, tmp_path):
+    """It is pending when the method ends, and resolves by itself soon afterwards: the silence is proven."""
+    pending = {"state": "pending", "labels": {"alertname": "Hiccup"}, "activeAt": "2026-01-01T00:00:00Z"}
+    until = []
+
+    def alerts(_):
+        until.append(time.monotonic())
+        return {"data": {"alerts": [pending] if until[-1] - until[0] < 2.5 else []}}
+
+    chaos.answers["/api/v1/alerts"] = alerts
+    told = [tell("fault.injected"), tell("fault.confirmed"), tell("steady", verdict="PASS", message="ok")]
+    heard = activity("probe", "heard", "muster.chaos.probes.happened", event="alert.pending", within="10s")
+    process = chaos([*told, {**heard, "tolerance": True}])
+    output, _ = process.communicate(timeout=60)
+    body = timeline_of(tmp_path)
+    assert (process.returncode, body["verdict"]) == (0, "PASS"), output
+    assert [e["kind"] for e in body["events"] if e["kind"].startswith("alert")] == ["alert.pending", "alert.resolved"]
 
 
 def test_nothing_is_broken_when_nothing_can_be_recorded(chaos, tmp_path):

@@ -103,6 +103,25 @@ def test_the_first_scrape_of_each_bad_pod_is_told(prometheus, story):
     assert (seen.at, seen.data["pod"]) == (T0 + 2, "a")
 
 
+def test_pods_of_a_bad_release_that_became_ready_after_it_was_in_force_count_too(prometheus, story):
+    """One of those may be what the alert saw first; pods of another release are not asked for."""
+    story.tell(Kind.FAULT_CONFIRMED, source="kubernetes", at=T0, pods=["bad-a"], hash="bad")
+    for pod, release in (("bad-b", "bad"), ("good-c", "good")):
+        story.tell(Kind.POD_READY, source="kubernetes", at=T0 + 1, pod=pod, hash=release)
+    watcher = Alerts(story, prometheus.url, since=T0)
+    asked = []
+
+    def up(query):
+        asked.append(query["query"])
+        return {"data": {"result": [{"metric": {"pod": "bad-b"}, "values": [[T0 + 2, "1"]]}]}}
+
+    prometheus.answers["/api/v1/query"] = up
+    watcher.close()
+    (seen,) = story.timeline().of(Kind.FAULT_VISIBLE)
+    assert (seen.at, seen.data["pod"]) == (T0 + 2, "bad-b")
+    assert 'pod=~"bad-a|bad-b"' in asked[-1]
+
+
 def test_pages_are_told_once_and_stamped_by_the_pager(serve, story):
     """Each trigger once, though it is read again; resolves and earlier messages are no pages."""
     message = {"received_at": T0 + 6.1, "channel": "pagerduty", "to": "on-call", "alert": "A", "summary": "s"}
