@@ -101,6 +101,7 @@ def argv(program: str, folder: Folder, plan: dict[str, str]) -> tuple[str, ...]:
         f"--storage.tsdb.path={folder.data / 'prometheus'}",
         f"--storage.tsdb.retention.time={KEPT}",
         "--storage.tsdb.wal-segment-size=10MB",
+        "--query.max-concurrency=4",  # of one core: twenty readers at once would hold up scrapes until they time out
         f"--web.listen-address={plan['prometheus'].removeprefix('http://')}",
         "--web.enable-lifecycle",
         # Discovery has a clock of its own, 5 s twice over; the second half can be set, the first cannot.
