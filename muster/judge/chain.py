@@ -69,15 +69,27 @@ def seen(timeline: Timeline, objectives: Objectives) -> Event | None:
     """What made the fault measurable: in force, and scraped by Prometheus as far as the alert had to wait for that.
 
     New pods are discovered seconds after they serve, whatever the intervals. Of the first scrapes of bad pods, the last
-    one before the alert became pending is the one that it waited for.
+    one before the alert became pending is the one that it waited for. Where it saw only some of the bad pods, was over
+    again, and so had to wait from the start, it is that end.
     """
     fault = in_force(timeline)
     if fault is None:
         return None
-    pending = timeline.first(Kind.ALERT_PENDING, after=since_injection(timeline), alert=objectives.alert)
-    until = pending.at if pending else float("inf")
-    scrapes = [event for event in timeline.of(Kind.FAULT_VISIBLE) if event.at <= until]
-    return max([fault, *scrapes], key=lambda event: event.at)
+    until = _pending_at(timeline, objectives.alert)
+    scrapes = list(timeline.of(Kind.FAULT_VISIBLE))
+    begun = max([fault, *(event for event in scrapes if event.at <= until)], key=lambda event: event.at)
+    over = [e for e in timeline.of(Kind.ALERT_RESOLVED) if e.data.get("alert") == objectives.alert]
+    over = [event for event in over if begun.at < event.at <= until and any(s.at > event.at for s in scrapes)]
+    return over[-1] if over else begun
+
+
+def _pending_at(timeline: Timeline, alert: str) -> float:
+    """When the alert became pending for the time that it then fired; infinity when it never was."""
+    after = since_injection(timeline)
+    firing = timeline.first(Kind.ALERT_FIRING, after=after, alert=alert)
+    until = firing.at if firing else float("inf")
+    pending = [e.at for e in timeline.of(Kind.ALERT_PENDING) if e.data.get("alert") == alert and after <= e.at <= until]
+    return max(pending, default=float("inf"))
 
 
 def visible(timeline: Timeline, objectives: Objectives) -> float:

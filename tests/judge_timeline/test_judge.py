@@ -230,6 +230,17 @@ def test_time_that_prometheus_needs_to_discover_new_pods_is_told_apart(make, rol
     assert "0.30 s of target discovery apart" in outcome_of(judgement, "webhook_within").message
 
 
+@pytest.mark.parametrize(("last_scrape", "visible_s"), [(3.0, 1.0), (1.3, 0.3)])
+def test_an_alert_that_saw_a_part_of_the_bad_pods_and_began_anew_is_counted_from_there(
+    make, rollback, last_scrape, visible_s
+):
+    """Over while a bad pod was not scraped yet: it waited anew. Over though all were seen: that is the rule's own."""
+    scrapes = [(at, Kind.FAULT_VISIBLE, {"pod": str(at)}) for at in (0.2, 1.3, last_scrape)]
+    again = [(2.0, Kind.ALERT_RESOLVED, {"alert": ALERT}), (2.4, Kind.ALERT_PENDING, {"alert": ALERT})]
+    judgement = judge(make(extra=[*scrapes, *again]), rollback, window_s=5.0)
+    assert judgement.measured.visible_s == pytest.approx(visible_s)
+
+
 def test_a_steady_state_that_is_lost_again_fails(make, quiet, killed, outcome_of):
     """Recovered once is not enough: the last look counts."""
     lost = (9.0, Kind.STEADY, {"verdict": "FAIL", "message": "2 of 3 replicas ready"})
