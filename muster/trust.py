@@ -32,11 +32,16 @@ def trust_of(env: Environment) -> ssl.SSLContext | bool:
         url.startswith("https:") for url in (env.http, env.prometheus, env.alertmanager, env.inbox, env.responder)
     ):
         return False
+    return authorities(env.ca_file)
+
+
+def authorities(ca_file: str | None) -> ssl.SSLContext:
+    """The system's own authorities and a file's. Raises :class:`~muster.errors.MusterError`: it cannot be used."""
     trust = ssl.create_default_context()
-    if env.ca_file:
+    if ca_file:
         try:
-            trust.load_verify_locations(env.ca_file)
+            trust.load_verify_locations(ca_file)
         except OSError as error:
             reason = error.strerror or "it holds no certificate"
-            raise MusterError(f"ca_file {env.ca_file} cannot be used: {reason}") from None
+            raise MusterError(f"ca_file {ca_file} cannot be used: {reason}") from None
     return trust

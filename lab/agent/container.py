@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import os
 import signal
 import time
@@ -30,7 +29,6 @@ from lab.objects import now, timestamp
 Object = dict[str, Any]
 _CONFIG_RETRY_S = 0.5
 _KEPT_LOGS = 3
-_log = logging.getLogger(__name__)
 
 
 class Container:
@@ -216,9 +214,7 @@ class Container:
 
     async def _live(self, process: Process) -> None:
         """Probe the process until it ends, and note its end."""
-        prober = Prober(self)
-        probing = asyncio.ensure_future(prober.run())
-        probing.add_done_callback(_report)
+        probing = Prober(self).start()
         try:
             code = await process.wait()
         finally:
@@ -294,8 +290,3 @@ class Container:
         elif self.pause:
             self.started_at = time.time()
             self._terminated(0, "Completed", "")
-
-
-def _report(probing: asyncio.Task[None]) -> None:
-    if not probing.cancelled() and (error := probing.exception()) is not None:
-        _log.error("probes ended: %s", error, exc_info=error)

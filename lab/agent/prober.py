@@ -7,6 +7,7 @@ probe at start too, if less eagerly. Failures still count once per period: a pro
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from lab.agent.status import ContainerState
 
 Object = dict[str, Any]
 _EAGER_S = 0.1
+_log = logging.getLogger(__name__)
 
 
 class Probed(Protocol):
@@ -46,6 +48,12 @@ class Prober:
     def __init__(self, container: Probed) -> None:
         self._container = container
         self._born = time.monotonic()
+
+    def start(self) -> asyncio.Task[None]:
+        """:meth:`run` as a task of its own; a mistake that ends it is logged."""
+        probing = asyncio.ensure_future(self.run())
+        probing.add_done_callback(_report)
+        return probing
 
     async def run(self) -> None:
         """Probe until cancelled, or until a probe has had the container killed."""
@@ -135,3 +143,8 @@ class Prober:
             grace_s = own.facts.pod["spec"].get("terminationGracePeriodSeconds", 30)
         if own.process is not None:
             await own.process.stop(float(grace_s))
+
+
+def _report(probing: asyncio.Task[None]) -> None:
+    if not probing.cancelled() and (error := probing.exception()) is not None:
+        _log.error("probes ended: %s", error, exc_info=error)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from muster.errors import UsageError
 from muster.faults import guard
-from muster.faults.bad_release import pods_running, with_changes
+from muster.faults.bad_release import changes_in_words, pods_running, with_changes
 from muster.faults.ingress_backend import CANARY
 from muster.faults.intent import Intent
 from muster.faults.ledger import Entry
@@ -71,13 +71,13 @@ def intend(
         kube.patch(ingress, {"metadata": {"annotations": {WEIGHT: str(weight)}}}, kind=MERGE)
         return f"{weight}% of the users"
 
-    changes = [f"{name}={value}" for name, value in sorted(env_vars.items())] + ([f"image {image}"] if image else [])
+    changes = ", ".join(changes_in_words(env_vars, image))
     return Intent(
         kind=KIND,
         namespace=source.namespace,
         target=f"deployment/{canary.deployment}",
         sentences=(
-            f"release deployment {canary.deployment} in {source.namespace} with {', '.join(changes)}",
+            f"release deployment {canary.deployment} in {source.namespace} with {changes}",
             *([f"scale it from {replicas_was} to {wanted}"] if wanted != replicas_was else []),
             f"send {weight}% of the users to it (ingress {canary.ingress}) once its pods are ready",
         ),

@@ -67,8 +67,7 @@ def intend(
         _swap(kube, path, deployment, bad, deadline_s=progress_deadline_s)
         return ""
 
-    changes = [f"{name}={value}" for name, value in sorted(env_vars.items())]
-    changes += [f"image {image}"] if image else []
+    changes = changes_in_words(env_vars, image)
     changes += [f"progress deadline {progress_deadline_s} s"] if progress_deadline_s is not None else []
     return Intent(
         kind=KIND,
@@ -199,6 +198,11 @@ def _state_of(pod: Json, container: str) -> str:
 def pods_of(kube: Kube, entry: Entry) -> list[Json]:
     """The pods of the bad release that are not terminating, ready or not."""
     return pods_running(read_workload(kube, entry.namespace, entry.undo["deployment"]), entry.undo["bad"])
+
+
+def changes_in_words(env_vars: Mapping[str, str], image: str | None) -> list[str]:
+    """What a bad release has that the good one has not, as plans and reports say it: ``NAME=value``, ``image NAME``."""
+    return [f"{name}={value}" for name, value in sorted(env_vars.items())] + ([f"image {image}"] if image else [])
 
 
 def with_changes(template: Json, container: str, env_vars: Mapping[str, str], image: str | None) -> Json:

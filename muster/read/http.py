@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
+from muster.errors import MusterError
 from muster.read.failures import BadAddressError, ReadError
 from muster.read.pool import Pool, Server
 from muster.read.wire import Receiving
 from muster.snapshot import FailureKind
+from muster.trust import authorities
 
 LIMIT_BYTES = 16 * 1024 * 1024
 _PORTS = {"http": 80, "https": 443}
@@ -110,15 +112,10 @@ class Http:
     def trust(self) -> ssl.SSLContext:
         """Whom HTTPS sources are judged by, built when first asked. Raises ReadError: an unusable CA file."""
         if self._trust is None:
-            trust = ssl.create_default_context()
-            if self._ca_file:
-                try:
-                    trust.load_verify_locations(self._ca_file)
-                except OSError as error:
-                    reason = error.strerror or "it holds no certificate"
-                    message = f"ca_file {self._ca_file} cannot be used: {reason}"
-                    raise ReadError(FailureKind.TLS, message) from None
-            self._trust = trust
+            try:
+                self._trust = authorities(self._ca_file)
+            except MusterError as error:
+                raise ReadError(FailureKind.TLS, str(error)) from None
         return self._trust
 
     def _authorization(self, url: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -88,26 +89,13 @@ def faults(monkeypatch):
     """``faults(n)``: so many open faults of this process; what is healed is listed, each heal is interrupted."""
     healed = []
 
-    class Session:
-        def __init__(self, _access):
-            pass
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-        def get(self, _path):
-            return {}
-
     def heal(_ledger, _kube, _env, *, system, only):
         signal.raise_signal(signal.SIGINT)
         healed.append(only)
         return [SimpleNamespace(ok=True, id=only, message=f"{system} mended")]
 
     monkeypatch.setattr(own, "heal", heal)
-    monkeypatch.setattr(own, "Kube", Session)
+    monkeypatch.setattr(own, "Kube", lambda _: nullcontext(SimpleNamespace(get=lambda _: {})))
     monkeypatch.setattr(own, "load_access", lambda *_: None)
     monkeypatch.setattr(own, "_kept", [])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -22,7 +23,7 @@ def test_a_drill_heals_behind_that_patience(monkeypatch, tmp_path):
 
     monkeypatch.setattr("muster.faults.heal", heal)
     monkeypatch.setattr("muster.kube.load_access", lambda *_: None)
-    monkeypatch.setattr("muster.kube.Kube", _Session)
+    monkeypatch.setattr("muster.kube.Kube", nullcontext)
     monkeypatch.setattr("muster.faults.Ledger.records", lambda _: [SimpleNamespace(open=True, environment="lab")])
     env = SimpleNamespace(name="lab", kubernetes=SimpleNamespace(kubeconfig="", context=""))
     said = []
@@ -31,14 +32,3 @@ def test_a_drill_heals_behind_that_patience(monkeypatch, tmp_path):
         drill._heal(SimpleNamespace(name="x"), env, progress)
     assert healed == ["all"]
     assert said == ["healing first; this takes a few seconds", "healed: mended"]
-
-
-class _Session:
-    def __init__(self, _access):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass

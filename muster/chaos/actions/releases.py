@@ -96,8 +96,7 @@ def release(
             expires_s=order.expires_s,
             **order.how,
         )
-        parts = [f"{name}={value}" for name, value in sorted((environment or {}).items())]
-        parts += [f"image {image}"] if image else []
+        parts = bad_release.changes_in_words(environment or {}, image)
         tell_injected(entry, f"released {entry.target} with {', '.join(parts)}")
         _confirm(
             on, entry, until=until, takes_hold_s=parse_duration(takes_hold), within_s=parse_duration(confirm_within)
