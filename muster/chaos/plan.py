@@ -18,6 +18,7 @@ from chaoslib.configuration import load_configuration
 
 from muster.chaos import actions, needs, probes
 from muster.chaos.context import Place, place, promises
+from muster.chaos.everybody import watched_s
 from muster.chaos.stops import LOST_S, SWITCH, kill_file, switched_off
 from muster.errors import MusterError, UsageError
 from muster.faults import faults, guard
@@ -82,7 +83,7 @@ def draw(name: str, experiment: Mapping[str, Any]) -> Plan:
             ("undone by", planner.activities(experiment.get("rollbacks", []))),
             ("expected", _expected(objectives)),
             ("paged", _paged(where, objectives)),
-            ("stopped when", _stopped(where.env, objectives, related(objectives, where.system))),
+            ("stopped when", _stopped(where, objectives)),
         )
     return Plan(name=name, title=str(experiment["title"]), parts=parts, refused=tuple(refused))
 
@@ -226,17 +227,19 @@ def _host(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
 
 
-def _stopped(env: Environment, objectives: Objectives, expected: frozenset[str]) -> tuple[str, ...]:
-    stop = objectives.stop
-    budget = env.guard.user_errors_above if stop.user_errors_above is None else stop.user_errors_above
-    lines = []
+def _stopped(where: Place, objectives: Objectives) -> tuple[str, ...]:
+    stop, env, expected = objectives.stop, where.env, related(objectives, where.system)
+    budget, lines = stop.budget(env.guard.user_errors_above), []
     if objectives.load is not None:
         lines += [
             f"more than {budget:.0%} of users' requests fail over {duration(stop.over_s)}",
             f"no request of theirs is answered for {duration(stop.no_answers_s)}",
             "the load generator dies",
         ]
-    else:
+    over_s = watched_s(where.system, env, stop)
+    if over_s is not None:
+        lines.append(f"more than {budget:.0%} of all requests fail over {duration(over_s)}, as Prometheus has it")
+    if not lines:
         lines.append(f"(nobody watches users: no load of ours, so the budget of {budget:.0%} is held by alerts alone)")
     tolerated = expected if "page" not in objectives.must_not else frozenset()
     but = f" other than {', '.join(sorted(tolerated))}" if tolerated else ""

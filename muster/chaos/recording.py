@@ -18,7 +18,7 @@ from muster.chaos.watch import Watcher
 from muster.errors import MusterError
 from muster.faults import guard
 from muster.judge import served
-from muster.judge.objectives import LoadOrder, Objectives, may_act, related, window_s
+from muster.judge.objectives import LoadOrder, Objectives, may_act, window_s
 from muster.judge.silence import unsettled
 from muster.judge.stopping import Stop
 from muster.judge.timeline import Judgement, judge
@@ -98,9 +98,9 @@ class Recording:
         self._watchers = watchers(told, env, since=since, load=self._load, kube=kube)
         self._stops = Stops(
             told,
+            system,
             env,
             self.objectives,
-            expected=related(self.objectives, system),
             load=self._load,
             kube=another,
             alone=alone,

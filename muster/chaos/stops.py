@@ -15,16 +15,17 @@ from typing import Any
 
 import httpx
 
+from muster.chaos.everybody import Everybody, watched_s
 from muster.chaos.exclusive import Exclusive
 from muster.chaos.story import Story
 from muster.chaos.watch import EVERY_S, HttpWatcher, Watcher
 from muster.errors import MusterError
 from muster.faults import Ledger
-from muster.judge.objectives import Objectives
-from muster.judge.stopping import Stop, unrelated_alert, users_suffer, users_unheard
+from muster.judge.objectives import Objectives, related
+from muster.judge.stopping import Stop, everybody_suffers, unrelated_alert, users_suffer, users_unheard
 from muster.kube import Kube, KubeError
 from muster.load import Load
-from muster.system import Environment
+from muster.system import Environment, System
 from muster.timeline import Kind
 from muster.trust import bearer, trust_of
 from muster.verdict import Verdict
@@ -69,17 +70,17 @@ class Stops:
     def __init__(
         self,
         story: Story,
+        system: System,
         env: Environment,
         objectives: Objectives,
         *,
-        expected: frozenset[str],
         load: Load | None,
         kube: Kube | None,
         alone: Exclusive,
         end: Callable[[Stop], None],
     ) -> None:
         self._story, self._env, self._objectives, self._load, self._end = story, env, objectives, load, end
-        self._expected, self._alone, self._kube = expected, alone, kube
+        self._expected, self._alone, self._kube = related(objectives, system), alone, kube
         self._armed = threading.Event()
         self._armed.set()
         self._once = threading.Lock()
@@ -89,6 +90,10 @@ class Stops:
             _Look(story, f"{self.source}: users", lambda: self._hear(self._lost() or self._users())),
             _Look(story, f"{self.source}: kill switch", lambda: self._hear(self._switch()), every_s=SWITCH_EVERY_S),
         ]
+        over_s = watched_s(system, env, objectives.stop)
+        if over_s is not None:
+            hear = lambda ratio: self._hear(self._everybody(ratio, over_s))  # noqa: E731
+            self._looks.append(Everybody(story, system, env, over_s=over_s, hear=hear))
         if env.prometheus:
             self._looks.append(_Alerts(story, env, lambda alerts: self._hear(self._unrelated(alerts))))
         if env.alertmanager:
@@ -154,6 +159,9 @@ class Stops:
         budget, conditions, timeline = self._env.guard.user_errors_above, self._objectives.stop, self._story.timeline()
         suffer = users_suffer(timeline, conditions, allowed=budget)
         return suffer or users_unheard(timeline, conditions, now=time.time())
+
+    def _everybody(self, ratio: float, over_s: float) -> Stop | None:
+        return everybody_suffers(ratio, self._objectives.stop, allowed=self._env.guard.user_errors_above, over_s=over_s)
 
     def _unrelated(self, alerts: list[dict[str, Any]]) -> Stop | None:
         return self._judge(alerts, broken=self._story.timeline().first(Kind.FAULT_INJECTED) is not None)

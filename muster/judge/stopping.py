@@ -26,6 +26,10 @@ class StopConditions(Fact):
         10.0, alias="no_answers", gt=0
     )  # users who get none for so long are not known to be well
 
+    def budget(self, allowed: float) -> float:
+        """The share of requests that may fail: the experiment's, else the environment's (``allowed``)."""
+        return allowed if self.user_errors_above is None else self.user_errors_above
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stop:
@@ -40,7 +44,6 @@ def users_suffer(timeline: Timeline, conditions: StopConditions, *, allowed: flo
 
     ``allowed`` is the environment's budget, for an experiment that states none.
     """
-    budget = allowed if conditions.user_errors_above is None else conditions.user_errors_above
     fault = timeline.first(Kind.FAULT_INJECTED)
     seconds = [event for event in timeline.of(Kind.TRAFFIC) if fault is not None and event.at >= fault.at]
     recent = [event for event in seconds if event.at > seconds[-1].at - conditions.over_s]
@@ -48,10 +51,20 @@ def users_suffer(timeline: Timeline, conditions: StopConditions, *, allowed: flo
     if not requests or seconds[-1].at - seconds[0].at + 1 < conditions.over_s:
         return None
     ratio = sum(int(event.data["errors"]) for event in recent) / requests
+    return _over_budget(ratio, "{} of users' requests", conditions, allowed=allowed, over_s=conditions.over_s)
+
+
+def everybody_suffers(ratio: float, conditions: StopConditions, *, allowed: float, over_s: float) -> Stop | None:
+    """FAIL when over the last ``over_s`` seconds the service itself counted more errors than the budget allows."""
+    return _over_budget(ratio, "by Prometheus, {} of all requests", conditions, allowed=allowed, over_s=over_s)
+
+
+def _over_budget(ratio: float, said: str, conditions: StopConditions, *, allowed: float, over_s: float) -> Stop | None:
+    budget = conditions.budget(allowed)
     if ratio <= budget:
         return None
     reason = (
-        f"{show(ratio, Unit.RATIO)} of users' requests failed over the last {conditions.over_s:g} s, "
+        f"{said.format(show(ratio, Unit.RATIO))} failed over the last {over_s:g} s, "
         f"and the drill's budget is {show(budget, Unit.RATIO)}"
     )
     return Stop(verdict=Verdict.FAIL, reason=reason)

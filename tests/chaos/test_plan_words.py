@@ -7,6 +7,7 @@ import pytest
 from muster.chaos.plan import _paged, _stopped
 from muster.judge.stopping import StopConditions
 from muster.system.environment import Channel, Environment
+from muster.system.model import Slo
 
 
 def test_a_webhooks_address_is_told_by_its_host():
@@ -17,11 +18,17 @@ def test_a_webhooks_address_is_told_by_its_host():
     assert told == ("on-call, for real: webhook https://pager.example:8443",)
 
 
+SLO = {"title": "errors", "unit": "ratio", "query": "q", "window": "1m", "runbook": "book#errors"}
+
+
 @pytest.mark.parametrize("load", [None, "some"])
-def test_a_plan_says_where_nobody_watches_users(load):
-    """An experiment without users of ours is ended by no error of theirs."""
-    env = Environment(name="live", description="")
-    given = SimpleNamespace(stop=StopConditions(), load=load, must_not=())
-    told = _stopped(env, given, frozenset())
-    assert any("nobody watches users: no load of ours" in line for line in told) is (load is None)
-    assert any("of users' requests fail" in line for line in told) is (load is not None)
+@pytest.mark.parametrize("prometheus", ["", "http://prometheus.test"])
+def test_a_plan_says_who_watches_users(load, prometheus):
+    """Load tells of our users, Prometheus of everybody; where there is neither, no error of theirs ends anything."""
+    env = Environment(name="live", description="", prometheus=prometheus)
+    system = SimpleNamespace(slo={"error_ratio": Slo.model_validate(SLO)}, alerts={})
+    given = SimpleNamespace(stop=StopConditions(), load=load, must_not=(), alert="", outlast="", blind=(), may_fire=())
+    told = _stopped(SimpleNamespace(env=env, system=system), given)
+    assert any("nobody watches users: no load of ours" in line for line in told) is (not load and not prometheus)
+    assert ("more than 50% of users' requests fail over 5s" in told) is bool(load)
+    assert ("more than 50% of all requests fail over 1m, as Prometheus has it" in told) is bool(prometheus)

@@ -14,7 +14,7 @@ from muster.faults import Ledger
 from muster.judge.objectives import Objectives
 from muster.judge.undone import undone
 from muster.kube import Access, Kube, KubeError, load_access
-from muster.system import Environment
+from muster.system import Environment, load_system
 from muster.timeline import Kind
 from muster.verdict import Verdict
 from muster.wait import TimedOut, wait_until
@@ -50,18 +50,19 @@ def nobody(tmp_path):
 def watch(story):
     """``watch(kube=..., load=..., alone=..., prometheus=..., alertmanager=...)`` -> the stops that it called for."""
     started = []
+    system = load_system("x0tta6bl4")
 
     def begin(*, kube=None, load=None, lost="", prometheus="", alertmanager="", **objectives):
         where = {"kubernetes": {"kubeconfig": "unused", **WHERE}} if kube else {}
         sources = {"prometheus": prometheus, "alertmanager": alertmanager}
-        env = Environment.model_validate({"name": "lab", "description": "", **sources, **where})
+        env = Environment.model_validate({"name": "lab", "description": "", "time_scale": 60, **sources, **where})
         called = []
         promised = Objectives.model_validate({"must_not": ["rollback"], **objectives})
         watcher = Stops(
             story,
+            system,
             env,
             promised,
-            expected=frozenset(),
             load=load,
             kube=kube,
             alone=SimpleNamespace(lost=lost),
@@ -144,6 +145,51 @@ def test_prometheus_out_of_reach_hides_no_other_condition(watch, nobody):
     called = watch(prometheus=nobody.server)
     kill_file().touch()
     assert "kill switch" in only(called).reason
+
+
+def vector(value):
+    """Prometheus' answer to an instant query; ``None``: it has no samples."""
+    result = [] if value is None else [{"metric": {}, "value": [0, str(value)]}]
+    return {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+
+QUIET = {"status": "success", "data": {"alerts": []}}
+
+
+def test_real_users_whom_only_prometheus_knows_stop_it(watch, serve, story):
+    """No load of ours: the service's own count of the last seconds is the budget's measure, and FAIL above it."""
+    answers, asked = [0.5, 0.51], []
+
+    def query(parameters):
+        asked.append((time.time(), parameters["query"]))
+        return vector(answers[min(len(asked), len(answers)) - 1])
+
+    prometheus = serve({"/api/v1/query": query, "/api/v1/alerts": QUIET}).url
+    injected = time.time()
+    story.tell(Kind.FAULT_INJECTED, source="test", at=injected)
+    called = watch(prometheus=prometheus, stop={"over": "1500ms"})
+    stop = only(called)
+    assert stop.verdict is Verdict.FAIL
+    assert stop.reason == "by Prometheus, 51% of all requests failed over the last 1.5 s, and the drill's budget is 50%"
+    first_at, promql = asked[0]
+    assert first_at - injected >= 1.5  # what was before the fault is none of its doing
+    assert "x0tta6bl4_requests_total" in promql
+    assert "[1500ms]" in promql
+
+
+@pytest.mark.parametrize("value", [None, "NaN"])
+def test_a_prometheus_that_does_not_know_tells_of_no_share(watch, serve, story, value):
+    """No samples and no traffic are no ratio, neither a good one nor a bad one; the timeline has how often."""
+    asked = []
+
+    def query(_):
+        asked.append(1)
+        return vector(value)
+
+    story.tell(Kind.FAULT_INJECTED, source="test", at=time.time() - 60)
+    called = watch(prometheus=serve({"/api/v1/query": query, "/api/v1/alerts": QUIET}).url)
+    wait_until(lambda: asked, lambda found: len(found) > 1, what="two looks", timeout_s=20)
+    assert called == []
 
 
 def test_alertmanager_tells_of_incidents_elsewhere_and_not_of_the_drills_own(watch, serve, story):

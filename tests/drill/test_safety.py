@@ -1,7 +1,10 @@
 """What ends a drill before its time, on the real lab: harm beyond the budget, and whoever throws the switch."""
 
 import json
+import threading
+from contextlib import contextmanager, suppress
 
+import httpx
 import pytest
 from drill_ground import at, read, stopped
 
@@ -15,7 +18,7 @@ def test_harm_beyond_the_budget_ends_the_drill_with_fail_and_undoes_it(ground, t
     assert drill.wait(120) == 1, drill.output.read_text()
     timeline = read(tmp_path, "tight")
     assert timeline["verdict"] == "FAIL"
-    assert "of users' requests failed over the last 2 s, and the drill's budget is 5%" in timeline["interrupted"]
+    assert "requests failed over the last 2 s, and the drill's budget is 5%" in timeline["interrupted"]
     stop = stopped(timeline)
     assert stop["data"]["stopped"] == "FAIL"
     assert stop["at"] - at(timeline, "fault.injected") < 20
@@ -25,6 +28,40 @@ def test_harm_beyond_the_budget_ends_the_drill_with_fail_and_undoes_it(ground, t
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["verdict"] == "FAIL"
     assert "budget" in summary["interrupted"]
+
+
+def test_harm_to_real_users_ends_a_drill_that_brings_none_of_its_own(ground, tmp_path):
+    """Whom no load generator of ours knows: by the service's own count the budget is spent, so it is ended."""
+    promised = {"stop": {"user_errors_above": "5%", "over": "2s"}}
+    with visitors(ground.env.http):
+        drill = ground.pytest(ground.write("real-users", **promised), "--run-dir", tmp_path)
+        assert drill.wait(120) == 1, drill.output.read_text()
+    timeline = read(tmp_path, "real-users")
+    assert timeline["verdict"] == "FAIL"
+    assert timeline["interrupted"].startswith("stopped: by Prometheus, 1")  # 15%, more or less
+    assert "of all requests failed over the last 2 s, and the drill's budget is 5%" in timeline["interrupted"]
+    assert at(timeline, "healed") > stopped(timeline)["at"]
+    assert not [event for event in timeline["events"] if event["kind"] == "traffic"]
+
+
+@contextmanager
+def visitors(url):
+    """Somebody who is no part of the drill visits the lab's service, a hundred times a second at most."""
+    gone = threading.Event()
+
+    def visit():
+        with httpx.Client(base_url=url, timeout=2.0, trust_env=False) as http:
+            while not gone.wait(0.01):
+                with suppress(httpx.HTTPError):  # what is broken on purpose may break this, too
+                    http.get("/")
+
+    thread = threading.Thread(target=visit)
+    thread.start()
+    try:
+        yield
+    finally:
+        gone.set()
+        thread.join(10)
 
 
 def test_the_kill_switch_in_the_cluster_ends_the_drill_and_keeps_the_next_from_beginning(ground, tmp_path):

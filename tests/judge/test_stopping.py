@@ -6,7 +6,7 @@ import pytest
 
 from muster.errors import UsageError
 from muster.judge.objectives import parse_objectives, related
-from muster.judge.stopping import StopConditions, unrelated_alert, users_suffer, users_unheard
+from muster.judge.stopping import StopConditions, everybody_suffers, unrelated_alert, users_suffer, users_unheard
 from muster.system import load_system
 from muster.timeline import Event, Kind, Timeline
 from muster.verdict import Verdict
@@ -68,6 +68,15 @@ def test_a_share_over_nothing_is_not_judged():
         users_suffer(Timeline(experiment="e", system="s", environment="lab", events=tuple(silent)), BUDGET, allowed=0.5)
         is None
     )
+
+
+def test_everybody_over_the_budget_stops_the_drill():
+    """The service's own count, whoever asked; the experiment's budget, else its environment's."""
+    stop = everybody_suffers(0.31, BUDGET, allowed=0.1, over_s=60.0)
+    assert stop.verdict is Verdict.FAIL
+    assert stop.reason == "by Prometheus, 31% of all requests failed over the last 60 s, and the drill's budget is 30%"
+    assert everybody_suffers(0.3, BUDGET, allowed=0.1, over_s=60.0) is None
+    assert everybody_suffers(0.11, StopConditions(), allowed=0.1, over_s=60.0).verdict is Verdict.FAIL
 
 
 def told(*answered, fault_at=0.0):
