@@ -76,6 +76,11 @@ def allow(env: Environment, kube: Kube, *, namespace: str, pods: int = 0) -> Non
         raise Refused(f"environment {env.name} allows no faults in namespace {namespace} (allowed: {allowed})")
     if pods > env.guard.max_pods:
         raise Refused(f"environment {env.name} allows faults on {env.guard.max_pods} pods at most, not on {pods}")
+    _same_server(env, kube)
+
+
+def _same_server(env: Environment, kube: Kube) -> None:
+    source = cluster_of(env)
     expected = load_access(source.kubeconfig, source.context).server
     if kube.server != expected:
         raise Refused(f"this session talks to {kube.server}, but environment {env.name} is at {expected}")
@@ -152,7 +157,11 @@ def allow_nodes(env: Environment) -> None:
 
 
 def same_cluster(entry: Entry, env: Environment, kube: Kube) -> None:
-    """Raise :class:`Refused` unless the recorded fault belongs to this environment's cluster and namespaces."""
+    """Raise :class:`Refused` unless the recorded fault belongs to this environment's cluster.
+
+    It was allowed when it was opened: whoever takes its namespace out of the guard since then wants no more faults
+    there, and least of all this one to stay.
+    """
     if entry.environment != env.name:
         raise Refused(f"fault {entry.id} is of environment {entry.environment}, not of {env.name}")
     if entry.server != kube.server:
@@ -160,4 +169,4 @@ def same_cluster(entry: Entry, env: Environment, kube: Kube) -> None:
             f"fault {entry.id} was injected at {entry.server}, but environment {env.name} is at {kube.server}; "
             f"if that cluster is gone: muster heal --forget {entry.id}"
         )
-    allow(env, kube, namespace=entry.namespace)
+    _same_server(env, kube)

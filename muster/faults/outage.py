@@ -5,17 +5,16 @@ Either by two commands, or by setting the replicas of the workload to 0, see :cl
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
+from pathlib import Path
 from typing import cast
 
 import httpx
 
-from muster.errors import MusterError, Unknown, UsageError
-from muster.faults import guard
+from muster.errors import Unknown, UsageError
+from muster.faults import command, guard
 from muster.faults.intent import Intent
-from muster.faults.ledger import Entry
+from muster.faults.ledger import Entry, Ledger
 from muster.kube import MERGE, Kube
 from muster.system import Environment
 from muster.trust import Source, bearer, trust_of
@@ -24,12 +23,9 @@ from muster.wait import wait_until
 KIND = "outage"
 NEEDS = frozenset({"kubernetes", "outages"})
 READY = {"prometheus": "/-/ready", "alertmanager": "/-/ready", "responder": "/healthz"}
-COMMAND_LIMIT_S = 60.0
 BACK_WITHIN_S = 120.0
-
-
-class CommandError(MusterError):
-    """A command that the environment names failed."""
+LOOK_S = 0.2
+STAYS_S = 3.0  # so long it must answer, where nobody knows whether it was told to go
 
 
 def intend(kube: Kube, env: Environment, *, component: str) -> Intent:
@@ -53,12 +49,13 @@ def intend(kube: Kube, env: Environment, *, component: str) -> Intent:
             f"{component} does not answer at {_url(env, component)}, so taking it away would prove nothing"
         )
     replicas = int(kube.get(path)["spec"].get("replicas", 1)) if path else 0
+    seen_by = Ledger().folder.parent.absolute() / f"outage-{env.name}-{component}.lock"
 
     def act(_: Entry) -> str:
         if path:
             kube.patch(f"{path}/scale", {"spec": {"replicas": 0}}, kind=MERGE)
         else:
-            _run(way.stop)
+            command.run(way.stop, seen_by=seen_by)
         return ""
 
     done = f"scale {way.workload} from {replicas} to 0" if path else f"run {' '.join(way.stop)}"
@@ -67,25 +64,40 @@ def intend(kube: Kube, env: Environment, *, component: str) -> Intent:
         namespace=namespace,
         target=f"{component} at {_url(env, component)}",
         sentences=(done,),
-        undo={"component": component, "start": way.start, "path": path, "replicas": replicas},
+        undo={
+            "component": component,
+            "start": way.start,
+            "path": path,
+            "replicas": replicas,
+            "seen_by": "" if path else str(seen_by),
+        },
         act=act,
         touches=(path,) if path else (),
     )
 
 
 def heal(kube: Kube, env: Environment, entry: Entry) -> str:
-    """Start it unless it answers, and wait until it is ready."""
+    """Start it unless it answers, and wait until it is ready.
+
+    A drill that was killed while it took it away has left a command that still runs: what that does is waited for, since
+    an answer before would be closed over. And as long as nobody has recorded that it was taken away, one good answer is
+    not believed: whatever the command has told may come late.
+    """
     component, path = entry.undo["component"], entry.undo["path"]
+    if entry.undo.get("seen_by"):
+        command.await_end(Path(entry.undo["seen_by"]))
     if path:
         if int(kube.get(path)["spec"].get("replicas", 1)) == 0:
             kube.patch(f"{path}/scale", {"spec": {"replicas": entry.undo["replicas"]}}, kind=MERGE)
     elif not _stands(env, component):
-        _run(entry.undo["start"])
+        command.run(entry.undo["start"])
     wait_until(
         lambda: _answers(env, component),
         bool,
         what=f"{component} was not ready again at {_url(env, component)}",
         timeout_s=BACK_WITHIN_S,
+        every_s=LOOK_S,
+        successes=round(STAYS_S / LOOK_S) if entry.state == "opening" else 1,
         show=lambda _: "it does not answer",
     )
     return f"{component} answers again"
@@ -133,22 +145,3 @@ def _stands(env: Environment, component: str) -> bool:
         return _answers(env, component)
     except Unknown:
         return False
-
-
-def _run(argv: list[str]) -> None:
-    """Run a command of the environment's; ``muster`` is this very one. Raises :class:`CommandError`: its last line."""
-    words = [sys.executable, "-m", "muster", *argv[1:]] if argv[0] == "muster" else argv
-    try:
-        done = subprocess.run(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=COMMAND_LIMIT_S,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise CommandError(f"{' '.join(argv)} could not be run: {error}") from error
-    if done.returncode:
-        lines = done.stdout.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
-        raise CommandError(f"{' '.join(argv)} ended with exit code {done.returncode}: {lines[-1]}")

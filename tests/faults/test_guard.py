@@ -96,14 +96,32 @@ class Session:
     server = SERVER
 
 
-def test_healing_asks_for_nothing(tmp_path, config):
-    """What is broken may be undone in a freeze, and in production by whoever finds it."""
-    env = make(production=True, freeze=ALWAYS, kubernetes={"kubeconfig": config, **WHERE})
+@pytest.mark.parametrize("guard", [{"namespaces": ["shop"]}, {"namespaces": []}, {"namespaces": ["others"]}])
+def test_healing_asks_for_nothing(tmp_path, config, guard):
+    """What is broken may be undone in a freeze, in production by whoever finds it, and where nothing is allowed now."""
+    env = make(production=True, freeze=ALWAYS, guard=guard, kubernetes={"kubeconfig": config, **WHERE})
     given = {"system": "s", "environment": "live", "server": SERVER, "namespace": "shop"}
     entry = Ledger(tmp_path).open("pod_kill", **given, target="pods a", undo={})
     same_cluster(entry, env, Session())
     with pytest.raises(MusterError, match="production"):
         may_begin(env)
+
+
+def test_healing_stays_in_the_cluster_that_the_facts_name(tmp_path, config):
+    """Namespaces are not asked, addresses are."""
+    env = make(kubernetes={"kubeconfig": config, **WHERE, "server": "https://*.staging.test"})
+    given = {"system": "s", "environment": "live", "server": SERVER, "namespace": "shop"}
+    entry = Ledger(tmp_path).open("pod_kill", **given, target="pods a", undo={})
+    with pytest.raises(Refused, match=r"kubernetes\.server"):
+        same_cluster(entry, env, Session())
+
+
+@pytest.mark.parametrize("namespaces", [[], ["others"]])
+def test_nothing_is_aimed_at_a_namespace_that_was_taken_out_of_the_guard(config, namespaces):
+    """Undoing may go there, breaking may not."""
+    env = make(guard={"namespaces": namespaces}, kubernetes={"kubeconfig": config, **WHERE})
+    with pytest.raises(Refused, match="allows no faults in namespace shop"):
+        allow(env, Session(), namespace="shop")
 
 
 @pytest.mark.parametrize("server", [SERVER, SERVER + "/", "https://127.0.0.1:*"])
