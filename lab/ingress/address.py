@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -26,10 +27,9 @@ async def keep_published(client: Client, ingresses: Informer, host: str) -> None
         changed.clear()
         for ingress in ingresses.items():
             await _publish(client, ingress, host)
-        try:
-            await asyncio.wait_for(changed.wait(), TRY_AGAIN_S)
-        except TimeoutError:
-            continue  # what was refused is tried again
+        with contextlib.suppress(TimeoutError):  # what was refused is tried again
+            async with asyncio.timeout(TRY_AGAIN_S):
+                await changed.wait()
 
 
 async def _publish(client: Client, ingress: dict[str, Any], host: str) -> None:

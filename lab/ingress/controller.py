@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from pathlib import Path
@@ -55,7 +56,7 @@ async def _keep(socket: Path, faults: Path, informers: list[Informer], changed: 
         if now != trouble:
             log.warning("%s", now or "HAProxy is back and in step")
             trouble = now
-        try:
-            await asyncio.wait_for(changed.wait(), LOOK_AGAIN_S)
-        except TimeoutError:
-            continue  # nothing new from the API: look for faults, and whether HAProxy still does what it should
+        # Nothing new from the API: look for faults, and whether HAProxy still does what it should.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_AGAIN_S):
+                await changed.wait()

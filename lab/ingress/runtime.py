@@ -119,7 +119,8 @@ class Runtime:
     async def _ask(self, command: str) -> str:
         try:
             self._writer.write(f"{command}\n".encode())
-            answer = await asyncio.wait_for(self._reader.readuntil(b"\n> "), ANSWER_TIMEOUT_S)
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                answer = await self._reader.readuntil(b"\n> ")
         except (OSError, EOFError, TimeoutError) as error:
             raise RuntimeApiError(f"HAProxy did not answer {command!r}: {type(error).__name__}") from None
         return answer[:-3].decode()

@@ -8,6 +8,7 @@ FAULT_IGNORE_SIGTERM: none of that.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import sys
@@ -65,10 +66,9 @@ class Replica(Server):
         log.info("draining")
         began = time.monotonic()
         while (left_s := self._quiet_in(began)) > 0 and not self._hurry.is_set():
-            try:
-                await asyncio.wait_for(self._hurry.wait(), left_s)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await self._hurry.wait()
         log.info("leaving after %.1f s", time.monotonic() - began)
         self.should_exit = True
 

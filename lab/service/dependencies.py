@@ -44,7 +44,8 @@ class Dependencies:
     async def _look(self, name: str) -> None:
         state = "down"
         with contextlib.suppress(OSError, TimeoutError):
-            _, writer = await asyncio.wait_for(asyncio.open_connection(*self._targets[name]), CHECK_TIMEOUT_S)
+            async with asyncio.timeout(CHECK_TIMEOUT_S):
+                _, writer = await asyncio.open_connection(*self._targets[name])
             writer.close()
             state = "ok"
         if state != self.states[name]:

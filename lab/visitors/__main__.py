@@ -36,7 +36,8 @@ class Visitor:
     async def visit(self, what: str) -> str:
         """Do one request; returns its status, or the name of what went wrong."""
         try:
-            return await asyncio.wait_for(self._exchange(what), TIMEOUT_S)
+            async with asyncio.timeout(TIMEOUT_S):
+                return await self._exchange(what)
         except (OSError, TimeoutError, EOFError, ValueError) as error:
             self.close()
             return type(error).__name__
