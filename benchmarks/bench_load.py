@@ -154,7 +154,7 @@ def closed(folder: Path, url: str) -> tuple[float, float]:
 @contextmanager
 def stalling() -> Iterator[str]:
     """The server, frozen ``STALL_S`` of each ``PERIOD_S``."""
-    from muster.load.run import free_port
+    from muster.load.ports import free_port
 
     port = free_port()
     argv = [sys.executable, str(STALLING), str(port), str(PERIOD_S), str(STALL_S)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from muster.load.allowed import allowed_host
 from muster.load.history import Tail
 from muster.load.plan import FILE as PLAN
 from muster.load.plan import Plan
+from muster.load.ports import free_port
 from muster.system import Environment
 from muster.wait import TimedOut, wait_until
 
@@ -204,12 +204,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait(patience_s)
         except subprocess.TimeoutExpired:
             continue
-
-
-def free_port() -> int:
-    """Of loopback, for a master."""
-    with socket.create_server((LOOPBACK, 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def find_locustfile() -> Path:

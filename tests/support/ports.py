@@ -1,12 +1,5 @@
-"""Ports for servers of a test's own."""
+"""Ports for servers of a test's own: the product's way, under the name that tests ask for."""
 
-from __future__ import annotations
+from muster.load.ports import free_port
 
-import socket
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+__all__ = ["free_port"]
