@@ -156,7 +156,7 @@ def test_chaostoolkit_kubernetes(shop, script):
     script(
         shop.namespace,
         """
-        import json
+        import json, time
         from chaosk8s.crd.actions import create_custom_object, delete_custom_object, patch_custom_object
         from chaosk8s.crd.probes import get_custom_object, list_custom_objects
         from chaosk8s.deployment.actions import rollout_deployment, scale_deployment
@@ -186,6 +186,10 @@ def test_chaostoolkit_kubernetes(shop, script):
         assert (bad.status, json.loads(bad.body)["message"]) == (400, "field label not supported: involvedObject.kind")
 
         (victim,) = terminate_pods("app=web", ns=ns, qty=1, rand=True)
+        until = time.monotonic() + 20  # it lists, then deletes: one that is just leaving may be gone between the two
+        while victim in {p.metadata.name for p in core.list_namespaced_pod(ns).items}:
+            assert time.monotonic() < until, victim
+            time.sleep(0.05)
         (other,) = terminate_pods("app=web", ns=ns, qty=1, grace_period=0)
         available()
         names = {p.metadata.name for p in core.list_namespaced_pod(ns).items if not p.metadata.deletion_timestamp}
