@@ -1,5 +1,6 @@
 """What the pods of ``lab_world`` run: it serves, and is made to misbehave by its environment and by /set/NAME=VALUE."""
 
+import contextlib
 import json
 import os
 import signal
@@ -22,8 +23,9 @@ server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 server.bind((os.environ["POD_IP"], int(os.environ["PORT"])))
 server.listen(64)
 switch = {}
-while True:
-    peer, _ = server.accept()
+
+
+def answer(peer):
     path = (peer.recv(4096).split() or [b"", b"/"])[1].decode()
     status, body = 200, "ok"
     if path.startswith("/set/"):
@@ -39,4 +41,9 @@ while True:
     elif path == "/say":
         print("said", flush=True)
     peer.sendall(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
-    peer.close()
+
+
+while True:
+    peer, _ = server.accept()
+    with peer, contextlib.suppress(ConnectionError):  # a fault of the network cuts what is open
+        answer(peer)
