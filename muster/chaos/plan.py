@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from chaoslib import substitute
 from chaoslib.configuration import load_configuration
 
-from muster.chaos import actions, needs, probes
+from muster.chaos import actions, leftovers, needs, probes
 from muster.chaos.context import Place, place, promises
 from muster.chaos.everybody import watched_s
 from muster.chaos.stops import LOST_S, SWITCH, kill_file, switched_off
@@ -72,11 +72,15 @@ def draw(name: str, experiment: Mapping[str, Any]) -> Plan:
         source = where.env.kubernetes
         kube = stack.enter_context(Looking(load_access(source.kubeconfig, source.context)))
         refused += _kept_from(where.env, kube)
+        left = leftovers.find(where.system.name, where.env, kube)
+        if error := left.refused(f"{where.system.name}/{where.env.name}"):
+            refused.append(str(error))
         hypothesis = experiment.get("steady-state-hypothesis") or {}
         told_s = needs.told_s(objectives, where.system, where.env)
         planner = _Planner(where, kube, configuration, refused, told_s)
         parts = (
             ("guard", (_allowed(where.env, kube.server),)),
+            *([("left", left.told)] if left.told else []),
             ("hypothesis", (str(hypothesis.get("title", "none")), *planner.activities(hypothesis.get("probes", [])))),
             ("users", (_users(where, objectives, refused),)),
             ("method", planner.activities(experiment["method"])),

@@ -6,13 +6,14 @@ in which nothing is proven. A plain ``chaos run`` has no session, and everything
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from muster.chaos import needs
+from muster.chaos import leftovers, needs
 from muster.chaos.exclusive import Exclusive
 from muster.chaos.steady import Look
 from muster.errors import MusterError
@@ -84,11 +85,18 @@ def session(folder: Path) -> Iterator[Session]:
 _alone: list[Exclusive] = []
 
 
+def _say(words: str) -> None:
+    print(f"muster: {words}", file=sys.__stderr__, flush=True)  # pytest may be capturing the other
+
+
 @contextmanager
-def alone(system: str, env: Environment) -> Iterator[Exclusive]:
+def alone(system: str, env: Environment, *, say: Callable[[str], None] = _say) -> Iterator[Exclusive]:
     """Keep other drills out for a while; within a while that has begun in this process, it is that one.
 
-    Raises as :class:`~muster.chaos.exclusive.Exclusive` does, and MusterError when it is not held any more.
+    Where it begins, what earlier drills have left there is undone first; ``say`` is told of it.
+
+    Raises as :class:`~muster.chaos.exclusive.Exclusive` and :func:`~muster.chaos.leftovers.clear` do, and MusterError
+    when it is not held any more.
     """
     if _alone:
         if _alone[0].lost:
@@ -96,6 +104,7 @@ def alone(system: str, env: Environment) -> Iterator[Exclusive]:
         yield _alone[0]
         return
     with Exclusive(system, env) as held:
+        leftovers.clear(system, env, say)
         _alone[:] = [held]
         try:
             yield held

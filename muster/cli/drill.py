@@ -149,7 +149,8 @@ def _drill(experiments: tuple[str, ...], system_name: str, env_name: str, run_di
         with progress.shown():
             env = stack.enter_context(_world(system, env_name, progress))
             guard.may_begin(env)
-            stack.enter_context(shared.alone(system.name, env))  # before healing is: others' faults are not ours
+            # before healing is: others' faults are not ours
+            stack.enter_context(shared.alone(system.name, env, say=lambda words: progress.say(f"  {words}", "yellow")))
             run = run_dir.resolve() if run_dir else run_folder("drill", system.name, env.name)
             run.mkdir(parents=True, exist_ok=True)
             os.environ[RUN_VARIABLE] = str(run)

@@ -70,7 +70,6 @@ def allow(env: Environment, kube: Kube, *, namespace: str, pods: int = 0) -> Non
     The session's own server address is compared with the one in the environment's kubeconfig, because credentials from
     anywhere else may lead to another cluster, and with ``kubernetes.server``, because the kubeconfig may, too.
     """
-    source = cluster_of(env)
     if namespace not in env.guard.namespaces:
         allowed = ", ".join(env.guard.namespaces) or "none"
         raise Refused(f"environment {env.name} allows no faults in namespace {namespace} (allowed: {allowed})")

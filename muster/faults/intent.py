@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from muster.errors import MusterError
 from muster.faults import expiry, guard, marks
-from muster.faults.ledger import Entry, Ledger
+from muster.faults.ledger import Entry, Ledger, LedgerError
 from muster.kube import Kube
 from muster.system import Environment
 from muster.workload import Json
@@ -51,14 +51,14 @@ def carry_out(
     When anything on the way fails, what was begun is undone at once with ``heal``; if that fails too the record stays,
     for the watchdog and for ``muster heal``. The error that began it is raised.
 
-    In a freeze, in production whose name was not typed back, and where the faults that are open already leave no room
-    for it, nothing is begun: Refused.
+    In a freeze, in production whose name was not typed back, where the faults that are open already leave no room for
+    it, and where a record that cannot be read may be one of these, nothing is begun: Refused.
 
     Returns:
         The entry, state injected; ``injected_at`` is when the world began to be changed.
     """
     guard.may_begin(env)
-    there = [entry for entry in ledger.left() if (entry.system, entry.environment) == (system, env.name)]
+    there = [entry for entry in _open(ledger) if (entry.system, entry.environment) == (system, env.name)]
     guard.allow_together(env, there, intent)
     entry = ledger.open(
         intent.kind,
@@ -90,3 +90,12 @@ def carry_out(
         except MusterError as error:
             cause.add_note(f"and it could not be undone at once, so its record stays: {error}")
         raise
+
+
+def _open(ledger: Ledger) -> list[Entry]:
+    """What is open. A record that cannot be read is no knowledge that nothing is: Refused."""
+    records = list(ledger.records())
+    for record in records:
+        if isinstance(record, LedgerError):
+            raise guard.Refused(f"which faults are open already is not known: {record}")
+    return [record for record in records if isinstance(record, Entry) and record.open]

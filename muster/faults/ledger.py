@@ -17,6 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from muster.errors import MusterError
+from muster.faults import owner
 
 SCHEMA: Literal["muster/fault/v1"] = "muster/fault/v1"
 State = Literal["opening", "injected", "healed"]
@@ -48,11 +49,18 @@ class Entry(BaseModel):
     pods: int = 0  # of the system's, that it touches
     ready: int = 0  # so many were there when it was aimed
     state: State = "opening"
+    pid: int = 0  # of the process that opened it; 0: nobody knows
+    pid_since: float = 0.0  # when that process began, in seconds since the epoch
 
     @property
     def open(self) -> bool:
         """Whether something may be left to undo."""
         return self.state != "healed"
+
+    @property
+    def owned(self) -> bool:
+        """Whether the process that opened it is alive on this machine."""
+        return owner.lives(self.pid, self.pid_since)
 
     def expired(self, now: float | None = None) -> bool:
         """Whether the fault has outlived what it was injected for."""
@@ -117,6 +125,8 @@ class Ledger:
             expires_at=now + expires_s,
             pods=pods,
             ready=ready,
+            pid=os.getpid(),
+            pid_since=owner.began(os.getpid()) or 0.0,
         )
         self._opened.append(entry.id)  # before it is on disk: no signal may come in between
         self._write(entry)

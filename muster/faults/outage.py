@@ -79,9 +79,9 @@ def intend(kube: Kube, env: Environment, *, component: str) -> Intent:
 def heal(kube: Kube, env: Environment, entry: Entry) -> str:
     """Start it unless it answers, and wait until it is ready.
 
-    A drill that was killed while it took it away has left a command that still runs: what that does is waited for, since
-    an answer before would be closed over. And as long as nobody has recorded that it was taken away, one good answer is
-    not believed: whatever the command has told may come late.
+    A drill that was killed while it took it away has left a command that still runs: what that does is waited for,
+    since an answer before would be closed over. And as long as nobody has recorded that it was taken away, one good
+    answer is not believed: whatever the command has told may come late.
     """
     component, path = entry.undo["component"], entry.undo["path"]
     if entry.undo.get("seen_by"):

@@ -93,7 +93,7 @@ def test_the_command_that_a_killed_drill_has_begun_is_waited_for(tmp_path, facts
 
 
 def test_one_good_answer_is_not_believed_where_nobody_knows_whether_it_was_told_to_go(tmp_path, env, down, monkeypatch):
-    """What was told may come late: it must answer for some seconds. Once it was seen to be taken away, one is enough."""
+    """What was told may come late: it must answer for some seconds. Once it is known to be taken away, one does."""
     undo = {"component": "responder", "start": ["true"], "path": "", "replicas": 0, "seen_by": ""}
     given = {"system": "s", "environment": "live", "server": SERVER, "namespace": "shop", "target": "responder"}
     ledger = Ledger(tmp_path)
@@ -132,6 +132,6 @@ def test_a_command_that_never_ends_leaves_the_record_open_and_is_named(tmp_path,
 def test_where_the_lock_cannot_be_written_nothing_is_taken_away(tmp_path):
     """One sentence: an outage that nobody could wait for must not begin."""
     Path(tmp_path / "file").touch()
-    with pytest.raises(CommandError, match="was not run: .* cannot be written"):
+    with pytest.raises(CommandError, match=r"was not run: .* cannot be written"):
         command.run(["touch", str(tmp_path / "gone")], seen_by=tmp_path / "file" / "lock")
     assert not (tmp_path / "gone").exists()

@@ -177,6 +177,16 @@ def test_what_is_open_in_the_ledger_counts(tmp_path):
     assert len(ledger.entries()) == 3
 
 
+def test_nothing_is_injected_while_a_record_cannot_be_read(tmp_path):
+    """It may be of a fault that is open here: unread is not none."""
+    ledger = Ledger(tmp_path)
+    ledger.begin()
+    (ledger.folder / "0-corrupt.json").write_text("{")
+    with pytest.raises(Refused, match=r"which faults are open already is not known: .*0-corrupt"):
+        carry_out(_fault(1), ledger, None, _env(namespaces=["x"]), system="s", heal=lambda *_: "")
+    assert ledger.entries() == []
+
+
 def test_a_canary_gets_no_larger_share_of_the_users_than_of_the_pods_may_be_touched():
     """They are what it puts at stake."""
     with pytest.raises(Refused, match="20% at most, not a canary for 30% of the users"):

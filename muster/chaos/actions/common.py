@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,6 +57,9 @@ def heal(kind: str = "", configuration: Configuration = None) -> list[str]:
         # An experiment that was refused because another one runs may still play its rollbacks: that one's are not ours.
         if holder := busy(on.system.name, on.env.name):
             raise TakenError(f"nothing was healed: the faults there are those of another experiment ({holder})")
+        if others := [entry for entry in _here(on) if entry.owned and entry.pid != os.getpid()]:
+            names = ", ".join(f"{entry.id} is of process {entry.pid}" for entry in others)
+            raise TakenError(f"nothing was healed: fault {names}, which is alive and no drill; muster heal undoes it")
         try:
             await_api(on.kube)
         except TimedOut as error:
@@ -75,9 +79,14 @@ def heal(kind: str = "", configuration: Configuration = None) -> list[str]:
 
 def _tell_left(on: Field, kind: str, why: str) -> None:
     """Nothing could be tried: each fault that is left is known not to be undone, and not merely not known to be."""
-    for entry in on.ledger.left():
-        if (entry.system, entry.environment) == (on.system.name, on.env.name) and kind in ("", entry.kind):
+    for entry in _here(on):
+        if kind in ("", entry.kind):
             _tell_unhealed(entry.id, why)
+
+
+def _here(on: Field) -> list[Entry]:
+    """What is open in this place."""
+    return [entry for entry in on.ledger.left() if (entry.system, entry.environment) == (on.system.name, on.env.name)]
 
 
 def _tell_unhealed(fault: str, why: str) -> None:
