@@ -1,8 +1,7 @@
 """timeline.json: what an experiment's run leaves behind. Stable: people's tools depend on it.
 
 Each experiment writes ``experiments/<name>/timeline.json`` in the run folder; ``timeline.json`` beside them has the
-same shape for the whole drill (every event and objective says its experiment; ``measured`` is that of the first
-experiment that expects an alert, else the first's), so that a drill of one experiment and of many are read alike.
+same shape for the whole drill, see :mod:`muster.chaos.whole`.
 """
 
 from __future__ import annotations
@@ -14,13 +13,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from muster.chaos.whole import SCHEMA, Whole, merge
 from muster.judge.objectives import Objectives
 from muster.judge.stopping import Stop
 from muster.judge.timeline import Judgement
 from muster.timeline import Clock, Event, Kind, Timeline
-from muster.verdict import Verdict, worst
 
-SCHEMA = "muster/timeline/v1"
 FILE = "timeline.json"
 FOLDER = "experiments"
 
@@ -70,38 +68,25 @@ def _event(event: Event) -> dict[str, Any]:
     return {**found, "message": event.message, "data": event.data}
 
 
-def write(run: Path, body: dict[str, Any]) -> Path:
-    """Write one experiment's file and bring the drill's up to date."""
+def write(run: Path, body: dict[str, Any], whole: Whole | None = None) -> Path:
+    """Write one experiment's file and bring the drill's up to date: a session's, which knows what belongs to it.
+
+    Without a session (a plain ``chaos run``) it is made of everything that lies in the run folder.
+    """
     file = run / FOLDER / str(body["experiment"]) / FILE
     _save(file, body)
-    _save(run / FILE, merge([json.loads(path.read_text("utf-8")) for path in sorted(run.glob(f"{FOLDER}/*/{FILE}"))]))
+    if whole is not None:
+        whole.add(body)
+        write_whole(run, whole)
+    else:
+        files = sorted(run.glob(f"{FOLDER}/*/{FILE}"))
+        _save(run / FILE, merge(json.loads(path.read_text("utf-8")) for path in files))
     return file
 
 
-def merge(bodies: list[dict[str, Any]]) -> dict[str, Any]:
-    """One document for the drill of these experiments, in order of time."""
-    bodies = sorted(bodies, key=lambda body: min((event["at"] for event in body["events"]), default=0.0))
-    main = next((body for body in bodies if body["expected"].get("alert")), bodies[0])
-    tagged: dict[str, list[dict[str, Any]]] = {"events": [], "objectives": []}
-    for body in bodies:
-        for key, items in tagged.items():
-            items += [{"experiment": body["experiment"], **item} for item in body[key]]
-    return {
-        "schema": SCHEMA,
-        "experiment": main["experiment"],
-        "system": main["system"],
-        "environment": main["environment"],
-        "verdict": worst(Verdict(body["verdict"]) for body in bodies).value,
-        "broken": next((body["broken"] for body in bodies if body["broken"]), ""),
-        "interrupted": next((body["interrupted"] for body in bodies if body["interrupted"]), ""),
-        "measured": main["measured"],
-        "clock": main["clock"],
-        "objectives": tagged["objectives"],
-        "experiments": [
-            {key: body[key] for key in ("experiment", "title", "verdict", "broken", "measured")} for body in bodies
-        ],
-        "events": sorted(tagged["events"], key=lambda event: event["at"]),
-    }
+def write_whole(run: Path, whole: Whole) -> None:
+    """Write the drill's file as things stand, over whatever an earlier run has left."""
+    _save(run / FILE, whole.body())
 
 
 def read(file: Path) -> Timeline:

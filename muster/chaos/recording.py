@@ -172,7 +172,8 @@ class Recording:
             interrupted=interrupted,
             stop=stop,
         )
-        outputs.write(self.run, body)
+        session = shared.current()
+        outputs.write(self.run, body, session.whole if session else None)
         return judgement
 
     def _settle(self, told: Story, hurry: Callable[[], bool]) -> None:

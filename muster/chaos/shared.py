@@ -16,6 +16,7 @@ from pathlib import Path
 from muster.chaos import leftovers, needs
 from muster.chaos.exclusive import Exclusive
 from muster.chaos.steady import Look
+from muster.chaos.whole import Whole
 from muster.errors import MusterError
 from muster.judge.objectives import LoadOrder
 from muster.load import Load
@@ -35,6 +36,7 @@ class Session:
     order: LoadOrder | None = None
     until: float = 0.0  # monotonic: when they leave by themselves
     look: Look | None = None
+    whole: Whole | None = None  # the drill's own timeline, once it is known what belongs to it
     alone: ExitStack = field(default_factory=ExitStack)
 
     def users(self, env: Environment, order: LoadOrder, *, needed_s: float) -> Load:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -30,12 +31,21 @@ def select(folder: Path, words: Sequence[str]) -> list[Path]:
 
 def tags_of(file: Path) -> frozenset[str]:
     """The tags of one experiment file; none where it cannot be read, which running it will say better."""
+    found = _read(file).get("tags")
+    return frozenset(str(tag) for tag in found) if isinstance(found, list) else frozenset()
+
+
+def title_of(file: Path) -> str:
+    """The title of one experiment file; empty where it cannot be read."""
+    return str(_read(file).get("title") or "")
+
+
+def _read(file: Path) -> dict[str, Any]:
     try:
         body = read_yaml(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return frozenset()
-    found = body.get("tags") if isinstance(body, dict) else None
-    return frozenset(str(tag) for tag in found) if isinstance(found, list) else frozenset()
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def _meant(word: str, known: dict[str, Path], tags: dict[str, frozenset[str]], folder: Path) -> Iterable[Path]:

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
-from muster.chaos import own, shared
+from muster.chaos import outputs, own, shared
 from muster.chaos.context import ENVIRONMENT, SYSTEM
 from muster.chaos.patience import patience
+from muster.chaos.whole import Whole
 from muster.drill import collect
 from muster.drill.collect import Experiment
+from muster.drill.selection import title_of
 from muster.report import RUN_VARIABLE, Summary, allure, junit, run_folder
 from muster.system import System, load_system
 from muster.verdict import Finding, Verdict, exit_code
@@ -57,7 +59,8 @@ class DrillRun:
         self._before = {name: os.environ.get(name) for name in self._environ}
         os.environ.update(self._environ)
         self._shared = ExitStack()
-        self._shared.enter_context(shared.session(self.folder / "users"))
+        self._session = self._shared.enter_context(shared.session(self.folder / "users"))
+        self._whole: Whole | None = None
         if config.pluginmanager.hasplugin("allure_pytest") and not config.option.allure_report_dir:
             config.option.allure_report_dir = str(self.folder / allure.FOLDER)
 
@@ -80,6 +83,13 @@ class DrillRun:
             interrupted=self.interrupted,
         )
 
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """From here on it is known what belongs to this drill: all of it is UNKNOWN until it was run."""
+        selected = {item.name: title_of(item.path) for item in session.items if isinstance(item, Experiment)}
+        if selected:
+            self._whole = self._session.whole = Whole(self.system, self.environment, selected)
+            outputs.write_whole(self.folder, self._whole)
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
@@ -90,6 +100,7 @@ class DrillRun:
             finding = _finding(item, call, load_system(self.system))
             self._seconds[finding.check] = call.duration
             self._findings[item.name] = finding
+            self._tell_whole(item.name, finding)
             if (item.result or {}).get("stopped"):
                 self.interrupted = finding.message  # of the others nothing is known
             if self._on_result is not None:
@@ -119,6 +130,9 @@ class DrillRun:
         if exitstatus not in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR}:
             session.exitstatus = exit_code(summary.verdict)
         summary.write(self.folder)
+        if self._whole is not None:
+            self._whole.end(self.interrupted)
+            outputs.write_whole(self.folder, self._whole)
         junit.write(self.folder, summary, self._seconds)
         if self._config.pluginmanager.hasplugin("allure_listener"):
             values = {"system": self.system, "environment": self.environment}
@@ -130,7 +144,14 @@ class DrillRun:
         if failure:
             self._say(failure)
             check = "drill.everything_is_undone"
-            self._findings[check] = Finding(check=check, verdict=Verdict.FAIL, message=failure, section="Drill")
+            finding = Finding(check=check, verdict=Verdict.FAIL, message=failure, section="Drill")
+            self._findings[check] = finding
+            self._tell_whole(check, finding)
+
+    def _tell_whole(self, name: str, finding: Finding) -> None:
+        """Summary and timeline must not say different things of the same drill."""
+        if self._whole is not None:
+            self._whole.judged(name, finding.verdict, finding.message)
 
     def _say(self, words: str) -> None:
         print(f"muster: {words}", file=sys.__stderr__, flush=True)  # pytest may be capturing the other

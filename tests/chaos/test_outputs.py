@@ -7,6 +7,7 @@ import json
 import pytest
 
 from muster.chaos import outputs
+from muster.chaos.whole import Whole
 from muster.judge.objectives import parse_objectives
 from muster.judge.stopping import Stop
 from muster.judge.timeline import judge
@@ -22,6 +23,10 @@ def body_of(name, at, **objectives):
     timeline = Timeline(experiment=name, system="s", environment="e", events=events)
     promised = parse_objectives({"name": "muster", **objectives}, where=name)
     return outputs.document(timeline, promised, judge(timeline, promised), title=name.upper())
+
+
+def passed(name, at):
+    return {**body_of(name, at, recovered_within="5s"), "verdict": "PASS"}
 
 
 def test_an_experiments_file_holds_what_the_design_promises(tmp_path):
@@ -44,6 +49,66 @@ def test_the_drills_file_has_the_same_shape_and_the_worst_verdict(tmp_path):
     assert whole["experiment"] == "alerting"
     assert [row["experiment"] for row in whole["experiments"]] == ["alerting", "quiet"]
     assert whole["verdict"] == "UNKNOWN"
+
+
+def whole_of(*names):
+    return Whole("s", "e", {name: name.upper() for name in names})
+
+
+def rows(whole):
+    return {row["experiment"]: (row["verdict"], row["interrupted"]) for row in whole["experiments"]}
+
+
+def test_what_was_selected_and_not_run_makes_the_whole_unknown(tmp_path):
+    """From the beginning on: a drill that is killed after its first experiment has not passed."""
+    whole = whole_of("one", "two")
+    outputs.write_whole(tmp_path, whole)
+    read = lambda: json.loads((tmp_path / "timeline.json").read_text())  # noqa: E731
+    assert rows(read()) == dict.fromkeys(["one", "two"], ("UNKNOWN", "it was not reached"))
+    outputs.write(tmp_path, passed("one", 10.0), whole)
+    assert (read()["verdict"], read()["experiment"]) == ("UNKNOWN", "one")
+    assert rows(read()) == {"one": ("PASS", ""), "two": ("UNKNOWN", "it was not reached")}
+    outputs.write(tmp_path, passed("two", 20.0), whole)
+    assert (read()["verdict"], read()["interrupted"]) == ("PASS", "")
+
+
+def test_an_experiment_that_could_not_begin_is_in_the_whole_with_its_reason(tmp_path):
+    """A FAIL elsewhere still wins; one that a stopped drill has not come to says so."""
+    whole = whole_of("one", "two", "three")
+    outputs.write(tmp_path, passed("one", 10.0), whole)
+    whole.judged("one", Verdict.PASS, "held")
+    whole.judged("two", Verdict.UNKNOWN, "the experiment could not begin: frozen")
+    whole.end("stopped: the budget")
+    body = whole.body()
+    assert body["verdict"] == "UNKNOWN"
+    assert rows(body)["two"] == ("UNKNOWN", "the experiment could not begin: frozen")
+    assert rows(body)["three"] == ("UNKNOWN", "it was not run: stopped: the budget")
+    assert {"experiment": "two", "objective": "recorded"}.items() <= body["objectives"][-2].items()
+    whole.judged("three", Verdict.FAIL, "it left something broken")
+    assert whole.body()["verdict"] == "FAIL"
+
+
+def test_the_session_s_worse_word_is_in_the_whole():
+    """A heal that failed after the recording was written, and an interruption at the very end."""
+    whole = whole_of("one")
+    whole.add(passed("one", 10.0))
+    whole.judged("one", Verdict.FAIL, "not healed")
+    body = whole.body()
+    assert (body["verdict"], body["objectives"][-1]["message"]) == ("FAIL", "not healed")
+    whole.judged("one", Verdict.PASS, "held")
+    assert whole.body()["verdict"] == "PASS"
+    whole.end("interrupted by SIGTERM")
+    assert (whole.body()["verdict"], whole.body()["interrupted"]) == ("UNKNOWN", "interrupted by SIGTERM")
+
+
+def test_what_an_earlier_run_left_in_the_folder_is_no_part_of_this_drill(tmp_path):
+    """A run folder may be used again; a plain `chaos run` knows of no session, and takes all that lies there."""
+    outputs.write(tmp_path, {**passed("old", 1.0), "verdict": "FAIL"})
+    outputs.write(tmp_path, passed("one", 10.0), whole_of("one"))
+    whole = json.loads((tmp_path / "timeline.json").read_text())
+    assert (whole["verdict"], list(rows(whole))) == ("PASS", ["one"])
+    outputs.write(tmp_path, passed("two", 20.0))
+    assert list(rows(json.loads((tmp_path / "timeline.json").read_text()))) == ["old", "one", "two"]
 
 
 def test_an_interrupted_experiment_is_unknown_even_where_its_events_are_missing():
