@@ -1,6 +1,7 @@
 """Releases: what is deployed, how it is rolled back, and whether it really was."""
 
 from muster.release.canary import (
+    CanarySight,
     canary_obstacle,
     canary_since,
     drained,
@@ -8,20 +9,22 @@ from muster.release.canary import (
     prove_canary,
     scale_down,
     take_traffic_off,
+    weight_of,
 )
 from muster.release.command import CommandError, run_command
 from muster.release.known import Known, observe, read_known, remember_rollback
 from muster.release.model import Release, RollbackRefused, current, current_of, look, previous, previous_of
 from muster.release.monitor import Monitor, UndeliveredError
 from muster.release.proof import Proof, Stage, judge, prove
-from muster.release.remedy import Prescription, apply_remedy, command_for, prescribe, prove_remedy
-from muster.release.symptom import Condition, Symptom, condition_of, watch
+from muster.release.remedy import Prescription, apply_remedy, command_for, is_applied, prescribe, prove_remedy
+from muster.release.symptom import Condition, Symptom, condition_of, no_longer, patience_s, watch
 from muster.release.undo import obstacle, patch_for, roll_back
 
 __all__ = [
-    "CommandError", "Condition", "Known", "Monitor", "Prescription", "Proof", "Release", "RollbackRefused", "Stage",
-    "Symptom", "UndeliveredError", "apply_remedy", "canary_obstacle", "canary_since", "command_for",
-    "condition_of", "current", "current_of", "drained", "judge", "look", "look_canary", "observe", "obstacle",
-    "patch_for", "prescribe", "previous", "previous_of", "prove", "prove_canary", "prove_remedy", "read_known",
-    "remember_rollback", "roll_back", "run_command", "scale_down", "take_traffic_off", "watch",
+    "CanarySight", "CommandError", "Condition", "Known", "Monitor", "Prescription", "Proof", "Release",
+    "RollbackRefused", "Stage", "Symptom", "UndeliveredError", "apply_remedy", "canary_obstacle", "canary_since",
+    "command_for", "condition_of", "current", "current_of", "drained", "is_applied", "judge", "look", "look_canary",
+    "no_longer", "observe", "obstacle", "patch_for", "patience_s", "prescribe", "previous", "previous_of", "prove",
+    "prove_canary", "prove_remedy", "read_known", "remember_rollback", "roll_back", "run_command", "scale_down",
+    "take_traffic_off", "watch", "weight_of",
 ]  # fmt: skip

@@ -80,8 +80,21 @@ def apply_remedy(kube: Kube, env: Environment, remedy: Remedy, *, at: float, rep
     if remedy == "scale":
         kube.patch(path, {"spec": {"replicas": replicas}}, kind=MERGE)
         return
-    stamp = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    kube.patch(path, {"spec": {"template": {"metadata": {"annotations": {RESTARTED: stamp}}}}}, kind=MERGE)
+    kube.patch(path, {"spec": {"template": {"metadata": {"annotations": {RESTARTED: _stamp(at)}}}}}, kind=MERGE)
+
+
+def is_applied(kube: Kube, env: Environment, remedy: Remedy, *, at: float, replicas: int = 0) -> bool:
+    """Whether the Deployment asks for what :func:`apply_remedy` did. Raises :class:`~muster.kube.KubeError`."""
+    source = source_of(env)
+    spec = kube.get(deployment_path(source.namespace, source.deployment))["spec"]
+    if remedy == "scale":
+        return bool(spec["replicas"] == replicas)
+    notes = spec["template"]["metadata"].get("annotations") or {}
+    return bool(notes.get(RESTARTED) == _stamp(at))
+
+
+def _stamp(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def prove_remedy(kube: Kube, env: Environment, remedy: Remedy, *, replicas: int, tick: Callable[[], None]) -> Healed:

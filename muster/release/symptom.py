@@ -109,5 +109,21 @@ def watch(
     return Symptom(verdict=Verdict.PASS, message=message, value=value, took_s=took_s)
 
 
+def no_longer(monitor: Monitor, system: System, env: Environment, alert: str) -> str:
+    """That an alert's condition does not hold now, in a sentence; empty when it holds or cannot be known."""
+    condition = condition_of(system, alert)
+    if condition is None:
+        return ""
+    try:
+        value = monitor.value(fill(condition.slo.query, env, condition.slo.window), timeout_s=_ASK_S)
+    except Unknown:
+        return ""
+    if condition.limit.holds(value):
+        return ""
+    unit = condition.slo.unit
+    bound = f"{condition.limit.operator} {show(condition.limit.bound, unit)}"
+    return f"{condition.name} is {show(value, unit)} now, no longer {bound}"
+
+
 def _end(started: float, verdict: Verdict, message: str, value: float | None = None) -> Symptom:
     return Symptom(verdict=verdict, message=message, value=value, took_s=time.monotonic() - started)

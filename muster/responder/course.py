@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from muster.errors import Unknown
@@ -19,6 +20,7 @@ from muster.release import (
     Symptom,
     apply_remedy,
     command_for,
+    is_applied,
     prove_remedy,
     watch,
 )
@@ -27,12 +29,14 @@ from muster.responder.escalate import Escalation
 from muster.responder.journal import Journal
 from muster.responder.lock import Intent, Last, Lock, LockLostError
 from muster.responder.strategy import Strategy, World
+from muster.system.freeze import frozen
 from muster.system.rollback import Remedy
+from muster.system.units import duration
 from muster.timeline import Kind
 from muster.verdict import Verdict
 
-_RETRIES_S = (0.2, 0.5, 1.0, 2.0)  # pauses while a remedy's request meets an error that may pass
-_GIVE_UP_S = 900.0  # an intent older than this is not taken up any more: people have long been paged
+_RETRIES_S = (0.2, 0.5, 1.0, 2.0)  # pauses while a request that may be made twice meets an error that may pass
+_GIVE_UP_S = 900.0  # an intent older than this is not begun any more: people have long been paged, and may have acted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,13 +94,14 @@ class Course:
 
     def _begin(self, intent: Intent) -> Proof | None:
         """Begin it, unless an earlier run has; the FAIL when it is refused now, else None."""
-        if self.strategy.once:
-            if intent.begun:
-                return None
-            intent = replace(intent, begun=True)
-            self.lock.mark(intent)
-            self.journal.started(intent)
+        if intent.begun:
+            return None
+        late = self._too_late(intent)
+        if late:  # what an earlier run has done is owed its proof, and what people did instead is judged by the same
+            return None if self.strategy.overtaken(intent.bad) else _no_proof(intent, Verdict.FAIL, late)
         try:
+            if self.strategy.once:
+                self._announce(intent)
             self.strategy.roll_back(intent.bad, intent.target, self._alive)
         except RollbackRefused as error:
             if self.strategy.look().current.template_hash == intent.target.template_hash:
@@ -105,6 +110,26 @@ class Course:
         if not self.strategy.once:
             self.journal.started(intent)
         return None
+
+    def _announce(self, intent: Intent) -> None:
+        """Write that it is begun, as the last thing before it is: from then on nobody begins it (again).
+
+        So what may fail is asked before. A mark that was not answered may be there: it is written again, for left alone
+        it would keep the rollback from being begun at all.
+        """
+        why = self.strategy.overtaken(intent.bad)
+        if why:
+            raise RollbackRefused(why)
+        self._insist(lambda: self.lock.mark(replace(intent, begun=True)))
+        self.journal.started(intent)
+
+    def _too_late(self, intent: Intent) -> str:
+        """Why what was decided is not begun any more, in a sentence; empty while it is."""
+        now = time.time()
+        why = frozen(self.world.env.freeze, now)
+        if now - intent.decided_at > _GIVE_UP_S:
+            why = f"it was decided {duration(round(now - intent.decided_at))} ago, and people may have mended it since"
+        return f"not taken up any more, because {why}" if why else ""
 
     def _prove(self, intent: Intent) -> Proof:
         off = False
@@ -135,6 +160,7 @@ class Course:
             from_revision=intent.bad.revision,
             to_revision=intent.target.revision,
             verdict=verdict.value,
+            key=intent.key,
         )
         try:
             self.strategy.remember(intent.bad, intent.decided_at)
@@ -148,10 +174,12 @@ class Course:
         world, remedy = self.world, _remedy_of(intent)
         if self.journal.outcome(intent, Kind.REMEDY_PROVEN) is None:
             try:
-                self._apply(intent, remedy)
-                self.journal.remedy_started(intent, command_for(world.system, world.env, remedy))
-                done = prove_remedy(world.kube, world.env, remedy, replicas=intent.replicas, tick=self._alive_somehow)
-                verdict, message = done.verdict, done.message
+                verdict, message = Verdict.FAIL, self._apply(intent, remedy)
+                if not message:
+                    done = prove_remedy(
+                        world.kube, world.env, remedy, replicas=intent.replicas, tick=self._alive_somehow
+                    )
+                    verdict, message = done.verdict, done.message
             except KubeError as error:
                 verdict, message = Verdict.FAIL, str(error)
                 if not _is_refusal(error) and time.time() - intent.decided_at <= _GIVE_UP_S:
@@ -160,11 +188,20 @@ class Course:
             self.journal.remedy_proven(intent, verdict, message)
         self._give_up_lock(intent, remedied=(intent.remedy, intent.decided_at))
 
-    def _apply(self, intent: Intent, remedy: Remedy) -> None:
-        """Ask for it, again while the error may pass; twice is once. Raises KubeError, StoppedError, LockLostError."""
+    def _apply(self, intent: Intent, remedy: Remedy) -> str:
+        """Ask for it; twice is once. Why it is not asked for any more, or "". Raises as :meth:`_insist` does."""
+        kube, env, late = self.world.kube, self.world.env, self._too_late(intent)
+        if late:
+            return "" if is_applied(kube, env, remedy, at=intent.decided_at, replicas=intent.replicas) else late
+        self._insist(lambda: apply_remedy(kube, env, remedy, at=intent.decided_at, replicas=intent.replicas))
+        self.journal.remedy_started(intent, command_for(self.world.system, env, remedy))
+        return ""
+
+    def _insist(self, ask: Callable[[], None]) -> None:
+        """Ask, again while the error may pass. Raises KubeError, StoppedError, LockLostError."""
         for pause_s in (*_RETRIES_S, None):
             try:
-                apply_remedy(self.world.kube, self.world.env, remedy, at=intent.decided_at, replicas=intent.replicas)
+                ask()
             except KubeError as error:
                 if _is_refusal(error) or pause_s is None:
                     raise

@@ -17,6 +17,7 @@ from muster.system.promql import CANARY, RELEASE
 from muster.system.units import duration
 
 DAY_S = 86400.0  # at true scale
+UNDER_WAY, UNKNOWN = "under way", "unknown"  # refusals that are looked at again by themselves
 _CLOCK_MARGIN_S = 1.0  # timestamps of pods are whole seconds
 
 
@@ -41,15 +42,17 @@ class Situation:
     served_since: float = 0.0  # since when the current release serves users; 0: cannot be told
     release_margin_s: float = float("inf")  # at this environment's time scale
     comparison: Comparison | None = None  # None: not made yet
+    work_s: float = 0.0  # the longest that somebody else's rollback takes, in real seconds
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why not. A passing reason (a lock, a cool-down) leaves the alert open for its next repetition."""
+    """Why not. A passing reason (a lock, a cool-down) leaves the alert open: decided anew at its next repetition."""
 
     name: str
     message: str
     passing: bool
+    ends_at: float = 0.0  # when the reason is due to end, seconds since the epoch; 0: that is not known
 
 
 def misdirected(alert: Alert, system: System, env: Environment) -> str:
@@ -83,13 +86,29 @@ def _under_way(now: Situation) -> str:
     return f"a rollback is already under way, held by {now.lock_holder}" if now.lock_holder else ""
 
 
+def _acted_on(now: Situation) -> str:
+    if now.last is None or now.last.key != now.alert.key:
+        return ""
+    return f"a rollback for this very alert was begun {now.now - now.last.at:.0f}s ago and ended {now.last.verdict}"
+
+
 def _cooling_down(now: Situation) -> str:
-    if now.last is None or now.now - now.last.at >= now.cool_down_s:
+    if now.last is None or now.now >= _cool_at(now):
         return ""
     return (
         f"revision {now.last.from_revision} was rolled back {now.now - now.last.at:.0f}s ago, "
         f"and the cool-down is {now.cool_down_s:g}s"
     )
+
+
+def _cool_at(now: Situation) -> float:
+    """When the cool-down ends."""
+    return now.last.at + now.cool_down_s if now.last else 0.0
+
+
+def _worked_at(now: Situation) -> float:
+    """When a rollback under way has ended, at the latest."""
+    return now.now + now.work_s
 
 
 def _too_often(now: Situation) -> str:
@@ -149,11 +168,13 @@ class _Reason:
     name: str
     applies: Callable[[Situation], str]
     passing: bool = False
+    ends_at: Callable[[Situation], float] = lambda _now: 0.0  # of a passing one that is due to end
 
 
 REASONS: tuple[_Reason, ...] = (
-    _Reason("under way", _under_way, passing=True),
-    _Reason("cool-down", _cooling_down, passing=True),
+    _Reason(UNDER_WAY, _under_way, passing=True, ends_at=_worked_at),
+    _Reason("acted on", _acted_on),
+    _Reason("cool-down", _cooling_down, passing=True, ends_at=_cool_at),
     _Reason("too often", _too_often, passing=True),
     _Reason("freeze", _frozen, passing=True),
     _Reason("no way back", _no_way_back),
@@ -169,5 +190,5 @@ def refusal(situation: Situation) -> Refusal | None:
     for reason in REASONS:
         message = reason.applies(situation)
         if message:
-            return Refusal(reason.name, message, reason.passing)
+            return Refusal(reason.name, message, reason.passing, reason.ends_at(situation))
     return None

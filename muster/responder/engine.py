@@ -11,11 +11,21 @@ from dataclasses import dataclass, field, replace
 
 from muster.errors import Unknown
 from muster.kube import Kube, KubeError
-from muster.release import Monitor, condition_of
+from muster.release import Monitor, condition_of, no_longer, patience_s
 from muster.responder.audit import Audit
 from muster.responder.compare import compare
 from muster.responder.course import Course
-from muster.responder.decide import DAY_S, Refusal, Situation, fault_began, misdirected, of_canary, refusal
+from muster.responder.decide import (
+    DAY_S,
+    UNDER_WAY,
+    UNKNOWN,
+    Refusal,
+    Situation,
+    fault_began,
+    misdirected,
+    of_canary,
+    refusal,
+)
 from muster.responder.errors import BusyError
 from muster.responder.escalate import Escalation
 from muster.responder.journal import Journal
@@ -24,7 +34,7 @@ from muster.responder.pulse import Pulse
 from muster.responder.remedies import Remedies
 from muster.responder.strategy import STRATEGIES, View, World
 from muster.responder.webhook import Alert
-from muster.system import Environment, System
+from muster.system import Environment, System, promql
 from muster.system.freeze import frozen
 from muster.system.model import KubernetesSource
 from muster.system.promql import CANARY
@@ -69,7 +79,7 @@ class Responder:
         self._remedies = Remedies(self.world, self._journal)
         self._mutex = threading.Lock()  # the Lease guards against others, this against ourselves
         self._under_way = False
-        self._notes, self._unknown = threading.Lock(), set[str]()
+        self._notes, self._left_open = threading.Lock(), dict[str, Refusal]()
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -85,8 +95,11 @@ class Responder:
 
     # -- alerts ---------------------------------------------------------------------------------------------------
 
-    def handle(self, alert: Alert) -> bool:
-        """Decide on one firing alert and carry it out; whether that is final for this occurrence of the alert."""
+    def handle(self, alert: Alert, late: bool = False) -> bool:
+        """Decide on one firing alert and carry it out; whether that is final for this occurrence of the alert.
+
+        ``late``: nobody has just said that it fires. It is what a restart took up, or what was refused a while ago.
+        """
         reason = misdirected(alert, self.system, self.env)
         if reason:
             return self._refuse(alert, Refusal("misdirected", reason, passing=False))
@@ -94,34 +107,44 @@ class Responder:
         if alert.action != "rollback" and (remedy is None or remedy not in self.env.rollback.allow):
             self._remedies.propose(alert, remedy)
             return True
-        return self._persist(alert, self._decide if remedy is None else self._decide_remedy)
+        return self._persist(alert, self._decide if remedy is None else self._decide_remedy, late=late)
 
-    def unknown(self, alert: Alert) -> bool:
-        """Whether this occurrence was left open only because what is there could not be known; told once."""
+    def left_open(self, alert: Alert) -> Refusal | None:
+        """Why this occurrence was left open by a reason that is looked at again by itself; told once."""
         with self._notes:
-            known = alert.key not in self._unknown
-            self._unknown.discard(alert.key)
-        return not known
+            return self._left_open.pop(alert.key, None)
 
-    def _persist(self, alert: Alert, decide: Callable[[Alert], bool]) -> bool:
+    def _persist(self, alert: Alert, decide: Callable[[Alert, LockState], bool], *, late: bool) -> bool:
         """Decide, again and again while the API cannot be read, within a bound."""
         for pause_s in (*_RETRIES_S, None):
             try:
                 with self._alone():
-                    return decide(alert)
+                    state = self._after_resuming()
+                    if self._journal.settled(alert):
+                        return True  # it is what was resumed, and an occurrence is acted on once
+                    no = self._healed(alert) if late else None
+                    return decide(alert, state) if no is None else self._refuse(alert, no)
             except (BusyError, LockLostError) as error:
-                return self._refuse(alert, Refusal("under way", str(error), passing=True))
+                ends_at = time.time() + self._work_s
+                return self._refuse(alert, Refusal(UNDER_WAY, str(error), passing=True, ends_at=ends_at))
             except (KubeError, Unknown) as error:
                 if pause_s is None or self.stop.wait(pause_s):
-                    no = Refusal("unknown", str(error), passing=True)
-                    with self._notes:
-                        self._unknown.add(alert.key)
-                    return self._refuse(alert, no, verdict=Verdict.UNKNOWN.value)
+                    return self._refuse(
+                        alert, Refusal(UNKNOWN, str(error), passing=True), verdict=Verdict.UNKNOWN.value
+                    )
                 _LOG.warning("%s: %s; trying again", alert.name, error)
         raise AssertionError  # the last pause is None
 
-    def _decide(self, alert: Alert) -> bool:
-        state = self._after_resuming()
+    def _healed(self, alert: Alert) -> Refusal | None:
+        """That what an alert asked for a while ago is not wanted now: its condition does not hold any more.
+
+        Where Prometheus cannot tell, the trigger stands, as in a comparison: it was explicit, and nobody took it back.
+        """
+        env = promql.of_canary(self.env) if of_canary(alert) else None
+        why = no_longer(self.monitor, self.system, env or self.env, alert.name)
+        return Refusal("symptom gone", why, passing=True) if why else None
+
+    def _decide(self, alert: Alert, state: LockState) -> bool:
         view = self._strategies[CANARY if of_canary(alert) else self.env.rollback.strategy].look()
         situation = self._situation(alert, state, view)
         no = refusal(situation)
@@ -147,9 +170,8 @@ class Responder:
         self._carry_out(intent)
         return True
 
-    def _decide_remedy(self, alert: Alert) -> bool:
-        state = self._after_resuming()
-        intent = self._remedies.decide(alert, state, self._lock.others(state))
+    def _decide_remedy(self, alert: Alert, state: LockState) -> bool:
+        intent = self._remedies.decide(alert, state, self._lock.others(state), work_s=self._work_s)
         if isinstance(intent, Refusal):
             return self._refuse(alert, intent)
         self._lock.take(state, intent)
@@ -167,7 +189,17 @@ class Responder:
 
     def _refuse(self, alert: Alert, no: Refusal, **data: object) -> bool:
         self._journal.refused(alert, no, **data)
+        if no.name == UNKNOWN or no.ends_at:
+            with self._notes:
+                self._left_open[alert.key] = no
         return not no.passing
+
+    @property
+    def _work_s(self) -> float:
+        """The longest that a rollback takes from its decision to the end of its watch; remedies take less."""
+        canary, command = self.env.rollback.canary, self.env.rollback.command
+        begin_s = self.env.scaled(canary.drain_s if canary else 0.0) + (command.timeout_s if command else 0.0)
+        return begin_s + self.env.rollback.timeout_s + patience_s(self.env)
 
     def _situation(self, alert: Alert, state: LockState, view: View) -> Situation:
         rollback, now = self.env.rollback, time.time()
@@ -179,6 +211,7 @@ class Responder:
             previous=view.previous,
             obstacle=view.obstacle,
             lock_holder=self._lock.others(state),
+            work_s=self._work_s,
             last=memory.last,
             cool_down_s=self.env.scaled(rollback.cool_down_s),
             fault_began=fault_began(alert, self.system, self.env),

@@ -44,7 +44,8 @@ class Journal:
 
     def refused(self, alert: Alert, no: Refusal, **data: Any) -> None:
         """A decision not to do what the alert asks for, with its Event."""
-        self.decided(alert, "refuse", no.message, final=not no.passing, refusal=no.name, **data)
+        again = {"again_at": no.ends_at} if no.ends_at else {}
+        self.decided(alert, "refuse", no.message, final=not no.passing, refusal=no.name, **again, **data)
         rollback = alert.action == "rollback"
         self._event("RollbackRefused" if rollback else "RemedyRefused", alert.name, no.message)
 
@@ -119,6 +120,15 @@ class Journal:
     def note(self, intent: Intent, message: str) -> None:
         """Anything else that whoever reads the audit should know."""
         self._of(Kind.NOTE, intent, message)
+
+    def settled(self, alert: Alert) -> bool:
+        """Whether this occurrence of the alert is decided for good, by what was resumed if not by itself."""
+        return any(
+            record["kind"] == Kind.DECIDED.value
+            and record["data"].get("key") == alert.key
+            and record["data"].get("final") is True
+            for record in self.audit.since(0)
+        )
 
     def outcome(self, intent: Intent, kind: Kind) -> tuple[Verdict, str] | None:
         """The verdict of that kind that an earlier run recorded for this intent, and its sentence. UNKNOWN is none."""

@@ -56,6 +56,7 @@ class Last:
     from_revision: int
     to_revision: int
     verdict: str
+    key: str = ""  # the occurrence of the alert that it was for: it is acted on once, whoever is told of it
 
 
 @dataclass(frozen=True)

@@ -18,17 +18,19 @@ class Pulse:
         self._lock = lock
         self._began = time.monotonic()
         self._answered: float | None = None  # monotonic
+        self._asked = self._began  # monotonic: when the question was sent that was answered last
         self._state: LockState | None = None
         self._trouble = "it has not answered yet"
 
     def take(self) -> LockState:
         """Ask the API for the lock, and remember the answer. Raises :class:`~muster.kube.KubeError`."""
+        asked = time.monotonic()
         try:
             state = self._lock.read()
         except KubeError as error:
             self._trouble = str(error)
             raise
-        self._answered, self._state = time.monotonic(), state
+        self._asked, self._answered, self._state = asked, time.monotonic(), state
         return state
 
     @property
@@ -43,6 +45,10 @@ class Pulse:
         if self.silent_s > STALE_S:
             return f"the Kubernetes API has not answered for {self.silent_s:.0f}s: {self._trouble}"
         return ""
+
+    def free_since(self, moment: float) -> bool:
+        """Whether the lock was seen to be nobody's by a look that began after ``moment`` (monotonic)."""
+        return self._state is not None and self._asked > moment and not self._state.holder
 
     def lock(self) -> dict[str, Any]:
         """The lock as it was last seen: holder and what it is held for."""

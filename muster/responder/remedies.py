@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from muster.errors import MusterError
 from muster.release import Prescription, command_for, current, prescribe
-from muster.responder.decide import Refusal
+from muster.responder.decide import UNDER_WAY, Refusal
 from muster.responder.journal import Journal
 from muster.responder.lock import Intent, LockState
 from muster.responder.strategy import World
@@ -43,17 +43,18 @@ class Remedies:
         why = f"{command}" + (f" (but {obstacle})" if obstacle else "")
         self.journal.proposed(alert, why, remedy=remedy, command=command, obstacle=obstacle)
 
-    def decide(self, alert: Alert, state: LockState, holder: str) -> Intent | Refusal:
-        """What is to be done, or why not. Raises KubeError, Unknown."""
+    def decide(self, alert: Alert, state: LockState, holder: str, *, work_s: float) -> Intent | Refusal:
+        """What is to be done, or why not. Raises KubeError, Unknown. What others do ends within ``work_s`` seconds."""
         remedy, world = self.asked(alert), self.world
         assert remedy is not None  # noqa: S101 - asked before
         now = time.time()
         if holder:
-            return Refusal("under way", f"a rollback or remedy is already under way, held by {holder}", passing=True)
+            why = f"a rollback or remedy is already under way, held by {holder}"
+            return Refusal(UNDER_WAY, why, passing=True, ends_at=now + work_s)
         last, cool_down_s = state.remedied.get(remedy), world.env.scaled(world.env.rollback.remedy_cool_down_s)
-        if last is not None and now - last < cool_down_s:
+        if last is not None and now < last + cool_down_s:
             why = f"the last {remedy} was {now - last:.0f}s ago, and remedy_cool_down is {cool_down_s:g}s"
-            return Refusal("cool-down", why, passing=True)
+            return Refusal("cool-down", why, passing=True, ends_at=last + cool_down_s)
         why = frozen(world.env.freeze, now)
         if why:
             return Refusal("freeze", why, passing=True)

@@ -10,16 +10,19 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 
 from muster.errors import MusterError
 from muster.responder.audit import AuditError
+from muster.responder.decide import UNKNOWN
 from muster.responder.engine import Responder
+from muster.responder.later import Later, again, left_behind
 from muster.responder.metrics import exposition
 from muster.responder.recent import Recent
-from muster.responder.webhook import Alert, MalformedError, from_record, parse
+from muster.responder.webhook import Alert, MalformedError, parse
 from muster.timeline import Kind
 
 _LOG = logging.getLogger("muster.responder")
@@ -28,7 +31,7 @@ _PENDING_LIMIT = 64  # alerts being decided; beyond it Alertmanager is told to c
 _PULSE_EVERY_S = 2.0
 _RESUME_EVERY_S = 2.0
 _OBSERVE_EVERY_S = 10.0
-_CATCH_UP_S = 900.0  # alerts received but not decided before a crash are taken up when they are younger
+_LATER_EVERY_S = 1.0
 # What could not be known is looked at again by itself for 5 minutes: Alertmanager's repetition may be hours away.
 _RELOOKS_S = (5.0, 10.0, 20.0, 40.0, 60.0, 60.0)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -43,6 +46,7 @@ class Server:
         self._final = Recent()  # occurrences that are decided for good
         self._over: set[str] = set()  # pending ones that have resolved meanwhile
         self._pending: set[str] = set()
+        self._later = Later()  # refused ones whose reason ends
         self._tasks: set[asyncio.Task[None]] = set()
         self._work = ThreadPoolExecutor(4, thread_name_prefix="respond")
         self._nerve = ThreadPoolExecutor(1, thread_name_prefix="pulse")
@@ -84,7 +88,9 @@ class Server:
         except AuditError as error:
             self._pending.difference_update(alert.key for alert in fresh)
             return _say(503, str(error))
-        self._over.update({alert.key for alert in alerts if not alert.firing} & self._pending)
+        over = {alert.key for alert in alerts if not alert.firing}
+        self._over.update(over & self._pending)
+        self._later.drop([*over, *(alert.key for alert in fresh)])  # a repetition is decided now
         for alert in fresh:
             self._spawn(self._decide(alert))
         return web.json_response({"received": len(alerts), "new": len(fresh)})
@@ -144,15 +150,21 @@ class Server:
             message = f"{alert.status}{', again' if repeated else ''}"
             self._responder.audit.append(kind, alert=alert.name, message=message, repeated=repeated, **alert.record())
 
-    async def _decide(self, alert: Alert) -> None:
+    async def _decide(self, alert: Alert, *, late: bool = False, spent: frozenset[str] = frozenset()) -> None:
         try:
             for pause_s in (*_RELOOKS_S, None):
-                if await self._in(self._work, self._responder.handle, alert):
+                if await self._in(self._work, self._responder.handle, alert, late):
                     self._final.add(alert.key)
                     return
-                if pause_s is None or not self._responder.unknown(alert) or await self._stopped_within(pause_s):
+                no = self._responder.left_open(alert)
+                if no is None or alert.key in self._over:
                     return
-                if alert.key in self._over:
+                if no.name != UNKNOWN:
+                    look = again(alert, no, since=time.monotonic(), spent=spent)
+                    if look is not None:
+                        self._later.add(look)
+                    return
+                if pause_s is None or await self._stopped_within(pause_s) or alert.key in self._over:
                     return
         finally:
             self._pending.discard(alert.key)
@@ -186,30 +198,24 @@ class Server:
     # -- life -----------------------------------------------------------------------------------------------------
 
     async def _start(self, app: web.Application) -> None:
-        for alert in self._undecided():
+        left = left_behind(self._responder.audit.since(0), time.time())
+        self._final.update(left.final)
+        for alert in left.undecided:
             self._pending.add(alert.key)
-            self._spawn(self._decide(alert))
+            self._spawn(self._decide(alert, late=True))
+        for look in left.waiting:
+            self._later.add(replace(look, since=time.monotonic()))
         self._spawn(self._feel())
         self._spawn(self._watch())
+        self._spawn(self._every(_LATER_EVERY_S, self._look_again))
 
-    def _undecided(self) -> list[Alert]:
-        """What an earlier run received and did not decide; remembers what it decided for good."""
-        records = self._responder.audit.since(0)
-        newest = max((record["at"] for record in records), default=0.0)
-        open_alerts: dict[str, Alert] = {}
-        for record in records:
-            key = record.get("data", {}).get("key", "")
-            if record.get("kind") == Kind.WEBHOOK_RECEIVED.value and record["at"] > newest - _CATCH_UP_S:
-                try:
-                    open_alerts[key] = from_record({**record["data"]})
-                except MalformedError as error:
-                    _LOG.warning("not taken up: %s", error)
-            elif record.get("kind") in (Kind.DECIDED.value, Kind.ALERT_RESOLVED.value):
-                if record["data"].get("refusal") != "unknown":  # that is looked at again, by whoever runs
-                    open_alerts.pop(key, None)
-                if record["data"].get("final"):
-                    self._final.add(key)
-        return [alert for key, alert in open_alerts.items() if key not in self._final]
+    async def _look_again(self) -> None:
+        """Decide anew on what was refused for a reason that is over now."""
+        room = _PENDING_LIMIT - len(self._pending)
+        free_since = self._responder.pulse.free_since
+        for look in self._later.due(time.time(), free_since, but=self._pending, room=room):
+            self._pending.add(look.alert.key)
+            self._spawn(self._decide(look.alert, late=True, spent=look.spent))
 
     async def _feel(self) -> None:
         """Feel the API's pulse, whatever is under way, and deliver what could not be delivered."""

@@ -48,13 +48,16 @@ class World:
 class Strategy(Protocol):
     """What the responder asks of any way to roll back. Each call is synchronous and raises MusterError."""
 
-    once: bool  # whether beginning it twice is not the same as once
+    once: bool  # whether beginning it twice is not the same as once; then `overtaken` is asked before, not by itself
 
     def look(self) -> View:
         """The releases now. Raises Unknown while that is not settled."""
 
     def observe(self) -> bool:
         """Remember which build serves; whether one does."""
+
+    def overtaken(self, bad: Release) -> str:
+        """Why ``bad`` is no longer what is to be rolled back (it was, or somebody was faster); empty while it is."""
 
     def roll_back(self, bad: Release, target: Release, tick: Callable[[], None]) -> None:
         """Begin to go back to ``target``, provided that ``bad`` still is the current release."""
@@ -99,6 +102,13 @@ class KubernetesUndo:
         known = release.observe(self._kube, seen, self._container)
         return seen.current is not None and hash_of(seen.current) in known
 
+    def overtaken(self, bad: Release) -> str:
+        """See :class:`Strategy`."""
+        now = release.current(self._kube, self._env)
+        if now.template_hash == bad.template_hash:
+            return ""
+        return f"deployment {bad.deployment} is at revision {now.revision} now, no longer at {bad.revision}"
+
     def roll_back(self, bad: Release, target: Release, tick: Callable[[], None]) -> None:
         """See :class:`Strategy`. Uses the look just taken; the API server notices a change since then."""
         seen, self._seen = self._seen, None
@@ -134,12 +144,7 @@ class UserCommand(KubernetesUndo):
         self.effect_within_s = self._settles_s + self._may_run_s  # one that an earlier run began may still be running
 
     def roll_back(self, bad: Release, target: Release, tick: Callable[[], None]) -> None:
-        """See :class:`Strategy`. Raises :class:`~muster.release.CommandError`."""
-        now = release.current(self._kube, self._env)
-        if now.template_hash != bad.template_hash:
-            raise release.RollbackRefused(
-                f"deployment {bad.deployment} is at revision {now.revision} now, no longer at {bad.revision}"
-            )
+        """See :class:`Strategy`. Raises :class:`~muster.release.CommandError`. Asks the API nothing: it is begun."""
         self.effect_within_s = self._settles_s + self._may_run_s
         release.run_command(self._env, bad, target, tick=tick)
         self.effect_within_s = self._settles_s
@@ -176,12 +181,27 @@ class CanaryAbort:
         known = release.observe(self._kube, seen, self._container)
         return seen.current is not None and hash_of(seen.current) in known
 
+    def overtaken(self, bad: Release) -> str:
+        """See :class:`Strategy`. A canary without users was aborted, or is on its way."""
+        seen = release.look_canary(self._kube, self._env)
+        if not release.weight_of(seen.ingress):
+            return "the canary gets no traffic any more"
+        return self._released_over(seen, bad)
+
+    def _released_over(self, seen: release.CanarySight, bad: Release) -> str:
+        if not seen.canary.wanted:
+            return ""
+        if release.current_of(seen.canary, self._container).template_hash == bad.template_hash:
+            return ""
+        return f"another canary was released since: {bad} is no longer the one to abort"
+
     def roll_back(self, bad: Release, target: Release, tick: Callable[[], None]) -> None:
         """See :class:`Strategy`. Users first: pods that still get requests are not taken away under them."""
         seen = release.look_canary(self._kube, self._env)
         pods = _names(seen.canary, bad.template_hash)
-        if seen.canary.wanted and release.current_of(seen.canary, self._container).template_hash != bad.template_hash:
-            raise release.RollbackRefused(f"another canary was released since: {bad} is no longer the one to abort")
+        why = self._released_over(seen, bad)
+        if why:
+            raise release.RollbackRefused(why)
         release.take_traffic_off(self._kube, self._env)
         drain_s = self._env.rollback.canary.drain_s if self._env.rollback.canary else 0.0
         release.drained(

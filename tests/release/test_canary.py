@@ -1,10 +1,14 @@
 """What a canary gets, what is in the way of aborting it, and when an abort is proven. Pure."""
 
+from dataclasses import replace
+
 import pytest
 
 from muster.errors import Unknown
 from muster.release.canary import CanarySight, canary_obstacle, canary_since, judge_canary, weight_of
 from muster.release.model import current_of
+from muster.responder import strategy
+from muster.system import Environment
 from muster.verdict import Verdict
 
 NGINX = "nginx.ingress.kubernetes.io/canary"
@@ -98,3 +102,23 @@ def test_canary_serves_since_its_oldest_pod(sight):
     canary = current_of(seen.canary, "web")
     assert canary.created < canary_since(seen, canary) == canary.created + 29
     assert canary_since(sight(), canary) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"weight": "10", "replicas": 1, "canary_pods": 1}, ""),
+        ({"weight": "0", "replicas": 1, "canary_pods": 1}, "no traffic any more"),
+    ],
+)
+def test_canary_without_users_is_no_longer_one_to_abort(sight, make_world, monkeypatch, changes, why):
+    """It was aborted before the crash, at least for its users: what is left is to be judged."""
+    bad = current_of(make_world().release("bad", 1, "shop/web:2").run("bad", 1, "sha256:bb").see(), "web")
+    kubernetes = {"kubeconfig": "unused", "namespace": "shop", "deployment": "web", "container": "web"}
+    kubernetes |= {"selector": "app=web", "port": 8080}
+    env = Environment.model_validate({"name": "here", "description": "test", "kubernetes": kubernetes})
+    monkeypatch.setattr(strategy.release, "look_canary", lambda *_: sight(**changes))
+    way = strategy.CanaryAbort(strategy.World(kube=None, monitor=None, system=None, env=env))
+    assert why in way.overtaken(bad)
+    assert bool(way.overtaken(bad)) is bool(why)
+    assert "another canary was released" in way.overtaken(replace(bad, template_hash="older")) or why

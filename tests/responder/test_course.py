@@ -54,7 +54,7 @@ def restart(release, monkeypatch):
                 raise left.pop(0)
 
         monkeypatch.setattr(course, "apply_remedy", apply)
-        world = SimpleNamespace(kube=None, env=None, system=None)
+        world = SimpleNamespace(kube=None, env=SimpleNamespace(freeze=[]), system=None)
         given = {"world": world, "strategy": None, "lock": told, "journal": told, "escalation": None}
         decided_at = time.time() - ago_s
         intent = Intent(alert="A", key="k", bad=release(), target=release(), decided_at=decided_at, remedy="restart")
@@ -78,8 +78,13 @@ def test_an_error_that_lasts_leaves_the_intent_to_be_resumed(restart):
     assert told.notes == ["the restart is tried again: down"]
 
 
-def test_an_error_that_lasts_too_long_is_a_failure(restart):
+def test_an_error_that_lasts_too_long_is_a_failure(restart, monkeypatch):
     """A quarter of an hour later people have long been paged."""
+
+    def _away(*_, **__):
+        raise KubeError("down", status=503)
+
+    monkeypatch.setattr(course, "is_applied", _away)
     told = restart(*[KubeError("down", status=503)] * 3, ago_s=901.0)
     assert (told.proven, told.released) == ([(Verdict.FAIL, "down")], 1)
 

@@ -10,8 +10,10 @@ from muster.system.rollback import Canary
 
 LAST = Last(at=995.0, alert="A", from_revision=2, to_revision=1, verdict="PASS")
 AS_BAD = Comparison(blames=False, message="error_ratio is 15% with the release and 15% at 2 pods of another release")
+MINE = Last(at=5.0, alert="A", from_revision=2, to_revision=1, verdict="FAIL", key="f1@2026-11-21T05:01:00.5Z")
 REFUSED = {
     "under way": {"lock_holder": "other/127.0.0.1:9"},
+    "acted on": {"last": MINE},
     "cool-down": {"last": LAST},
     "too often": {"begun": (900.0, 950.0, 990.0), "most_per_day": 3, "day_s": 200.0},
     "freeze": {"frozen": "changes are frozen until 2026-12-28T08:00:00Z: the weekend"},
@@ -53,6 +55,19 @@ def test_cool_down_ends(situation):
     """At ten seconds and not later."""
     assert refusal(situation(last=LAST, now=1004.9)) is not None
     assert refusal(situation(last=LAST, now=1005.0)) is None
+
+
+def test_what_is_known_to_end_says_when(situation):
+    """A cool-down at its end, a rollback under way after the longest that it may take; of the others nobody knows."""
+    assert refusal(situation(last=LAST)).ends_at == 1005.0
+    assert refusal(situation(lock_holder="other", work_s=90.0)).ends_at == 1090.0
+    assert refusal(situation(**REFUSED["freeze"])).ends_at == 0.0
+
+
+def test_an_alert_that_was_acted_on_is_not_again_whoever_is_told_of_it(situation):
+    """Another responder was told of it, too, or the audit is lost: the Lease says so, and it is final."""
+    no = refusal(situation(last=MINE))
+    assert (no.name, no.passing) == ("acted on", False)
 
 
 def test_fault_as_old_as_the_release_is_its_fault(situation, release):

@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import time
+from types import SimpleNamespace
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -10,6 +12,8 @@ from muster.kube import Access, Kube
 from muster.release import Monitor
 from muster.responder.audit import Audit
 from muster.responder.engine import Responder
+from muster.responder.lock import LockState
+from muster.responder.pulse import Pulse
 from muster.responder.server import Server
 
 
@@ -97,3 +101,16 @@ def test_metrics_need_no_api(ask):
     status, text = ask("/metrics")
     assert status == 200
     assert "muster_responder_api_silent_seconds" in text
+
+
+def test_lock_is_free_when_a_look_that_began_later_saw_nobody():
+    """An answer to an older question may be from before it was taken."""
+    seen = LockState(holder="", intent=None, lease=None)
+    pulse = Pulse(SimpleNamespace(read=lambda: seen))
+    assert not pulse.free_since(0.0)
+    pulse.take()
+    assert pulse.free_since(0.0)
+    assert not pulse.free_since(time.monotonic())
+    seen = LockState(holder="other", intent=None, lease=None)
+    pulse.take()
+    assert not pulse.free_since(0.0)

@@ -10,9 +10,9 @@ from muster.cli.respond import _listening
 from muster.errors import MusterError
 from muster.responder import server as serving
 from muster.responder.audit import Audit
+from muster.responder.decide import Refusal
 from muster.responder.recent import Recent
 from muster.responder.server import Server
-from muster.responder.webhook import parse
 from muster.timeline import Kind
 from muster.wait import wait_until
 
@@ -31,6 +31,10 @@ class Patient:
     def set(self):
         """Of ``stop``."""
 
+    def free_since(self, _moment):
+        """Of ``pulse``."""
+        return False
+
     def take(self):
         """Of ``pulse``."""
 
@@ -40,12 +44,13 @@ class Patient:
     def observe(self):
         return False
 
-    def handle(self, alert):
+    def handle(self, alert, late=False):
         self.handled.append(alert.key)
         return len(self.handled) > self.blind_looks
 
-    def unknown(self, alert):
-        return len(self.handled) <= self.blind_looks
+    def left_open(self, alert):
+        blind = len(self.handled) <= self.blind_looks
+        return Refusal("unknown", "it could not be read", passing=True) if blind else None
 
     def resume(self):
         self.looks += 1
@@ -130,18 +135,6 @@ def test_what_could_not_be_known_is_looked_at_again_by_itself(patient, monkeypat
     asyncio.run(_post_and_wait(blind, patient, 4))
     assert not blind._final
     assert not blind._pending
-
-
-@pytest.mark.parametrize(("refusal", "final", "taken"), [("unknown", False, 1), ("cool-down", False, 0), ("", True, 0)])
-def test_what_could_not_be_known_is_looked_at_again_after_a_crash_too(patient, refusal, final, taken):
-    """What passes by itself comes again with Alertmanager's repetition; what is decided for good does not."""
-    (alert,) = parse(webhook(1))
-    patient.audit.append(Kind.WEBHOOK_RECEIVED, alert="Down", message="firing", **alert.record())
-    more = {"refusal": refusal} if refusal else {}
-    patient.audit.append(Kind.DECIDED, alert="Down", message="decided", key=alert.key, final=final, **more)
-    assert len(Server(patient, TOKEN)._undecided()) == taken
-    patient.audit.append(Kind.ALERT_RESOLVED, alert="Down", message="resolved", **alert.record())
-    assert Server(patient, TOKEN)._undecided() == []
 
 
 def test_an_alert_that_resolved_is_not_looked_at_again(patient, monkeypatch):
