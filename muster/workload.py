@@ -17,6 +17,7 @@ HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
 REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 RESTARTED = "kubectl.kubernetes.io/restartedAt"  # what `kubectl rollout restart` writes into the template
+WITHDRAWN = "muster.dev/withdrawn"  # on a ReplicaSet that a drill released as a bad one; see :func:`withdrawn`
 Json = dict[str, Any]
 
 
@@ -59,9 +60,9 @@ class Workload:
 
     def shortfall(self) -> str:
         """What the rollout still lacks, in words; empty when the controller has finished it."""
-        status, generation = self.deployment.get("status", {}), self.deployment["metadata"].get("generation", 0)
-        if status.get("observedGeneration", 0) < generation:
+        if not is_observed(self.deployment):
             return "the controller has not seen the newest spec yet"
+        status = self.deployment.get("status", {})
         counts = {
             "replicas": status.get("replicas", 0),
             "updated": status.get("updatedReplicas", 0),
@@ -138,6 +139,28 @@ def revision(item: Json) -> int:
     """The revision annotation of a Deployment or ReplicaSet; 0 when it has none yet."""
     text = (item["metadata"].get("annotations") or {}).get(REVISION, "0")
     return int(text) if text.isdigit() else 0
+
+
+def first_revision(replicaset: Json) -> int:
+    """The first revision that a ReplicaSet was: one that is released again gets a new number and remembers the old."""
+    history = (replicaset["metadata"].get("annotations") or {}).get(REVISION_HISTORY, "")
+    return min([revision(replicaset), *(int(number) for number in history.split(",") if number.isdigit())])
+
+
+def withdrawn(replicaset: Json) -> str:
+    """Who withdrew this revision and when, in words; empty for one that may be gone back to.
+
+    The mark begins with the template's hash: an undo and the controller copy annotations to other revisions, whom it
+    does not concern.
+    """
+    template_hash, _, words = (replicaset["metadata"].get("annotations") or {}).get(WITHDRAWN, "").partition(" ")
+    return words if template_hash == hash_of(replicaset) else ""
+
+
+def is_observed(deployment: Json) -> bool:
+    """Whether the controller has seen the newest spec."""
+    seen: int = deployment.get("status", {}).get("observedGeneration", 0)
+    return seen >= int(deployment["metadata"].get("generation", 0))
 
 
 def template_of(replicaset: Json) -> Json:

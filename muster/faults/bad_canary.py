@@ -9,12 +9,14 @@ from muster.errors import UsageError
 from muster.faults import guard
 from muster.faults.bad_release import changes_in_words, pods_running, with_changes
 from muster.faults.ingress_backend import CANARY
+from muster.faults.injected import STORED, Injected, released
 from muster.faults.intent import Intent
 from muster.faults.ledger import Entry
+from muster.faults.withdrawal import put_back, withdraw
 from muster.kube import JSON_PATCH, MERGE, Kube, KubeError
 from muster.system import Environment
 from muster.wait import wait_until
-from muster.workload import Json, Workload, deployment_path, is_ready, read_workload, same_build, same_template
+from muster.workload import Json, Workload, deployment_path, is_ready, read_workload, revision, same_template
 
 KIND = "bad_canary"
 NEEDS = frozenset({"kubernetes", "canary"})
@@ -65,9 +67,10 @@ def intend(
     if same_template(good, bad):
         raise UsageError(f"deployment {canary.deployment} already runs this release, so nothing would be injected")
 
-    def act(_: Entry) -> str:
-        _put(kube, path, deployment, template=bad, replicas=wanted)
-        _await(kube, env, source.namespace, canary.deployment, bad, timeout_s=env.rollback.timeout_s)
+    def act(entry: Entry) -> str:
+        stored = _put(kube, path, deployment, template=bad, replicas=wanted)["spec"]["template"]
+        entry.undo[STORED] = stored  # it goes to disk with the next state
+        _await(kube, env, source.namespace, canary.deployment, stored, timeout_s=env.rollback.timeout_s)
         kube.patch(ingress, {"metadata": {"annotations": {WEIGHT: str(weight)}}}, kind=MERGE)
         return f"{weight}% of the users"
 
@@ -86,6 +89,7 @@ def intend(
             "ingress": canary.ingress,
             "good": good,
             "bad": bad,
+            "revision": revision(deployment),
             "was": {"weight": weight_was, "replicas": replicas_was},
             "weight": str(weight),
         },
@@ -99,6 +103,8 @@ def intend(
 def heal(kube: Kube, env: Environment, entry: Entry) -> str:
     """Users first: the weight as it was, if it still is ours; then release and replicas, and wait for its good pods.
 
+    What is done about the release is what :func:`muster.faults.bad_release.heal` does.
+
     Whoever has aborted the canary meanwhile has taken its users and pods off; its pods are put back all the same.
     """
     undo, done = entry.undo, []
@@ -110,30 +116,30 @@ def heal(kube: Kube, env: Environment, entry: Entry) -> str:
     deployment = kube.find(path)
     if deployment is None:
         return "; ".join([*done, f"deployment {undo['deployment']} is gone, and the bad canary with it"])
-    if not same_build(deployment["spec"]["template"], undo["bad"]):
-        return "; ".join([*done, f"deployment {undo['deployment']} no longer asks for the bad canary"])
-    _put(kube, path, deployment, template=undo["good"], replicas=undo["was"]["replicas"])
-    wait_until(
-        lambda: read_workload(kube, entry.namespace, undo["deployment"]),
-        lambda seen: not seen.shortfall() and not pods_running(seen, undo["bad"]),
-        what=f"deployment {undo['deployment']} was given its good release back, but did not finish rolling it out",
-        timeout_s=env.rollback.timeout_s,
-        show=lambda seen: seen.shortfall() or f"{len(pods_running(seen, undo['bad']))} pods of the bad canary left",
-        tolerate=(KubeError,),
-    )
-    return "; ".join([*done, f"deployment {undo['deployment']} is what it was again"])
+    fault, asked = Injected.of(entry), deployment["spec"]["template"]
+    instead = fault.instead_of(asked)
+    if instead is None:
+        done.append(f"deployment {undo['deployment']} no longer asks for the bad canary")
+        return "; ".join(done) + withdraw(kube, env, entry, fault)
+
+    def _ask() -> Json:
+        return _put(kube, path, deployment, template=instead, replicas=undo["was"]["replicas"])
+
+    fault = fault.found_as(asked)
+    done.append(put_back(kube, env, entry, fault, asked=instead, ask=_ask, what="bad canary"))
+    return "; ".join(done) + withdraw(kube, env, entry, fault)
 
 
 def confirm(kube: Kube, env: Environment, entry: Entry, *, timeout_s: float = 60.0) -> float:
     """Wait until the bad canary's pods serve; returns when, in seconds since the epoch. Its users were sent before."""
     guard.same_cluster(entry, env, kube)
-    _await(kube, env, entry.namespace, entry.undo["deployment"], entry.undo["bad"], timeout_s=timeout_s)
+    _await(kube, env, entry.namespace, entry.undo["deployment"], released(entry), timeout_s=timeout_s)
     return time.time()
 
 
 def pods_of(kube: Kube, entry: Entry) -> list[Json]:
     """The bad canary's pods that are not terminating, ready or not."""
-    return pods_running(read_workload(kube, entry.namespace, entry.undo["deployment"]), entry.undo["bad"])
+    return pods_running(read_workload(kube, entry.namespace, entry.undo["deployment"]), released(entry))
 
 
 def _await(kube: Kube, env: Environment, namespace: str, name: str, bad: Json, *, timeout_s: float) -> None:
@@ -152,14 +158,17 @@ def _await(kube: Kube, env: Environment, namespace: str, name: str, bad: Json, *
     )
 
 
-def _put(kube: Kube, path: str, seen: Json, *, template: Json, replicas: int) -> None:
-    """Replace template and replicas at once, provided that nobody has changed the spec since it was read."""
+def _put(kube: Kube, path: str, seen: Json, *, template: Json, replicas: int) -> Json:
+    """Replace template and replicas at once, provided that nobody has changed the spec since it was read.
+
+    Returns the Deployment as the API has it then.
+    """
     changes: list[Json] = [
         {"op": "test", "path": "/metadata/generation", "value": seen["metadata"]["generation"]},
         {"op": "replace", "path": "/spec/template", "value": template},
         {"op": "add", "path": "/spec/replicas", "value": replicas},
     ]
-    kube.patch(path, changes, kind=JSON_PATCH)
+    return kube.patch(path, changes, kind=JSON_PATCH)
 
 
 def _ingress(namespace: str, name: str) -> str:

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 
 from muster.errors import MusterError, UsageError
 from muster.faults import guard
+from muster.faults.injected import STORED, Injected, released
 from muster.faults.intent import Intent, carry_out
 from muster.faults.ledger import Entry, Ledger
-from muster.kube import JSON_PATCH, Kube, KubeError
+from muster.faults.withdrawal import put_back, withdraw
+from muster.kube import JSON_PATCH, Kube
 from muster.system import Environment
 from muster.wait import wait_until
 from muster.workload import (
@@ -21,7 +23,7 @@ from muster.workload import (
     is_ready,
     is_terminating,
     read_workload,
-    same_build,
+    revision,
     same_template,
     template_of,
 )
@@ -63,8 +65,9 @@ def intend(
     if same_template(good, bad):
         raise UsageError(f"deployment {source.deployment} already runs this release, so nothing would be injected")
 
-    def act(_: Entry) -> str:
-        _swap(kube, path, deployment, bad, deadline_s=progress_deadline_s)
+    def act(entry: Entry) -> str:
+        stored = _swap(kube, path, deployment, bad, deadline_s=progress_deadline_s)
+        entry.undo[STORED] = stored["spec"]["template"]  # it goes to disk with the next state
         return ""
 
     changes = changes_in_words(env_vars, image)
@@ -78,6 +81,7 @@ def intend(
             "deployment": source.deployment,
             "good": good,
             "bad": bad,
+            "revision": revision(deployment),
             "deadline": None if progress_deadline_s is None else deployment["spec"].get("progressDeadlineSeconds"),
         },
         act=act,
@@ -104,30 +108,29 @@ def inject(
 
 
 def heal(kube: Kube, env: Environment, entry: Entry) -> str:
-    """Put the good template back if the Deployment still asks for the bad one, and wait until no bad pod is left."""
-    name, bad = entry.undo["deployment"], entry.undo["bad"]
-    path = deployment_path(entry.namespace, name)
-    try:
-        deployment = kube.get(path)
-    except KubeError as error:
-        if error.status == 404:
-            return f"deployment {name} is gone, and the bad release with it"
-        raise
-    deadline_s = entry.undo.get("deadline")
-    if not same_build(deployment["spec"]["template"], bad):  # a restart's annotation makes no other release of it
+    """Take what was injected out of the Deployment, wait until no bad pod is left, and withdraw the bad release.
+
+    The good template is put back if the Deployment asks for the bad one. Where somebody has changed it since, only what
+    was injected is undone, and the rest stays theirs.
+    """
+    name, path = entry.undo["deployment"], deployment_path(entry.namespace, entry.undo["deployment"])
+    deployment = kube.find(path)
+    if deployment is None:
+        return f"deployment {name} is gone, and the bad release with it"
+    deadline_s, fault = entry.undo.get("deadline"), Injected.of(entry)
+    asked = deployment["spec"]["template"]
+    instead = fault.instead_of(asked)
+    if instead is None:
         if deadline_s not in (None, deployment["spec"].get("progressDeadlineSeconds")):
-            _swap(kube, path, deployment, deployment["spec"]["template"], deadline_s=deadline_s)
-        return f"deployment {name} no longer asks for the bad release"
-    _swap(kube, path, deployment, entry.undo["good"], deadline_s=deadline_s)
-    wait_until(
-        lambda: read_workload(kube, entry.namespace, name),
-        lambda seen: not seen.shortfall() and not pods_running(seen, bad),
-        what=f"deployment {name} was given its good release back, but did not finish rolling it out",
-        timeout_s=env.rollback.timeout_s,
-        show=lambda seen: seen.shortfall() or f"{len(pods_running(seen, bad))} pods of the bad release left",
-        tolerate=(KubeError,),
-    )
-    return f"deployment {name} runs its good release again"
+            _swap(kube, path, deployment, asked, deadline_s=deadline_s)
+        return f"deployment {name} no longer asks for the bad release" + withdraw(kube, env, entry, fault)
+
+    def _ask() -> Json:
+        return _swap(kube, path, deployment, instead, deadline_s=deadline_s)
+
+    fault = fault.found_as(asked)
+    back = put_back(kube, env, entry, fault, asked=instead, ask=_ask, what="bad release")
+    return back + withdraw(kube, env, entry, fault)
 
 
 def confirm(kube: Kube, env: Environment, entry: Entry, *, first: bool = False, timeout_s: float = 60.0) -> float:
@@ -137,7 +140,7 @@ def confirm(kube: Kube, env: Environment, entry: Entry, *, first: bool = False, 
     confirmed so: see :func:`confirm_stalled`.
     """
     guard.same_cluster(entry, env, kube)
-    bad = entry.undo["bad"]
+    bad = released(entry)
 
     def _in_force(seen: Workload) -> bool:
         ready = seen.serving()
@@ -170,7 +173,7 @@ def confirm_stalled(kube: Kube, env: Environment, entry: Entry, *, timeout_s: fl
     last: list[str] = []
 
     def _standing(seen: Workload) -> list[str]:
-        last[:] = [_state_of(pod, container) for pod in pods_running(seen, entry.undo["bad"]) if not is_ready(pod)]
+        last[:] = [_state_of(pod, container) for pod in pods_running(seen, released(entry)) if not is_ready(pod)]
         return [state for state in last if state]
 
     wait_until(
@@ -197,7 +200,7 @@ def _state_of(pod: Json, container: str) -> str:
 
 def pods_of(kube: Kube, entry: Entry) -> list[Json]:
     """The pods of the bad release that are not terminating, ready or not."""
-    return pods_running(read_workload(kube, entry.namespace, entry.undo["deployment"]), entry.undo["bad"])
+    return pods_running(read_workload(kube, entry.namespace, entry.undo["deployment"]), released(entry))
 
 
 def changes_in_words(env_vars: Mapping[str, str], image: str | None) -> list[str]:
@@ -220,15 +223,18 @@ def with_changes(template: Json, container: str, env_vars: Mapping[str, str], im
     return changed
 
 
-def _swap(kube: Kube, path: str, seen: Json, template: Json, *, deadline_s: int | None = None) -> None:
-    """Replace the template (and the progress deadline), provided that nobody has changed the spec since it was read."""
+def _swap(kube: Kube, path: str, seen: Json, template: Json, *, deadline_s: int | None = None) -> Json:
+    """Replace the template (and the progress deadline), provided that nobody has changed the spec since it was read.
+
+    Returns the Deployment as the API has it then.
+    """
     changes: list[Json] = [
         {"op": "test", "path": "/metadata/generation", "value": seen["metadata"]["generation"]},
         {"op": "replace", "path": "/spec/template", "value": template},
     ]
     if deadline_s is not None:
         changes.append({"op": "add", "path": "/spec/progressDeadlineSeconds", "value": deadline_s})
-    kube.patch(path, changes, kind=JSON_PATCH)
+    return kube.patch(path, changes, kind=JSON_PATCH)
 
 
 def _hash(seen: Workload, template: Json) -> str:

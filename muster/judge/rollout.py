@@ -45,7 +45,10 @@ class Deployment:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplicaSet:
-    """One revision of it. ``created`` is seconds since the epoch."""
+    """One revision of it. ``created`` is seconds since the epoch.
+
+    ``first_revision`` is the number that it had first (0: not read); ``withdrawn`` says whose bad release it was.
+    """
 
     name: str
     revision: int
@@ -55,6 +58,8 @@ class ReplicaSet:
     wanted: int
     ready: int
     created: float
+    first_revision: int = 0
+    withdrawn: str = ""
 
 
 def deployment(raw: Mapping[str, Any]) -> Deployment:
@@ -110,34 +115,58 @@ def assert_ready(deployment: Deployment, facts: PodFacts | None) -> None:
 
 
 def assert_an_earlier_revision_is_kept(deployment: Deployment, replicasets: tuple[ReplicaSet, ...]) -> None:
-    """There is a previous revision to go back to. A first revision has none, which is no fault, and no pass either."""
-    others = [entry for entry in replicasets if entry.revision != deployment.revision]
-    if deployment.revision <= 1 and not others:
+    """There is a previous revision to go back to; a bad release that a drill has withdrawn is none.
+
+    A first revision has none, also when it was released again after such a drill: no fault, and no pass either.
+    """
+    others = _others(deployment, replicasets)
+    if not others and _is_first(deployment, replicasets):
         raise Undeclared(f"{deployment.name} is at its first revision: there is nothing to go back to")
     gone = f"{deployment.name} is at revision {deployment.revision}, but no earlier ReplicaSet is left to roll back to"
     claim(bool(others), gone)
 
 
 def assert_going_back_changes_something(deployment: Deployment, replicasets: tuple[ReplicaSet, ...]) -> None:
-    """An undo leads to another build. One that only takes back a restart warns, and says which revision differs.
+    """An undo leads to another build, and to none that a drill has withdrawn. Else it warns, and says which is well.
 
     Kubernetes' undo goes to the newest of the other revisions. Where nothing is kept, nothing is claimed here.
     """
-    others = [entry for entry in replicasets if entry.revision != deployment.revision]
+    others = _others(deployment, replicasets)
+    current = next((entry for entry in replicasets if entry.revision == deployment.revision), None)
+    bad = [entry for entry in replicasets if entry.withdrawn and entry.revision != deployment.revision]
+    instead = _instead(others, current)
+    if bad and (not others or bad[-1].revision > others[-1].revision):
+        message = f"an undo of {deployment.name} goes to revision {bad[-1].revision}, a {bad[-1].withdrawn}"
+        warnings.warn(f"{message}: delete ReplicaSet {bad[-1].name}{instead}", SLOWarning, stacklevel=2)
+        return
     if not others:
-        if deployment.revision > 1:
+        if not _is_first(deployment, replicasets):
             raise Unknown(f"{deployment.name} keeps no earlier revision to compare with")
         raise Undeclared(f"{deployment.name} is at its first revision: there is nothing to go back to")
-    current = next((entry for entry in replicasets if entry.revision == deployment.revision), None)
     if current is None:
         raise Unknown(f"the ReplicaSet of revision {deployment.revision} of {deployment.name} is not there yet")
     previous = others[-1]
     if previous.build != current.build:
         return
-    different = [entry.revision for entry in others if entry.build != current.build]
-    instead = f"; revision {different[-1]} differs (--to-revision={different[-1]})" if different else ""
     message = f"an undo of {deployment.name} goes to revision {previous.revision}, which is the same build"
     warnings.warn(f"{message}: it would roll back nothing{instead}", SLOWarning, stacklevel=2)
+
+
+def _others(deployment: Deployment, replicasets: tuple[ReplicaSet, ...]) -> list[ReplicaSet]:
+    """The revisions beside the current one that may be gone back to, oldest first."""
+    return [entry for entry in replicasets if entry.revision != deployment.revision and not entry.withdrawn]
+
+
+def _is_first(deployment: Deployment, replicasets: tuple[ReplicaSet, ...]) -> bool:
+    """Whether nothing was released before what is current: the number that it had first is 1."""
+    current = next((entry for entry in replicasets if entry.revision == deployment.revision), None)
+    return deployment.revision <= 1 or (current is not None and current.first_revision == 1)
+
+
+def _instead(others: list[ReplicaSet], current: ReplicaSet | None) -> str:
+    """The newest revision of another build, in words; empty when there is none."""
+    different = [entry.revision for entry in others if current is not None and entry.build != current.build]
+    return f"; revision {different[-1]} differs (--to-revision={different[-1]})" if different else ""
 
 
 def assert_pods_run_what_is_asked_for(deployment: Deployment, pods: tuple[Pod, ...]) -> None:

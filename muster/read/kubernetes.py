@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from muster.kube import Access, load_access, parse_body
 from muster.read.failures import ReadError
 from muster.snapshot import FailureKind
-from muster.workload import HASH_LABEL, epoch, plain, revision
+from muster.workload import HASH_LABEL, epoch, first_revision, plain, revision, withdrawn
 
 if TYPE_CHECKING:
     from muster.read.session import Session
@@ -52,7 +52,10 @@ async def read_deployment(session: Session) -> dict[str, Any]:
 
 
 async def read_replicasets(session: Session) -> list[dict[str, Any]]:
-    """The ReplicaSets that the Deployment owns, oldest revision first. ``build`` tells pod specs apart."""
+    """The ReplicaSets that the Deployment owns, oldest revision first. ``build`` tells pod specs apart.
+
+    ``first_revision`` is the number that it had first; ``withdrawn`` says which drill's bad release it was.
+    """
     source = source_of(session)
     items = await list_all(session, f"/apis/apps/v1/namespaces/{source.namespace}/replicasets", source.selector)
     owned = [item for item in items if _owned_by(item, "Deployment", source.deployment)]
@@ -66,6 +69,8 @@ async def read_replicasets(session: Session) -> list[dict[str, Any]]:
             "wanted": item["spec"].get("replicas", 1),
             "ready": item.get("status", {}).get("readyReplicas", 0),
             "created": epoch(item["metadata"].get("creationTimestamp")),
+            "first_revision": first_revision(item),
+            "withdrawn": withdrawn(item),
         }
         for item in sorted(owned, key=revision)
     ]

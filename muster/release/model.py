@@ -15,12 +15,14 @@ from muster.workload import (
     digest_of,
     epoch,
     hash_of,
+    is_observed,
     is_ready,
     is_terminating,
     read_workload,
     revision,
     same_release,
     template_of,
+    withdrawn,
 )
 
 
@@ -76,7 +78,8 @@ def current(kube: Kube, env: Environment) -> Release:
 def previous(kube: Kube, env: Environment) -> Release | None:
     """The release before the current one; None when there is none.
 
-    As ``kubectl rollout undo`` would choose it, but past revisions that a restart made: they are the current release.
+    As ``kubectl rollout undo`` would choose it, but past revisions that a restart made (they are the current release)
+    and past those that a drill released as bad ones and withdrew.
     """
     return previous_of(look(kube, env), source_of(env).container)
 
@@ -95,18 +98,25 @@ def previous_of(seen: Workload, container: str) -> Release | None:
 
 
 def _before(seen: Workload) -> tuple[list[Json], list[Json]]:
-    """Older revisions, oldest first: those that the current one is only a restart of, and those before them."""
+    """Older revisions, oldest first: those that the current one is only a restart of, and those before them.
+
+    The newest of these is none that was withdrawn.
+    """
     now = _current(seen)
     older = [rs for rs in seen.replicasets if 0 < revision(rs) < revision(now)]
     restarts: list[Json] = []
-    while older and same_release(template_of(older[-1]), template_of(now)):
-        restarts.insert(0, older.pop())
+    while older:
+        restarted = same_release(template_of(older[-1]), template_of(now))
+        if not restarted and not withdrawn(older[-1]):
+            break
+        last = older.pop()
+        if restarted:
+            restarts.insert(0, last)
     return restarts, older
 
 
 def _current(seen: Workload) -> Json:
-    status, generation = seen.deployment.get("status", {}), seen.deployment["metadata"].get("generation", 0)
-    if seen.current is None or not revision(seen.current) or status.get("observedGeneration", 0) < generation:
+    if seen.current is None or not revision(seen.current) or not is_observed(seen.deployment):
         raise Unknown(f"deployment {seen.name} asks for a release whose revision the controller has not made yet")
     return seen.current
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from muster.kube import JSON_PATCH, Kube, KubeError
 from muster.release.model import Release, RollbackRefused, current_of, look, source_of
 from muster.system import Environment
-from muster.workload import REVISION, REVISION_HISTORY, Json, Workload, deployment_path, same_build, template_of
+from muster.workload import (
+    REVISION,
+    REVISION_HISTORY,
+    WITHDRAWN,
+    Json,
+    Workload,
+    deployment_path,
+    revision,
+    same_build,
+    template_of,
+    withdrawn,
+)
 
 _KEPT_FROM_DEPLOYMENT = (
     "kubectl.kubernetes.io/last-applied-configuration",
@@ -26,16 +37,24 @@ def obstacle(seen: Workload, target: Release | None) -> str:
     if seen.wanted == 0:
         return f"deployment {name} is scaled to 0, and no other release would be served either: scale it up"
     if target is None:
-        return f"deployment {name} has no previous revision to roll back to"
+        return f"deployment {name} has no previous revision to roll back to{_passed_over(seen)}"
     replicaset = seen.replicaset(target.template_hash)
     if replicaset is None:
         return f"revision {target.revision} of deployment {name} is no longer in its history"
+    if withdrawn(replicaset):
+        return f"revision {target.revision} of deployment {name} is a {withdrawn(replicaset)}"
     if same_build(template_of(replicaset), seen.template):
         return (
             f"the previous revision {target.revision} of deployment {name} runs the same pod spec as the current one, "
             "so a rollback would change nothing"
         )
     return ""
+
+
+def _passed_over(seen: Workload) -> str:
+    """The revisions that were withdrawn, in words."""
+    bad = [f"revision {revision(item)} is a {words}" for item in seen.replicasets if (words := withdrawn(item))]
+    return f": {'; '.join(bad)}" if bad else ""
 
 
 def patch_for(seen: Workload, target: Release) -> list[Json]:
@@ -51,7 +70,7 @@ def patch_for(seen: Workload, target: Release) -> list[Json]:
     brought = {
         key: value
         for key, value in (replicaset["metadata"].get("annotations") or {}).items()
-        if key not in _KEPT_FROM_DEPLOYMENT
+        if key not in (*_KEPT_FROM_DEPLOYMENT, WITHDRAWN)
     }
     return [
         {"op": "test", "path": "/metadata/generation", "value": seen.deployment["metadata"]["generation"]},

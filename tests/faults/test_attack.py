@@ -16,10 +16,11 @@ import pytest
 import yaml
 
 from muster.faults import Ledger
+from muster.faults.bad_canary import WEIGHT
 from muster.kube import Kube, KubeError, load_access
 from muster.system import load_environment, load_system
 from muster.wait import wait_until
-from muster.workload import deployment_path, read_workload
+from muster.workload import hash_of, read_workload, withdrawn
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
 
@@ -43,7 +44,9 @@ FAULTS = {
     "ingress": ("inject", {"kind": "ingress_backend", "last_replica": True}, 1.0, 3),
     "drain": ("inject", {"kind": "node_drain", "patience": "0s"}, 3.0, 2),
     "scale": ("inject", {"kind": "scale_to_zero", "last_replica": True}, 4.0, 1),
+    "pods": ("inject", {"kind": "pod_kill"}, 3.0, 1),
     "release": ("release", {"environment": {"ATTACK": "yes"}}, 8.0, 1),
+    "canary": ("inject", {"kind": "bad_canary", "env_vars": {"ATTACK": "yes"}}, 8.0, 1),
 }
 
 
@@ -152,15 +155,21 @@ class Victim:
             "nodes": "/api/v1/nodes",
         }
         found = {kind: self.kube.get(path)["items"] for kind, path in lists.items()}
-        deployment = self.kube.get(deployment_path(space, self.where.deployment))
+        names = (self.where.deployment, self.env.rollback.canary.deployment)
+        workloads = {name: read_workload(self.kube, space, name) for name in names}
+        deployments = [seen.deployment for seen in workloads.values()]
         marked = [
             item["metadata"]["name"]
-            for item in [deployment, *(item for items in found.values() for item in items)]
+            for item in [*deployments, *(item for items in found.values() for item in items)]
             if MARK in (item["metadata"].get("annotations") or {})
         ]
         return {
-            "deployment": deployment["spec"],
+            "deployments": [item["spec"] for item in deployments],
             "ingresses": {item["metadata"]["name"]: item["spec"] for item in found["ingresses"]},
+            "weights": [item["metadata"].get("annotations", {}).get(WEIGHT) for item in found["ingresses"]],
+            "ways back": [
+                hash_of(item) for seen in workloads.values() for item in seen.replicasets if not withdrawn(item)
+            ],
             "cordoned": [item["metadata"]["name"] for item in found["nodes"] if item["spec"].get("unschedulable")],
             "chaos": [
                 item["metadata"]["name"]
@@ -168,7 +177,7 @@ class Victim:
                 for item in self.kube.get(f"{chaos}/{kind}")["items"]
             ],
             "marked": marked,
-            "short of": read_workload(self.kube, space, self.where.deployment).shortfall(),
+            "short of": "".join(seen.shortfall() for seen in workloads.values()),
         }
 
     def processes(self):

@@ -1,6 +1,7 @@
 """Limits, requests, kills for memory, and the way back: each judge's FAIL, WARN, PASS and UNKNOWN."""
 
 import warnings
+from dataclasses import replace
 
 import pytest
 
@@ -151,6 +152,22 @@ def test_an_undo_that_changes_nothing_warns_and_names_the_revision_that_would():
         judge(deployment(), revisions(r3="new"))
     with pytest.raises(Unknown, match="of revision 3 of app is not there yet"):
         judge(deployment(), revisions(r1="old", r2="new"))
+
+
+def test_an_undo_that_leads_to_a_drills_bad_release_warns_and_says_what_to_delete():
+    """Where its account may not delete it, kubectl still goes there; the responder passes it over."""
+    judge = rollout.assert_going_back_changes_something
+    older, bad, now = revisions(r1="old", r2="bad", r3="new")
+    bad = replace(bad, withdrawn="bad release of fault f")
+    with pytest.warns(
+        SLOWarning, match=r"revision 2, a bad release of fault f: delete ReplicaSet r2; revision 1 differs"
+    ):
+        judge(deployment(), (older, bad, now))
+    with pytest.warns(SLOWarning, match=r"delete ReplicaSet r2$"):
+        judge(deployment(), (bad, now))
+    judge(deployment(), (replace(older, withdrawn="bad release of fault e"), replace(bad, withdrawn=""), now))
+    with pytest.raises(Undeclared, match="first revision"):
+        judge(deployment(), (replace(now, first_revision=1),))
 
 
 def test_a_pod_of_another_image_than_is_asked_for_fails():

@@ -86,6 +86,23 @@ def test_a_first_revision_has_nothing_to_go_back_to_and_that_is_no_fault():
         rollout.assert_an_earlier_revision_is_kept(deployment(revision=4), ())
 
 
+def test_a_drills_bad_release_is_no_earlier_revision():
+    """Where it was all that there was beside the first release, that one is still the first, by its own history."""
+
+    def kept(*sets, **how):
+        common = {"template_hash": "h", "images": ("a:1",), "build": "b", "wanted": 0, "ready": 0, "created": 0.0}
+        made = tuple(rollout.ReplicaSet(name="r", **{**common, **one}) for one in sets)
+        rollout.assert_an_earlier_revision_is_kept(deployment(**how), made)
+
+    bad = {"revision": 2, "withdrawn": "bad release of fault f"}
+    for history in ([], [bad]):
+        with pytest.raises(Undeclared, match="at its first revision"):
+            kept(*history, {"revision": 3, "first_revision": 1}, revision=3)
+        with pytest.raises(AssertionError, match="no earlier ReplicaSet"):
+            kept(*history, {"revision": 3, "first_revision": 2}, revision=3)
+    kept({"revision": 1}, bad, {"revision": 3, "first_revision": 3}, revision=3)
+
+
 @pytest.mark.parametrize(
     ("broken", "word"),
     [

@@ -82,6 +82,30 @@ def test_only_own_replicasets_are_kept_in_order_of_revision(read, environment, s
     ]
 
 
+def test_replicaset_says_what_it_was_first_and_whether_a_drill_withdrew_it(read, environment, serve, workload):
+    """A mark that names another template was copied there, and says nothing of this one."""
+
+    def entry(number, mark):
+        notes = {
+            "deployment.kubernetes.io/revision": str(number),
+            "deployment.kubernetes.io/revision-history": f"{number - 4},{number - 2}",
+            "muster.dev/withdrawn": f"{mark} bad release of fault f",
+        }
+        return {
+            "metadata": {
+                "name": str(number),
+                "labels": {"pod-template-hash": f"h{number}"},
+                "annotations": notes,
+                "ownerReferences": [{"kind": "Deployment", "name": "app", "controller": True}],
+            },
+            "spec": {"template": {"spec": {"containers": [{"image": "app:1"}]}}},
+        }
+
+    api = serve({SETS: {"items": [entry(5, "h6"), entry(6, "h6")]}})
+    sets = read(environment(kubernetes=workload(api.url, 1)), "replicasets").value
+    assert [(item["first_revision"], item["withdrawn"]) for item in sets] == [(1, ""), (2, "bad release of fault f")]
+
+
 def test_a_missing_kubeconfig_is_a_sentence(read, environment, workload, tmp_path):
     """A kubeconfig that does not exist is one sentence in the reading, never a traceback."""
     source = {**workload("http://127.0.0.1:1", 1), "kubeconfig": str(tmp_path / "none")}

@@ -83,3 +83,42 @@ def test_target_that_left_the_history_is_refused(world):
     with pytest.raises(RollbackRefused, match="no longer in its history"):
         patch_for(world.see(), target)
     assert current_of(seen, "web").revision == 2
+
+
+def _drilled(world, *, before=False):
+    """A good release, a drill's bad one that was withdrawn, and the good one again."""
+    if before:
+        world.release("older", 1, "shop/web:0")
+    world.release("bad", 3, env=[("FAULT", "1")], own={"muster.dev/withdrawn": "bad bad release of fault f"})
+    return world.release("good", 4, history="2")
+
+
+def test_drills_bad_release_is_passed_over(world, make_world):
+    """A rollback goes to the release before it; with none left it is refused, and the reason names it."""
+    seen = _drilled(world, before=True).see()
+    assert previous_of(seen, "web").template_hash == "older"
+    assert obstacle(seen, previous_of(seen, "web")) == ""
+    alone = _drilled(make_world()).see()
+    assert previous_of(alone, "web") is None
+    assert "no previous revision to roll back to: revision 3 is a bad release of fault f" in obstacle(alone, None)
+
+
+def test_drills_bad_release_is_no_target_of_anybody(world):
+    """Nor of a rollback that was decided before it was withdrawn; and no mark comes along from elsewhere."""
+    world.release("bad", 1, "shop/web:0")
+    seen = world.release("good", 2).see()
+    target = previous_of(seen, "web")
+    world.sets[0]["metadata"]["annotations"]["muster.dev/withdrawn"] = "bad bad release of fault f"
+    assert obstacle(world.see(), target) == "revision 1 of deployment web is a bad release of fault f"
+    world.sets[0]["metadata"]["annotations"]["muster.dev/withdrawn"] = "another bad release of fault f"
+    _, _, annotations = patch_for(world.see(), target)
+    assert "muster.dev/withdrawn" not in annotations["value"]
+
+
+def test_restart_over_a_drills_bad_release_is_still_a_restart(world):
+    """What was restarted is as old as it is, whatever was withdrawn in between."""
+    _drilled(world).release("again", 5, annotations={"kubectl.kubernetes.io/restartedAt": "now"})
+    world.sets[-2]["metadata"]["annotations"].pop("deployment.kubernetes.io/revision-history")
+    seen = world.see()
+    assert previous_of(seen, "web") is None
+    assert current_of(seen, "web").created == epoch("2026-11-21T05:00:04Z")
