@@ -119,7 +119,8 @@ class _Planner:
             return [f"{name}: {first}", *(f"  {line}" for line in more)]
         if module == ACTIONS and func in ("heal", "undo"):
             self.aimed[:] = [intent for intent in self.aimed if arguments.get("kind", intent.kind) != intent.kind]
-        words = ", ".join(f"{key}={value}" for key, value in arguments.items())
+        named = arguments.items() if isinstance(arguments, dict) else ()  # a process' may be one text
+        words = ", ".join(f"{key}={value}" for key, value in named) or str(arguments or "")
         if module == PROBES and hasattr(probes, func):
             return [f"{name}: {func}({words})"]
         if module == ACTIONS and hasattr(actions, func):

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from muster.chaos.plan import _paged, _stopped
+from muster.chaos.plan import _paged, _Planner, _stopped
 from muster.judge.stopping import StopConditions
 from muster.system.environment import Channel, Environment
 from muster.system.model import Slo
@@ -16,6 +16,14 @@ def test_a_webhooks_address_is_told_by_its_host():
     where = SimpleNamespace(env=SimpleNamespace(contacts={"on-call": channel}), system=SimpleNamespace(alerts={}))
     told = _paged(where, SimpleNamespace(pages=("on-call",), alert=""))
     assert told == ("on-call, for real: webhook https://pager.example:8443",)
+
+
+@pytest.mark.parametrize(("given", "words"), [("-rf x", "-rf x"), ({"-r": "x"}, "-r=x"), ({}, "")])
+def test_a_process_is_told_with_its_arguments_however_they_are_written(given, words):
+    """Chaos Toolkit takes a text as well as a mapping."""
+    planner = _Planner(None, None, {}, [], 0.0)
+    activity = {"type": "action", "name": "go", "provider": {"type": "process", "path": "rm", "arguments": given}}
+    assert planner.activities([activity]) == (f"go: action rm({words}); no fault of Muster's: no ledger, no guard",)
 
 
 SLO = {"title": "errors", "unit": "ratio", "query": "q", "window": "1m", "runbook": "book#errors"}
