@@ -172,7 +172,8 @@ class Server:
 
     async def _stopped_within(self, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
         return self._stopping.is_set()
 
     def _spawn(self, work: Awaitable[None]) -> None:
@@ -255,10 +256,7 @@ class Server:
                 if repr(error) != trouble:
                     trouble = repr(error)
                     self._mistake(error)
-            try:
-                await asyncio.wait_for(self._stopping.wait(), seconds)
-            except TimeoutError:
-                continue
+            await self._stopped_within(seconds)
 
     async def _shutdown(self, app: web.Application) -> None:
         """What is under way is left in the Lease; each thread ends after its request in flight."""
