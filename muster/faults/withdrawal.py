@@ -146,7 +146,7 @@ def _delete(kube: Kube, item: Json, *, until: float) -> str:
         """What hinders it; empty when it is gone."""
         if not seen:
             fresh = kube.find(_path(item))
-            if fresh is None:
+            if fresh is None or fresh["metadata"]["uid"] != item["metadata"]["uid"]:  # the same name, released anew
                 return ""
             seen.append(fresh)
         now = seen.pop()

@@ -78,7 +78,8 @@ def careful(shop):
 
 def test_nothing_goes_back_to_a_bad_release_that_is_healed(shop, ledger):
     """Its ReplicaSet is gone: the responder refuses, and a person's undo finds no other revision."""
-    _inject(shop, ledger)
+    entry = _inject(shop, ledger)
+    assert ledger.get(entry.id).undo["stored"] == shop.look().template  # as the API made it
     assert "; revision 2 of it is deleted" in _heal(shop, ledger)
     assert _revisions(shop) == [3]
     assert previous(shop.kube, shop.env) is None

@@ -44,9 +44,9 @@ FAULTS = {
     "ingress": ("inject", {"kind": "ingress_backend", "last_replica": True}, 1.0, 3),
     "drain": ("inject", {"kind": "node_drain", "patience": "0s"}, 3.0, 2),
     "scale": ("inject", {"kind": "scale_to_zero", "last_replica": True}, 4.0, 1),
-    "pods": ("inject", {"kind": "pod_kill"}, 3.0, 1),
+    "pods": ("inject", {"kind": "pod_kill"}, 2.0, 1),
     "release": ("release", {"environment": {"ATTACK": "yes"}}, 8.0, 1),
-    "canary": ("inject", {"kind": "bad_canary", "env_vars": {"ATTACK": "yes"}}, 8.0, 1),
+    "canary": ("inject", {"kind": "bad_canary", "env_vars": {"ATTACK": "yes"}}, 5.0, 1),
 }
 
 
