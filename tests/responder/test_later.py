@@ -234,6 +234,8 @@ def audit_of(tmp_path):
         lines = []
         for kind, ago_s, data in told:
             given = {**alert.record(), **data} if kind is Kind.WEBHOOK_RECEIVED else {"key": alert.key, **data}
+            if "again_in_s" in given:
+                given["again_at"] = time.time() + given.pop("again_in_s")
             record = {"at": time.time() - ago_s, "kind": kind.value, "alert": "Down", "message": "m", "data": given}
             lines.append(json.dumps(record) + "\n")
         (tmp_path / "audit.jsonl").write_text("".join(lines))
@@ -242,7 +244,7 @@ def audit_of(tmp_path):
 
 
 def refused(name, again_in_s=None):
-    more = {} if again_in_s is None else {"again_at": time.time() + again_in_s}
+    more = {} if again_in_s is None else {"again_in_s": again_in_s}  # from when it is written
     return {"decision": "refuse", "refusal": name, "final": False, **more}
 
 
