@@ -50,6 +50,13 @@ def test_intervals_are_true_ones_divided_by_the_time_scale(folder):
     assert true == {"scrape_interval": "15s", "scrape_timeout": "10s", "evaluation_interval": "15s"}
 
 
+@pytest.mark.parametrize(("scale", "block"), [("1", "7200s"), ("60", "120s")])
+def test_series_of_pods_that_are_gone_leave_memory_as_fast_as_pods_come_and_go(folder, scale, block):
+    """Prometheus' own two hours at true time: sixty times as many pods come and go in the lab's."""
+    argv = prometheus.argv("prometheus", folder, {**PLAN, "time_scale": scale})
+    assert {f"--storage.tsdb.{which}-block-duration={block}" for which in ("min", "max")} <= set(argv)
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(0.25, "250ms"), (2.5, "2500ms"), (15, "15s"), (0.0001, "1ms")])
 def test_durations_are_whole_as_prometheus_wants_them(seconds, text):
     """Prometheus reads neither 2.5s nor 0s."""
