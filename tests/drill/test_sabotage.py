@@ -95,8 +95,12 @@ def test_with_the_previous_revision_equal_to_the_bad_one_nothing_is_rolled_back(
     held = verdicts(whole)
     assert (held["alert"], held["page"], held["webhook"], held["proof"]) == ("PASS", "PASS", "PASS", "FAIL")
     where = lab.cluster()
+    path = deployment_path(where.namespace, where.deployment)
     with lab.kube() as kube:  # healed, although what served was no longer the very template that was released
-        assert "FAULT_" not in json.dumps(kube.get(deployment_path(where.namespace, where.deployment))["spec"])
+        assert "FAULT_" not in json.dumps(kube.get(path)["spec"])
+        told = lab.muster("smoke", "-k", "earlier_revision").stdout
+        assert "no earlier ReplicaSet is left to roll back to" in told  # the drill's are none, and the good one was cut
+        kube.patch(path, annotated("no more"))  # released once more, so that those who follow find the lab well
 
 
 def only_a_copy_is_left(lab):
@@ -120,8 +124,12 @@ def only_a_copy_is_left(lab):
         kube.delete(
             f"/apis/apps/v1/namespaces/{where.namespace}/replicasets/{seen.replicaset(before)['metadata']['name']}"
         )
-        patch = {"spec": {"template": {"metadata": {"annotations": {"copy-of-the-bad-build": "yes"}}}}}
-        kube.patch(path, patch)
+        kube.patch(path, annotated("yes"))
+
+
+def annotated(value):
+    """A patch that makes another revision of the same build."""
+    return {"spec": {"template": {"metadata": {"annotations": {"copy-of-the-bad-build": value}}}}}
 
 
 def test_with_the_route_to_the_responder_removed_the_drill_says_where_the_alert_went(lab):
