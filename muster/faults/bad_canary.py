@@ -54,14 +54,11 @@ def intend(
         raise UsageError(f"a canary with {replicas} pods and {weight}% of the users is none")
     path, ingress = deployment_path(source.namespace, canary.deployment), _ingress(source.namespace, canary.ingress)
     deployment, notes = kube.get(path), kube.get(ingress)["metadata"].get("annotations") or {}
-    weight_was, replicas_was = notes.get(WEIGHT), int(deployment["spec"].get("replicas", 1))
+    replicas_was = int(deployment["spec"].get("replicas", 1))
     wanted = max(replicas_was, replicas)
     guard.allow(env, kube, namespace=source.namespace, pods=wanted)
     guard.allow_users(env, percent=weight)
-    if notes.get(CANARY) != "true":
-        raise UsageError(f"ingress {canary.ingress} is no canary (it lacks the annotation {CANARY})")
-    if weight_was not in (None, "0"):
-        raise guard.Refused(f"ingress {canary.ingress} has a weight of {weight_was}: a release is being tried there")
+    _must_be_idle(canary.ingress, notes)
     good = deployment["spec"]["template"]
     bad = with_changes(good, source.container, env_vars, image)
     if same_template(good, bad):
@@ -90,7 +87,7 @@ def intend(
             "good": good,
             "bad": bad,
             "revision": revision(deployment),
-            "was": {"weight": weight_was, "replicas": replicas_was},
+            "was": {"weight": notes.get(WEIGHT), "replicas": replicas_was},
             "weight": str(weight),
         },
         act=act,
@@ -98,6 +95,15 @@ def intend(
         pods=wanted,
         ready=wanted,
     )
+
+
+def _must_be_idle(ingress: str, notes: Mapping[str, str]) -> None:
+    """Raise unless it is a canary's ingress that sends nobody there: UsageError, Refused."""
+    weight = notes.get(WEIGHT)
+    if notes.get(CANARY) != "true":
+        raise UsageError(f"ingress {ingress} is no canary (it lacks the annotation {CANARY})")
+    if weight not in (None, "0"):
+        raise guard.Refused(f"ingress {ingress} has a weight of {weight}: a release is being tried there")
 
 
 def heal(kube: Kube, env: Environment, entry: Entry) -> str:
