@@ -14,10 +14,10 @@ from muster.timeline import Kind
 def test_quiet_listens_until_the_slowest_alert_would_have_told(story):
     """Counted from the fault: what was listened to already need not be listened to again."""
     now = time.time()
-    story.tell(Kind.DRILL_STARTED, source="test", listen_s={"page": 2.0, "rollback": 1.0})
-    story.tell(Kind.FAULT_INJECTED, source="test", at=now - 0.8)
+    story.tell(Kind.DRILL_STARTED, source="test", listen_s={"page": 60.0, "rollback": 1.0})
+    story.tell(Kind.FAULT_INJECTED, source="test", at=now - 58.8)
     assert probes.quiet(lasting="0s") is True
-    assert 2.0 - 0.8 <= time.time() - now < 4.0
+    assert 60.0 - 58.8 <= time.time() - now < 30.0  # what the machine may stand still for included
 
 
 def test_quiet_without_a_promise_waits_for_open_alerts_only(story):
@@ -26,7 +26,7 @@ def test_quiet_without_a_promise_waits_for_open_alerts_only(story):
     story.tell(Kind.FAULT_INJECTED, source="test")
     began = time.monotonic()
     assert probes.quiet(lasting="0s") is True
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 10.0
 
 
 def test_quiet_makes_up_for_an_outage(story):
@@ -42,9 +42,10 @@ def test_quiet_makes_up_for_an_outage(story):
 class Moody(Watcher):
     """Fails as long as it is told to."""
 
-    source, failing, slow_s = "prometheus", False, 0.0
+    source, failing, slow_s, looked_at = "prometheus", False, 0.0, 0.0
 
     def look(self):
+        self.looked_at = time.time()
         time.sleep(self.slow_s)
         if self.failing:
             raise ValueError("away")
@@ -57,14 +58,14 @@ def test_an_outage_is_told_when_it_is_over(story, forgets):
     watcher.forgets = forgets
     story.tell(Kind.FAULT_INJECTED, source="test")
     watcher.failing = True
-    watcher._last_good -= 1.0  # as if nobody had answered for a second
+    watcher._last_good -= 1000.0  # as if nobody had answered for so long
     watcher._try()
     assert missed_s(story.timeline()) == 0.0  # not known yet
     watcher.failing = False
     watcher._try()
     watcher._try()
     told = [event for event in story.timeline().of(Kind.NOTE) if "unread_s" in event.data]
-    assert [round(event.data["unread_s"]) for event in told] == [1] * forgets
+    assert [round(event.data["unread_s"], -2) for event in told] == [1000.0] * forgets
 
 
 def test_the_note_says_when_the_source_was_last_read_and_not_when_it_was_written(story):
@@ -73,12 +74,12 @@ def test_the_note_says_when_the_source_was_last_read_and_not_when_it_was_written
     watcher.slow_s = 0.1
     began = time.time()
     watcher._try()
-    watcher.failing = True
+    looked_at, watcher.failing = watcher.looked_at, True
     watcher._try()
     watcher.finish()
     (note,) = story.timeline().of(Kind.NOTE)
     last = source(story.timeline(), "prometheus").last_good_at
-    assert began <= last < began + 0.1
+    assert began <= last <= looked_at
     assert note.at >= last + 0.2
 
 

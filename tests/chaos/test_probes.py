@@ -52,7 +52,7 @@ def test_a_scrape_counts_also_when_discovery_is_long_over(story, monkeypatch):
     story.tell(Kind.FAULT_CONFIRMED, source="kubernetes", at=now - 19.5, pods=["new"])
     monkeypatch.setattr("muster.chaos.visible.scraped_at", lambda *_, **__: now - 19.2)
     assert outlasted(within="1s", configuration=HERE) is True
-    assert time.time() - now < 5.0  # discovery of 12 s would make it 11.5
+    assert time.time() - now < 10.0  # discovery of 12 s would make it 11.5
 
 
 class Asked:
@@ -152,7 +152,7 @@ def test_a_word_that_never_comes_is_waited_for_no_longer_than_the_responder_may_
     rolled_back(story)
     began = time.monotonic()
     assert recovered(configuration=HERE)
-    assert 0.2 <= time.monotonic() - began < 5
+    assert 0.2 <= time.monotonic() - began < 15  # it would be 20 for users, and an hour below
     monkeypatch.setattr("muster.chaos.heard.patience_s", lambda _: 3600.0)
     story._events.clear()
     begun(story, alert="A", action="rollback")
