@@ -88,7 +88,7 @@ def components(folder: Folder, plan: dict[str, str], responder: list[str] | None
         ),
     ]
     if responder is not None:
-        ready = world.answers(f"{plan['responder']}/healthz")
+        ready = world.answers(f"{plan['responder']}/readyz")
         # It starts before endpoints.json exists; the plan holds the same addresses.
         env = {"LAB_ENDPOINTS": str(folder.plan), "LAB_STATE": state}
         table.append(Component(name="responder", argv=tuple(responder), ready=ready, env=env))

@@ -22,7 +22,7 @@ from muster.wait import wait_until
 
 KIND = "outage"
 NEEDS = frozenset({"kubernetes", "outages"})
-READY = {"prometheus": "/-/ready", "alertmanager": "/-/ready", "responder": "/healthz"}
+READY = {"prometheus": "/-/ready", "alertmanager": "/-/ready", "responder": "/readyz"}
 BACK_WITHIN_S = 120.0
 LOOK_S = 0.2
 STAYS_S = 3.0  # so long it must answer, where nobody knows whether it was told to go

@@ -1,14 +1,19 @@
-"""A Kubernetes Event on the Deployment for each decision, where ``kubectl describe`` shows it."""
+"""A Kubernetes Event on the Deployment for each decision, where ``kubectl describe`` shows it.
+
+kubectl selects the Events of an object by its uid, so that those of a deleted one with the same name are not shown.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
-from muster.kube import Kube
+from muster.kube import Kube, KubeError
 from muster.system.model import KubernetesSource
+from muster.workload import deployment_path
 
 Reason = Literal[
     "RollingBack", "RolledBack", "RollbackRefused", "RollbackFailed", "SymptomGone", "SymptomStayed", "Escalated",
@@ -32,12 +37,7 @@ def post_event(kube: Kube, source: KubernetesSource, reason: Reason, message: st
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {"name": f"{source.deployment}.{uuid.uuid4().hex[:16]}", "namespace": source.namespace},
-        "involvedObject": {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "name": source.deployment,
-            "namespace": source.namespace,
-        },
+        "involvedObject": _involved(kube, source),
         "reason": reason,
         "message": message if len(message) <= _LONGEST else message[: _LONGEST - 1] + "…",
         "type": "Normal" if reason in _WELL else "Warning",
@@ -47,3 +47,17 @@ def post_event(kube: Kube, source: KubernetesSource, reason: Reason, message: st
         "count": 1,
     }
     kube.post(f"/api/v1/namespaces/{source.namespace}/events", event)
+
+
+def _involved(kube: Kube, source: KubernetesSource) -> dict[str, Any]:
+    """The Deployment as it is now. One that is gone, or cannot be read, has its Event all the same: without a uid."""
+    named = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "name": source.deployment,
+        "namespace": source.namespace,
+    }
+    with contextlib.suppress(KubeError):
+        now = kube.get(deployment_path(source.namespace, source.deployment))["metadata"]
+        named |= {"uid": now["uid"], "resourceVersion": now["resourceVersion"]}
+    return named

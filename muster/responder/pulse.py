@@ -12,7 +12,7 @@ STALE_S = 10.0  # real time: an API that has not answered for so long is not the
 
 
 class Pulse:
-    """Asked by a loop, told by ``/healthz`` and ``/metrics``."""
+    """Asked by a loop, told by ``/readyz``, ``/healthz`` and ``/metrics``."""
 
     def __init__(self, lock: Lock) -> None:
         self._lock = lock

@@ -61,6 +61,7 @@ class Server:
                 web.post("/alerts", self._alerts),
                 web.get("/audit", self._audit),
                 web.get("/healthz", self._healthz),
+                web.get("/readyz", self._readyz),
                 web.get("/metrics", self._metrics),
             ]
         )
@@ -106,20 +107,34 @@ class Server:
         return web.json_response({"schema": "muster/audit/v1", "now": time.time(), "records": records})
 
     async def _healthz(self, request: web.Request) -> web.Response:
-        """200 when the responder could act now, otherwise 503 with the reason in a sentence."""
-        responder = self._responder
-        ailment = responder.pulse.ailment() or responder.audit.ailment
-        unheard = len(responder.escalation.pending)
+        """For people and monitoring: 200 when all is well, otherwise 503 with the reason in a sentence."""
+        ailment, unheard = self._hindrance(), len(self._responder.escalation.pending)
         if not ailment and unheard:
             ailment = f"{unheard} failed rollbacks that Alertmanager has not taken: nobody was paged"
+        return self._state("failing" if ailment else "ok", ailment)
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        """For what sends it alerts: 200 when it could act on one now.
+
+        A page that nobody takes is no reason to send it none: then no later bad release would be rolled back.
+        """
+        hindrance = self._hindrance()
+        return self._state("not ready" if hindrance else "ready", hindrance)
+
+    def _hindrance(self) -> str:
+        """Why it could not act now, in a sentence; empty when it could."""
+        return self._responder.pulse.ailment() or self._responder.audit.ailment
+
+    def _state(self, status: str, reason: str) -> web.Response:
+        responder = self._responder
         told = {
-            "status": "failing" if ailment else "ok",
-            "reason": ailment,
+            "status": status,
+            "reason": reason,
             "system": responder.system.name,
             "environment": responder.env.name,
             "lock": responder.pulse.lock(),
         }
-        return web.json_response(told, status=503 if ailment else 200)
+        return web.json_response(told, status=503 if reason else 200)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         responder = self._responder

@@ -173,13 +173,14 @@ def test_bad_canary_is_compared_aborted_and_its_users_are_served_again(responder
     assert comparison["baseline"] < 0.01
     assert records["rollback.proven"]["data"]["verdict"] == "PASS", records["rollback.proven"]["message"]
     assert records["symptom.gone"]["data"]["verdict"] == "PASS", records["symptom.gone"]["message"]
-    assert records["decided"]["at"] - began < 2  # bounded, comparison included
+    assert records["decided"]["at"] - began < 10  # bounded, comparison included; on a machine that may stand still
     assert bad_canary.get(INGRESS)["metadata"]["annotations"][WEIGHT] == "0"
     assert bad_canary.get(DEPLOYMENT)["spec"]["replicas"] == 0
     assert bad_canary.get(stable)["metadata"]["generation"] == generation
     events = bad_canary.get(f"/api/v1/namespaces/{NS}/events")["items"]
-    said = {event["reason"] for event in events if event["source"].get("component") == "muster-respond"}
-    assert {"RollingBack", "RolledBack", "SymptomGone"} <= said
+    ours = [event for event in events if event["source"].get("component") == "muster-respond"]
+    assert {"RollingBack", "RolledBack", "SymptomGone"} <= {event["reason"] for event in ours}
+    assert all(event["involvedObject"].get("uid") for event in ours)  # kubectl describe selects by it
     assert responder.observe() is True  # what it remembers it may write, too
 
 
@@ -199,6 +200,7 @@ def test_failed_rollback_pages_whom_the_facts_name_over_the_rendered_routes(lab,
 
 def test_health_of_the_labs_own_responder_tells_of_api_and_lock(lab):
     """What a readiness probe and a rule can stand on."""
+    assert httpx.get(f"{lab['responder']}/readyz", trust_env=False).status_code == 200
     answer = httpx.get(f"{lab['responder']}/healthz", trust_env=False)
     assert answer.status_code == 200, answer.text
     assert answer.json()["lock"]["seen_s_ago"] < 10

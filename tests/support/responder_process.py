@@ -51,7 +51,7 @@ def responding(shop, port=None):
         headers = {"Authorization": f"Bearer {token}"}
         with httpx.Client(base_url=address, headers=headers, timeout=5, trust_env=False) as http:
             wait_until(
-                lambda: http.get("/healthz").status_code,
+                lambda: http.get("/readyz").status_code,
                 lambda status: status == 200,
                 what="the responder did not listen",
                 timeout_s=60,
