@@ -18,7 +18,10 @@ from muster.system.promql import fill, is_told_of
 from muster.system.units import show
 
 AS_MUCH = 0.8  # of what the release suffers: from here on another release suffers as much
-PATIENCE_S = 0.5  # for all questions together, in real time: users are being served badly meanwhile
+# For all questions together, at true scale: users are being served badly meanwhile, for as long as the alert has waited
+# already. What is loaded by the very outage answers late, and an answer may say that the release is not its cause.
+PATIENCE_S = 5.0
+_LEAST_S = 0.5  # in real time: a network does not run faster at another time scale
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,11 @@ class Comparison:
     def record(self) -> dict[str, Any]:
         """As the audit keeps it."""
         return asdict(self)
+
+
+def patience_s(env: Environment) -> float:
+    """How long Prometheus is waited for, in real seconds."""
+    return max(env.scaled(PATIENCE_S), _LEAST_S)
 
 
 def among(env: Environment, pods: frozenset[str]) -> Environment:
@@ -52,7 +60,7 @@ def compare(
     baseline: frozenset[str],
     released: float,
 ) -> Comparison:
-    """Compare the indicator of an alert between releases; never raises, never takes longer than :data:`PATIENCE_S`.
+    """Compare the indicator of an alert between releases; never raises, never takes longer than :func:`patience_s`.
 
     Args:
         monitor: Where Prometheus is asked.
@@ -67,16 +75,17 @@ def compare(
     if not env.prometheus:
         return _unknown(f"environment {env.name} declares no Prometheus")
     query, window_s = condition.slo.query, condition.slo.window
+    within_s = patience_s(env)
     asked: dict[str, Callable[[], float]] = {}
     if baseline and suspects and not is_told_of(query):
         for name, pods in (("release", suspects), ("other", baseline)):
-            asked[name] = _asking(monitor, fill(query, among(env, pods), window_s))
+            asked[name] = _asking(monitor, fill(query, among(env, pods), window_s), within_s)
     if released:
         whole = fill(query, env, window_s)
-        asked |= {"now": _asking(monitor, whole), "before": _asking(monitor, whole, at=released)}
+        asked |= {"now": _asking(monitor, whole, within_s), "before": _asking(monitor, whole, within_s, at=released)}
     if not asked:
         return _unknown("there is no other release beside it, and when it came is not known")
-    values, why = _ask(asked)
+    values, why = _ask(asked, within_s)
     if "release" in values and "other" in values:
         told = _judge(condition, values["release"], values["other"], f"{len(baseline)} pods of another release")
         if told.blames is not None:
@@ -105,17 +114,17 @@ def _unknown(why: str) -> Comparison:
     return Comparison(blames=None, message=f"not compared: {why}")
 
 
-def _asking(monitor: Monitor, query: str, *, at: float | None = None) -> Callable[[], float]:
-    return lambda: monitor.value(query, at=at, timeout_s=PATIENCE_S)
+def _asking(monitor: Monitor, query: str, within_s: float, *, at: float | None = None) -> Callable[[], float]:
+    return lambda: monitor.value(query, at=at, timeout_s=within_s)
 
 
-def _ask(asked: dict[str, Callable[[], float]]) -> tuple[dict[str, float], str]:
+def _ask(asked: dict[str, Callable[[], float]], within_s: float) -> tuple[dict[str, float], str]:
     """The answers that came in time, and why the last of the others did not."""
     pool = ThreadPoolExecutor(len(asked), thread_name_prefix="compare")
     futures: dict[str, Future[float]] = {name: pool.submit(ask) for name, ask in asked.items()}
-    done, _ = wait(futures.values(), timeout=PATIENCE_S)
+    done, _ = wait(futures.values(), timeout=within_s)
     pool.shutdown(wait=False, cancel_futures=True)
-    values, why = {}, f"Prometheus did not answer within {PATIENCE_S:g}s"
+    values, why = {}, f"Prometheus did not answer within {within_s:g}s"
     for name, future in futures.items():
         if future in done:
             try:

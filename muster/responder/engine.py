@@ -165,7 +165,9 @@ class Responder:
         assert view.previous is not None  # noqa: S101 - without one there is an obstacle, and that is refused
         intent = Intent(alert=alert.name, key=alert.key, bad=view.current, target=view.previous, decided_at=time.time())
         self._lock.take(state, intent)
-        message = f"{intent.bad} goes back to {intent.target}"
+        unsure = situation.comparison is not None and situation.comparison.blames is None
+        why = f"; {situation.comparison.message}" if situation.comparison and unsure else ""
+        message = f"{intent.bad} goes back to {intent.target}{why}"
         self._journal.decided(alert, "roll back", message, final=True, comparison=compared)
         self._carry_out(intent)
         return True

@@ -36,7 +36,7 @@ def test_decision_stands_in_the_description_of_the_deployment(shop, describe):
 
 
 def test_decision_about_a_deployment_of_the_same_name_before_it_does_not(shop, describe):
-    """kubectl selects by uid: so does this API, or the test above would prove nothing."""
+    """The client selects by uid: so does this API, or the test above would prove nothing."""
     post_event(shop.kube, shop.env.kubernetes, "RollbackRefused", "of the one before")
     shop.kube.delete(shop.path)
     shop.create()

@@ -93,7 +93,7 @@ def seeing(system, make_env, tmp_path, prometheus, monkeypatch):
 
     with Monitor(env) as monitor:
         given = {"system": system, "env": env, "source": env.kubernetes, "monitor": monitor, "audit": audit}
-        responder = Responder(**given, kube=SimpleNamespace(post=_no_events), me="me")
+        responder = Responder(**given, kube=SimpleNamespace(get=_no_events, post=_no_events), me="me")
         monkeypatch.setattr(responder._lock, "read", lambda: LockState(holder="", intent=None, lease=None))
         for way in responder._strategies.values():
             monkeypatch.setattr(way, "look", _look)

@@ -14,7 +14,9 @@ from muster.timeline import Kind
 @pytest.fixture
 def journal(tmp_path):
     audit = Audit(tmp_path / "audit.jsonl")
-    yield Journal(audit, SimpleNamespace(post=lambda *_: None), SimpleNamespace(deployment="web", namespace="shop"))
+    metadata = {"metadata": {"uid": "u", "resourceVersion": "1"}}
+    api = SimpleNamespace(get=lambda *_: metadata, post=lambda *_: None)
+    yield Journal(audit, api, SimpleNamespace(deployment="web", namespace="shop"))
     audit.close()
 
 
