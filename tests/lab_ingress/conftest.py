@@ -64,11 +64,11 @@ class Proxy:
     def stop(self) -> None:
         if self.process:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(5)
+            self.process.wait(20)
             self.process = None
 
 
-async def eventually(condition, what: str, timeout_s: float = 10.0):
+async def eventually(condition, what: str, timeout_s: float = 30.0):
     """Wait until an async condition holds; returns what it returned."""
     deadline = asyncio.get_running_loop().time() + timeout_s
     while True:
@@ -102,10 +102,12 @@ _addresses = itertools.count(1)
 
 
 class Backend:
-    """A server that answers its own name, counts, and can be slow or die."""
+    """A server that answers its own name when it may, counts, and can die."""
 
-    def __init__(self, name: str, delay_s: float = 0.0) -> None:
-        self.name, self.delay_s, self.served = name, delay_s, 0
+    def __init__(self, name: str) -> None:
+        self.name, self.served = name, 0
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
         # Addresses of their own per process, so that tests run side by side.
         self.address = f"127.{100 + os.getpid() % 100}.{os.getpid() // 100 % 250}.{next(_addresses)}"
         self.port = 8080
@@ -119,8 +121,7 @@ class Backend:
         return self
 
     async def _answer(self, request: web.Request) -> web.Response:
-        if self.delay_s:
-            await asyncio.sleep(self.delay_s)
+        await self.may_answer.wait()
         self.served += 1
         return web.Response(text=self.name)
 
@@ -217,7 +218,7 @@ class Api:
     def stop(self) -> None:
         if self.process:
             self.process.kill()
-            self.process.wait(5)
+            self.process.wait(20)
             self.process = None
 
 

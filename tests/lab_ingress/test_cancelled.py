@@ -53,9 +53,9 @@ def test_an_answer_at_the_moment_of_the_end_does_not_hide_the_end(turns):
 async def ended(task):
     """Cancel it once, as a task group does."""
     task.cancel()
-    done, _ = await asyncio.wait([task], timeout=2)
+    done, _ = await asyncio.wait([task], timeout=20)
     if not done:
         task.cancel()
-        await asyncio.wait([task], timeout=2)
+        await asyncio.wait([task], timeout=20)
     assert done, "it was told to end, and went on"
     assert task.cancelled()

@@ -78,7 +78,8 @@ def test_a_leaving_endpoint_finishes_the_request_that_it_is_serving(proxy, backe
     async def scenario():
         async with AsyncExitStack() as stack:
             (fast,) = await start(proxy, stack, backend, "fast")
-            slow = await stack.enter_async_context(backend("slow", delay_s=0.6))
+            slow = await stack.enter_async_context(backend("slow"))
+            slow.may_answer.clear()
             await apply(proxy, wants([slow]))
             session = await stack.enter_async_context(aiohttp.ClientSession())
             request = asyncio.create_task(ask(session, proxy.url))
@@ -89,6 +90,7 @@ def test_a_leaving_endpoint_finishes_the_request_that_it_is_serving(proxy, backe
             await apply(proxy, wants([fast]))
             async with Runtime(proxy.socket) as runtime:
                 assert [slot.mode for slot in await runtime.slots("pool00")].count("drain") == 1
+            slow.may_answer.set()
             assert await request == "slow"
             await apply(proxy, wants([fast]))
             async with Runtime(proxy.socket) as runtime:

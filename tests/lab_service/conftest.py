@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 _numbers = itertools.count(1)
 
 
-def eventually(condition, what: str, timeout_s: float = 10.0):
+def eventually(condition, what: str, timeout_s: float = 30.0):
     """Wait until a condition holds; returns what it returned. A refused connection counts as not yet."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -72,7 +72,7 @@ class Replica:
         self.http.close()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
-        return self.process.wait(5)
+        return self.process.wait(20)
 
 
 @pytest.fixture

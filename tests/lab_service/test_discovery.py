@@ -133,10 +133,10 @@ def test_membership_follows_the_endpoint_slices_and_survives_the_api(api, replic
         "endpoints": endpoints(trio),
     }
     assert api.send("POST", SLICES, body) == 201
-    eventually(lambda: sees(trio[0], "r1", "r2") and sees(trio[2], "r0", "r1"), "all found one another", 4)
+    eventually(lambda: sees(trio[0], "r1", "r2") and sees(trio[2], "r0", "r1"), "all found one another")
     patch = {"endpoints": endpoints(trio, leaving=[trio[2]])}
     assert api.send("PATCH", f"{SLICES}/web-1", patch) == 200
-    eventually(lambda: sees(trio[0], "r1"), "a leaving replica is no peer", 4)
+    eventually(lambda: sees(trio[0], "r1"), "a leaving replica is no peer")
     api.stop()
     eventually(lambda: "the last known peers stay" in trio[0].log.read_text(), "the loss is logged")
     assert sees(trio[0], "r1")

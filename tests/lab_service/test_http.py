@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import signal
+import socket
 import subprocess
-import threading
 import time
 from pathlib import Path
 
@@ -90,52 +90,51 @@ def test_messages_are_accepted_and_bad_ones_refused(replica):
     assert (head.status_code, head.content) == (200, b"")
 
 
-def test_sigterm_drains_and_then_exits_0(replica, eventually):
+def test_sigterm_drains_and_then_exits_0(replicas, eventually):
     """Not ready at once, still answering, each answer closing its connection; gone once nobody asks."""
-    replica.process.send_signal(signal.SIGTERM)
+    (replica,) = replicas(DRAIN_S="30", DRAIN_QUIET_S="4")  # or whoever asks a little late finds nobody
+    replica.up().process.send_signal(signal.SIGTERM)
     eventually(lambda: replica.get("/health/ready").status_code == 503, "not ready")
     answer = replica.get("/api/v1/ping")
     assert (answer.status_code, answer.headers["connection"]) == (200, "close")
-    assert replica.process.wait(5) == 0
+    assert replica.process.wait(20) == 0
 
 
 def test_a_farewell_lasts_while_users_come_but_not_for_ever(replicas):
     """No request fails during the drain, and DRAIN_S bounds it."""
-    (it,) = replicas(DRAIN_S="1.0", DRAIN_QUIET_S="0.3")
+    (it,) = replicas(DRAIN_S="5", DRAIN_QUIET_S="3.5")
     it.up()
     it.process.send_signal(signal.SIGTERM)
     began, served = time.monotonic(), 0
     try:
-        while time.monotonic() - began < 5:
+        while time.monotonic() - began < 60:
             served += it.get("/api/v1/ping").status_code == 200
     except httpx.TransportError:
-        assert it.process.wait(5) == 0
+        assert it.process.wait(20) == 0
     assert served > 10
-    assert 0.9 < time.monotonic() - began < 3
+    assert 4.9 < time.monotonic() - began < 30
 
 
-def test_a_second_sigterm_ends_it_at_once(replicas):
+def test_a_second_sigterm_ends_it_at_once(replicas, eventually):
     """Whoever asks twice means it."""
     (it,) = replicas(DRAIN_S="30", DRAIN_QUIET_S="30")
     it.up()
-    for _ in range(2):
-        it.process.send_signal(signal.SIGTERM)
-        time.sleep(0.1)
-    assert it.process.wait(3) == 0
+    it.process.send_signal(signal.SIGTERM)
+    eventually(lambda: it.get("/health/ready").status_code == 503, "the first is heard")  # two at once would be one
+    it.process.send_signal(signal.SIGTERM)
+    assert it.process.wait(15) == 0
 
 
 def test_a_request_under_way_is_finished_before_the_exit(replicas):
     """A slow answer that began before SIGTERM still comes."""
     (it,) = replicas(FAULT_LATENCY_MS="700", DRAIN_QUIET_S="0")
     it.up()
-    answers: list[int] = []
-    asking = threading.Thread(target=lambda: answers.append(it.get("/api/v1/ping").status_code))
-    asking.start()
-    time.sleep(0.2)
-    it.process.send_signal(signal.SIGTERM)
-    asking.join()
-    assert answers == [200]
-    assert it.process.wait(5) == 0
+    with socket.create_connection((it.address, 8080), timeout=20) as asking:
+        asking.sendall(b"GET /api/v1/ping HTTP/1.1\r\nHost: r0\r\n\r\n")
+        assert it.get("/health").status_code == 200  # it hears one after the other: the slow one is under way
+        it.process.send_signal(signal.SIGTERM)
+        assert asking.recv(4096).startswith(b"HTTP/1.1 200 ")
+    assert it.process.wait(20) == 0
 
 
 def test_a_port_in_use_is_one_sentence_and_a_failure(replica, tmp_path):

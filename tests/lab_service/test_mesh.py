@@ -13,10 +13,16 @@ from lab.service import certs, wire
 
 def offered(address: str, groups: str) -> str:
     """What a caller who offers these groups ends up with."""
-    sock = socket.create_connection((address, 9443), 2)
-    with wire.Channel(wire.context(groups), sock, 2) as channel:
-        channel.shake(server=False)
-        return channel.group
+    for left in (2, 1, 0):
+        sock = socket.create_connection((address, 9443), 20)
+        try:
+            with wire.Channel(wire.context(groups), sock, 20) as channel:
+                channel.shake(server=False)
+                return channel.group
+        except wire.WireLost:  # a caller that stands still for a second is let go
+            if not left:
+                raise
+    raise AssertionError
 
 
 def status(replica) -> dict:
@@ -37,8 +43,9 @@ def three(replicas, eventually):
 
 def test_three_replicas_mesh_over_the_post_quantum_group(three, eventually):
     """Each sees the two others alive over X25519MLKEM768, with fresh greetings, and counts its handshakes."""
+    whole = {"status": "connected", "peers": 2, "expected": 2}
     for replica in three:
-        assert status(replica) == {"status": "connected", "peers": 2, "expected": 2}
+        eventually(lambda it=replica: status(it) == whole, "whole")  # a greeting may have come late
         page = replica.get("/mesh/peers").json()
         assert page["self"] == replica.name
         assert {peer["name"] for peer in page["peers"]} == {"r0", "r1", "r2"} - {replica.name}
@@ -57,17 +64,17 @@ def test_three_replicas_mesh_over_the_post_quantum_group(three, eventually):
 
 
 def test_a_young_replica_greets_so_often_that_its_rates_are_soon_known(replicas, eventually):
-    """Handshakes are counted at both ends: at the usual pace there would be eight at most by then."""
+    """Handshakes are counted at both ends: at the usual pace there would be hardly more than a dozen by then."""
     first, _ = replicas(2)
-    eventually(lambda: first.metric("x0tta6bl4_pqc_handshake_latency_seconds_count") >= 10, "often", 5)
+    eventually(lambda: first.metric("x0tta6bl4_pqc_handshake_latency_seconds_count") >= 20, "often", 10)
 
 
 def test_a_killed_peer_times_out_and_is_not_a_handshake_failure(three, eventually):
     """Gone is not insecure: a pod kill must not page the security team."""
     three[2].end()
-    eventually(lambda: status(three[0]) == {"status": "degraded", "peers": 1, "expected": 2}, "one peer less", 6)
+    eventually(lambda: status(three[0]) == {"status": "degraded", "peers": 1, "expected": 2}, "one peer less")
     three[1].end()
-    eventually(lambda: status(three[0])["status"] == "isolated", "nobody left", 6)
+    eventually(lambda: status(three[0])["status"] == "isolated", "nobody left")
     assert three[0].metric("x0tta6bl4_pqc_handshake_failure_total") == 0
 
 
@@ -78,7 +85,7 @@ def test_a_classical_only_client_is_refused_by_a_healthy_replica(replica, eventu
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    with socket.create_connection((replica.address, 9443), 2) as sock, pytest.raises(ssl.SSLError):
+    with socket.create_connection((replica.address, 9443), 20) as sock, pytest.raises(ssl.SSLError):
         context.wrap_socket(sock)
     eventually(lambda: replica.metric("x0tta6bl4_mesh_refused_total") == 2, "both counted")  # after they were refused
     assert replica.metric("x0tta6bl4_pqc_handshake_failure_total") == 0
@@ -123,7 +130,7 @@ def test_a_healthy_replica_counts_failures_against_a_fallen_back_peer(replicas, 
     healthy, _ = replicas(2, only={1: {"FAULT_PQC_FALLBACK": "denied"}})
     eventually(lambda: healthy.metric("x0tta6bl4_pqc_handshake_failure_total") >= 2, "failures are counted")
     before = healthy.metric("x0tta6bl4_pqc_handshake_failure_total")
-    eventually(lambda: healthy.metric("x0tta6bl4_pqc_handshake_failure_total") >= before + 4, "and go on", 3)
+    eventually(lambda: healthy.metric("x0tta6bl4_pqc_handshake_failure_total") >= before + 4, "and go on")
     assert status(healthy)["status"] == "isolated"
     assert "ERROR PQC handshake with r1 failed" in healthy.log.read_text()
 
@@ -132,6 +139,7 @@ def test_an_expired_certificate_is_refused_by_peers_and_admitted_by_its_owner(re
     """Peers lose it, count handshake failures and say why; its own health and log say so, and the file is expired."""
     healthy, expired = replicas(2, only={1: {"FAULT_CERT_EXPIRED": "1"}})
     eventually(lambda: healthy.metric("x0tta6bl4_pqc_handshake_failure_total") >= 2, "failures are counted")
+    expired.up()
     assert status(healthy)["status"] == "isolated"
     assert "ERROR PQC handshake with r1 failed: its certificate has expired" in healthy.log.read_text()
     assert healthy.get("/health").json()["dependencies"]["pqc"]["status"] == "ok"
@@ -144,7 +152,7 @@ def test_an_expired_certificate_is_refused_by_peers_and_admitted_by_its_owner(re
 
 def test_a_certificate_expires_when_told(replicas, eventually):
     """CERT_VALID_S: the mesh is whole until then, and its handshakes fail afterwards."""
-    pair = replicas(2, CERT_VALID_S="3")
+    pair = replicas(2, CERT_VALID_S="8")  # counted from its start, and to mesh takes a while
     eventually(lambda: all(connected(it) for it in pair), "they mesh")
     assert pair[0].metric("x0tta6bl4_pqc_handshake_failure_total") == 0
     eventually(lambda: pair[0].metric("x0tta6bl4_pqc_handshake_failure_total") >= 1, "the certificate has run out")
@@ -163,7 +171,7 @@ def test_a_good_certificate_that_was_mounted_cannot_be_made_to_expire(replica, t
 
 def test_a_silent_caller_holds_nobody_up(three, eventually):
     """Callers that connect and say nothing cost a slot for a second; the mesh stays whole."""
-    silent = [socket.create_connection((three[0].address, 9443), 2) for _ in range(10)]
+    silent = [socket.create_connection((three[0].address, 9443), 20) for _ in range(10)]
     made = three[1].metric("x0tta6bl4_pqc_handshake_success_total")
     eventually(lambda: three[1].metric("x0tta6bl4_pqc_handshake_success_total") > made + 8, "handshakes go on")
     assert connected(three[0])

@@ -16,7 +16,7 @@ class Caller:
     """One connection; answers are split by their Content-Length."""
 
     def __init__(self, address: str) -> None:
-        self.socket = socket.create_connection((address, 8080), timeout=5)
+        self.socket = socket.create_connection((address, 8080), timeout=20)
         self.stream = self.socket.makefile("rb")
 
     def answer(self) -> tuple[int, dict[bytes, bytes], bytes]:
@@ -93,13 +93,16 @@ def test_faults_hit_repeated_requests_as_any_other(replicas):
         each.close()
 
 
-def test_a_leaving_replica_closes_also_on_repeated_requests(replica, caller, eventually):
+def test_a_leaving_replica_closes_also_on_repeated_requests(replicas, eventually):
     """Or nobody would ever go elsewhere."""
+    (replica,) = replicas(DRAIN_S="60", DRAIN_QUIET_S="20")  # it must not have left before it is asked
+    caller = Caller(replica.up().address)
     caller.ask(PING)
     caller.ask(PING)
     replica.process.send_signal(signal.SIGTERM)
     eventually(lambda: replica.get("/health/ready").status_code == 503, "not ready")
     assert caller.ask(PING)[1][b"connection"] == b"close"
+    caller.close()
 
 
 def test_resets_leave_nothing_behind(replica, eventually):
