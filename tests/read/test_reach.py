@@ -20,7 +20,7 @@ def listener():
             client, _ = server.accept()
             with client:
                 client.sendall(greeting)
-                client.settimeout(2)
+                client.settimeout(20)
                 heard.append(client.recv(100))
 
         threads.append(threading.Thread(target=answer, daemon=True))
@@ -30,7 +30,7 @@ def listener():
 
     yield start
     for thread in threads:
-        thread.join(5)
+        thread.join(20)
     for server in sockets:
         server.close()
 
@@ -46,7 +46,7 @@ def test_a_pager_is_reached_by_a_connection_and_hears_nothing(read, environment,
     assert pagers(read, environment, first=channel)["first"] == {
         "kind": "webhook", "host": "127.0.0.1", "port": port, "how": "tcp",
     }  # fmt: skip
-    thread.join(5)
+    thread.join(20)
     assert heard == [b""]
 
 
@@ -62,7 +62,7 @@ def test_a_mail_server_must_greet(read, environment, listener):
     port, heard, thread = listener(b"220 mail ESMTP\r\n")
     channel = {"kind": "email", "url": f"smtp://127.0.0.1:{port}", "to": "a@b"}
     assert pagers(read, environment, first=channel)["first"]["how"] == "smtp"
-    thread.join(5)
+    thread.join(20)
     assert heard == [b"QUIT\r\n"]
     port, _, _ = listener(b"HTTP/1.1 400 Bad Request\r\n")
     failed = pagers(read, environment, first={**channel, "url": f"smtp://127.0.0.1:{port}"})["first"]["failure"]

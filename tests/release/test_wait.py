@@ -26,7 +26,7 @@ def test_error_carries_the_last_state():
             show=lambda state: f"state {state}",
         )
     assert error.value.last.startswith("state ")
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
 
 def test_successes_must_come_in_a_row():
