@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -29,6 +30,14 @@ def screen():
             return self._stream.getvalue()
 
     return Screen()
+
+
+@pytest.fixture
+def now(monkeypatch):
+    """What the progress takes for now, however long the machine takes."""
+    instant = time.time()
+    monkeypatch.setattr("muster.drill.progress.time", SimpleNamespace(time=lambda: instant))
+    return instant
 
 
 @pytest.fixture
@@ -76,14 +85,14 @@ def status(screen):
     return [line.rstrip() for line in screen.progress._status().plain.splitlines()]
 
 
-def test_what_is_awaited_and_by_when_is_shown_until_it_came(screen, story):
+def test_what_is_awaited_and_by_when_is_shown_until_it_came(screen, story, now):
     """The alert by its prediction, the page and the proof by their promises, each counted down; then the next."""
     expected = {"alert": ALERT, "page": "on-call", "action": "rollback", "page_within_s": 5, "rollback_within_s": 20}
     with screen.progress.shown():
         story.tell(Kind.DRILL_STARTED, source="muster", expected=expected, window_s=5.0, predicted_s=(5.0, 6.75))
-        story.tell(Kind.FAULT_INJECTED, source="muster")
+        story.tell(Kind.FAULT_INJECTED, source="muster", at=now)
         assert "waiting for the fault to take hold" in status(screen)[0]
-        story.tell(Kind.FAULT_CONFIRMED, source="kubernetes")
+        story.tell(Kind.FAULT_CONFIRMED, source="kubernetes", at=now)
         assert f"waiting for {ALERT}, due in 6." in status(screen)[0]
         assert "(predicted 5.0 to 6.8 s)" in status(screen)[0]
         story.tell(Kind.ALERT_FIRING, source="prometheus", alert="AnotherAlert")
@@ -100,12 +109,12 @@ def test_what_is_awaited_and_by_when_is_shown_until_it_came(screen, story):
         assert status(screen)[1].strip() == "500 of 600 req/s  15.0% errors  P95 12 ms  100 never sent"
 
 
-def test_what_is_late_is_said_to_be_overdue(screen, story):
+def test_what_is_late_is_said_to_be_overdue(screen, story, now):
     """A deadline that has passed does not count on below zero."""
     with screen.progress.shown():
         story.tell(Kind.DRILL_STARTED, source="muster", expected={"alert": ALERT}, predicted_s=(5.0, 6.0))
-        story.tell(Kind.FAULT_INJECTED, source="muster", at=time.time() - 10)
-        story.tell(Kind.FAULT_CONFIRMED, source="kubernetes", at=time.time() - 10)
+        story.tell(Kind.FAULT_INJECTED, source="muster", at=now - 10)
+        story.tell(Kind.FAULT_CONFIRMED, source="kubernetes", at=now - 10)
         assert "overdue for 4." in status(screen)[0]
 
 
