@@ -23,7 +23,7 @@ from ports import free_port
 
 
 def _await_healthy(url: str, verify: ssl.SSLContext, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while True:
         try:
             if httpx.get(f"{url}/readyz", verify=verify, trust_env=False).status_code == 200:
@@ -57,7 +57,7 @@ class Server:
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.http.close()
         self.process.send_signal(number)
-        return self.process.wait(10)
+        return self.process.wait(30)
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def _running(state: Path) -> Iterator[Server]:
     with log.open("ab") as output:
         process = subprocess.Popen(argv, stdout=output, stderr=output)
     try:
-        authority, deadline = state / "pki" / "ca.crt", time.monotonic() + 15
+        authority, deadline = state / "pki" / "ca.crt", time.monotonic() + 60
         while not (authority.is_file() and (state / "token").is_file()) and process.poll() is None:
             assert time.monotonic() < deadline, "the API made no certificate"
             time.sleep(0.02)
@@ -84,7 +84,7 @@ def _running(state: Path) -> Iterator[Server]:
     finally:
         if process.poll() is None:
             process.terminate()
-        process.wait(10)
+        process.wait(30)
 
 
 @pytest.fixture(scope="session")
@@ -125,7 +125,7 @@ def kubectl(api_server, tmp_path_factory):
     def run(*arguments: str, stdin: Any = None, fails: bool = False) -> str:
         text = stdin if isinstance(stdin, str) or stdin is None else json.dumps(stdin)
         done = subprocess.run(
-            [*base, *arguments], input=text, capture_output=True, text=True, timeout=30, env=environment, check=False
+            [*base, *arguments], input=text, capture_output=True, text=True, timeout=60, env=environment, check=False
         )
         assert (done.returncode != 0) is fails, f"kubectl {' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stderr if fails else done.stdout

@@ -65,7 +65,7 @@ def strict(http, group):
 
 
 def _await_gone(http, path: str) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while http.get(path).status_code != 404:
         assert time.monotonic() < deadline, f"{path} does not go"
         time.sleep(0.02)

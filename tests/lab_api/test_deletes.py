@@ -9,7 +9,7 @@ import pytest
 MERGE = {"Content-Type": "application/merge-patch+json"}
 
 
-def _await_gone(http, path, timeout_s=5.0):
+def _await_gone(http, path, timeout_s=30.0):
     deadline = time.monotonic() + timeout_s
     while (answer := http.get(path)).status_code != 404:
         assert time.monotonic() < deadline, f"{path} is still there: {answer.text}"

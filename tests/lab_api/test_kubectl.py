@@ -110,8 +110,8 @@ def test_rollout_status_waits_and_ends(k, http, namespace):
     timed_out = k("rollout", "status", "deployment/web", "--timeout=1s", fails=True)
     assert "timed out waiting for the condition" in timed_out
     _complete(http, namespace)
-    assert "successfully rolled out" in k("rollout", "status", "deployment/web", "--timeout=5s")
-    assert "condition met" in k("wait", "--for=condition=available", "deployment/web", "--timeout=5s")
+    assert "successfully rolled out" in k("rollout", "status", "deployment/web", "--timeout=20s")
+    assert "condition met" in k("wait", "--for=condition=available", "deployment/web", "--timeout=20s")
 
 
 @pytest.mark.usefixtures("web")

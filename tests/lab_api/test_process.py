@@ -41,7 +41,7 @@ def test_the_world_outlives_a_restart(tmp_path, run_api, number):
         ).json()
         began = time.monotonic()
         assert server.stop(number) == 0
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 10
     assert _mode(tmp_path / "api-store.json") == 0o600
     with run_api(tmp_path) as server:
         path = "/api/v1/namespaces/default/configmaps"
@@ -57,7 +57,7 @@ def test_a_killed_server_has_written_before(tmp_path, run_api):
     with run_api(tmp_path) as server:
         path = "/api/v1/namespaces/default/configmaps"
         server.http.post(path, json={"metadata": {"name": "a"}}).raise_for_status()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while '"name":"a"' not in _text(tmp_path / "api-store.json"):
             assert time.monotonic() < deadline, "no snapshot holds the object"
             time.sleep(0.05)
@@ -78,8 +78,8 @@ def test_open_watches_do_not_hold_up_the_end(tmp_path, run_api):
             next(answer.iter_lines())
             began = time.monotonic()
             server.process.send_signal(signal.SIGTERM)
-            assert server.process.wait(10) == 0
-            assert time.monotonic() - began < 3
+            assert server.process.wait(30) == 0
+            assert time.monotonic() - began < 10  # the watch would last for a minute
 
 
 def test_a_snapshot_is_the_store(tmp_path):

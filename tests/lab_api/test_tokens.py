@@ -122,7 +122,7 @@ def test_every_namespace_has_its_default_account(http, namespace):
     http.delete(path)
     assert _ok(http.get(path))["metadata"]["uid"] != before
     http.delete(f"/api/v1/namespaces/{namespace}")
-    for _ in range(100):
+    for _ in range(600):
         if http.get(f"/api/v1/namespaces/{namespace}").status_code == 404:
             break
         time.sleep(0.05)
