@@ -95,7 +95,7 @@ class Recording:
             self._load = self._users(order)
             told.tell(Kind.NOTE, source="muster", message=f"{order.users} users send {order.rate} requests a second")
         kube, another = (open_kube(env) if env.kubernetes is not None else None for _ in range(2))
-        self._watchers = watchers(told, env, since=since, load=self._load, kube=kube)
+        self._watchers = watchers(told, system, env, since=since, load=self._load, kube=kube)
         self._stops = Stops(
             told,
             system,

@@ -1,4 +1,4 @@
-"""The sources of a drill's timeline: alerts, inbox, audit, pods, routing and users, each told where it is true."""
+"""The sources of a drill's timeline, each told where it is true: alerts and routing here, the others in their files."""
 
 from __future__ import annotations
 
@@ -6,37 +6,49 @@ import math
 import re
 import time
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
 
 from muster.chaos.pods import Pods
+from muster.chaos.records import Audit, Inbox
 from muster.chaos.story import Story
 from muster.chaos.users import Users
 from muster.chaos.watch import EVERY_S, HttpWatcher, Watcher
 from muster.errors import MusterError
 from muster.kube import Kube
 from muster.load import Load
-from muster.system import Environment
+from muster.system import Environment, System
+from muster.system.whose import alert_names, is_ours
 from muster.timeline import Event, Kind
 from muster.trust import bearer, trust_of
 
 _TIME_EVERY = 10  # looks: Prometheus is asked for its time every two seconds
-OVERLAP_S = 1.0  # asked again at each look, because a receipt may be stamped before it can be read
+
+
+Labels = Mapping[str, str]
+Ours = Callable[[Labels], bool]  # whether an alert with these labels is of the system and environment of the drill
 
 
 class Alerts(HttpWatcher):
-    """Prometheus' own alerts of this system: ``activeAt``, and firing to the very evaluation that made it so."""
+    """Prometheus' own alerts of this system: ``activeAt``, and firing to the very evaluation that made it so.
+
+    A series that fired before the fault cannot follow from it, and hides no other one of its alert: from the fault on
+    an alert's state is that of its other series.
+    """
 
     source, stamps, grain_s, forgets = "prometheus", True, 0.001, True
 
-    def __init__(self, story: Story, url: str, *, since: float, **access: Any) -> None:
+    def __init__(self, story: Story, url: str, *, since: float, ours: Ours, **access: Any) -> None:
         super().__init__(story, url, **access)
-        self._since = since
-        self._states: dict[str, str] = {}
+        self._since, self._is_ours = since, ours
+        self._states: dict[str, str] = {}  # by alert, of the series that count
+        self._known: set[str] = set()  # alerts with any open series
+        self._older: set[Fingerprint] = set()  # series that fire since before the fault
+        self._broken = False  # by the last look
         self._fired: list[Event] = []
         self._looks = 0
 
@@ -52,15 +64,27 @@ class Alerts(HttpWatcher):
         if self._looks % _TIME_EVERY == 0:
             self._ask_time()
         self._looks += 1
+        broken = self.story.timeline().first(Kind.FAULT_INJECTED) is not None  # before: an alert may begin meanwhile
         alerts: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for alert in self.get("/api/v1/alerts")["data"]["alerts"]:
-            if _ours(alert["labels"], self.story):
+            if self._is_ours(alert["labels"]):
                 alerts[alert["labels"]["alertname"]].append(alert)
+        open_series = {_fingerprint(alert): alert["state"] for found in alerts.values() for alert in found}
+        if broken:
+            self._older &= set(open_series)
+            if not self._broken:  # what was told of an alert so far was told of these series, too
+                self._states = {n: state for n, state in self._states.items() if not self._has_older(alerts.get(n, []))}
+        else:
+            self._older = {series for series, state in open_series.items() if state == "firing"}
         for name, found in alerts.items():
-            self._tell(name, found)
-        for name in [name for name in self._states if name not in alerts]:
-            del self._states[name]
+            self._tell(name, [alert for alert in found if not (broken and _fingerprint(alert) in self._older)])
+        for name in self._known - set(alerts):
+            self._states.pop(name, None)
             self.story.tell(Kind.ALERT_RESOLVED, source=self.source, message=f"{name} resolved", alert=name)
+        self._known, self._broken = set(alerts), broken
+
+    def _has_older(self, found: list[dict[str, Any]]) -> bool:
+        return any(_fingerprint(alert) in self._older for alert in found)
 
     def _ask_time(self) -> None:
         """Learn its clock. Where it does not tell, the Date header of its other answers is what is known."""
@@ -68,7 +92,9 @@ class Alerts(HttpWatcher):
             self.get("/api/v1/query", query="time()")
 
     def _tell(self, name: str, found: list[dict[str, Any]]) -> None:
-        before = self._states.get(name)
+        before = self._states.pop(name, None)
+        if not found:
+            return
         firing = [alert for alert in found if alert["state"] == "firing"]
         labels = (firing or found)[0]["labels"]
         if before is None:
@@ -141,80 +167,6 @@ class Alerts(HttpWatcher):
         return min(stamps, default=None)
 
 
-class Records(HttpWatcher):
-    """A watcher of records that the source itself stamps, and gives from an instant of its own time on."""
-
-    stamps = True
-    _since, _cursor = 0.0, float("-inf")
-
-    def _from(self) -> float:
-        """From where to ask. Until a record is seen, from the beginning: where that is on its clock shows only now."""
-        if self._cursor > float("-inf"):
-            return self._cursor - OVERLAP_S
-        clock = self.story.clocks.get(self.source)
-        return 0.0 if clock is None else self.theirs(self._since) - clock.bound_s - OVERLAP_S
-
-
-class Inbox(Records):
-    """The pager's receipts."""
-
-    source = "inbox"
-
-    def __init__(self, story: Story, url: str, *, since: float, **access: Any) -> None:
-        super().__init__(story, url, **access)
-        self._since, self._cursor = since, float("-inf")
-        self._seen: set[tuple[float, str, str]] = set()
-
-    def look(self) -> None:
-        """Tell every page that was received since the last look."""
-        for message in self.get("/inbox", since=self._from())["messages"]:
-            at, contact, alert = float(message["received_at"]), str(message["to"]), str(message["alert"])
-            if self.ours(at) < self._since or message["action"] != "trigger" or (at, contact, alert) in self._seen:
-                continue
-            self._seen.add((at, contact, alert))
-            self._cursor = max(self._cursor, at)
-            self.story.tell(
-                Kind.PAGE_RECEIVED,
-                source=self.source,
-                at=at,
-                message=f"paged {contact}: {message['summary']}",
-                clock=self.source,
-                alert=alert,
-                contact=contact,
-                channel=message["channel"],
-            )
-
-
-class Audit(Records):
-    """The responder's own record of what it received, decided and did."""
-
-    source = "responder"
-
-    def __init__(self, story: Story, url: str, *, token_file: str, since: float, **access: Any) -> None:
-        def headers() -> dict[str, str]:
-            return {"Authorization": f"Bearer {Path(token_file).read_text().strip()}"} if token_file else {}
-
-        super().__init__(story, url, headers=headers, **access)
-        self._since, self._cursor = since, float("-inf")
-        self._seen: set[tuple[float, str, str]] = set()
-
-    def look(self) -> None:
-        """Tell every record since the last look."""
-        for record in self.get("/audit", since=self._from())["records"]:
-            at, kind, message = float(record["at"]), str(record["kind"]), str(record.get("message", ""))
-            if self.ours(at) < self._since or (at, kind, message) in self._seen:
-                continue
-            self._seen.add((at, kind, message))
-            self._cursor = max(self._cursor, at)
-            known = Kind(kind) if kind in set(Kind) else Kind.NOTE
-            data = {key: value for key, value in (record.get("data") or {}).items() if key not in _OWN}
-            data.setdefault("alert", record.get("alert", ""))
-            self.story.tell(known, source="responder audit", at=at, message=message, **data | {"clock": self.source})
-
-
-_OWN = {"kind", "source", "at", "message"}  # arguments of tell(): an audit's data may not shadow them
-
-
 class Routing(HttpWatcher):
     """Alertmanager's own account: to whom it routes each alert, and how many notifications failed meanwhile."""
 
@@ -223,8 +175,9 @@ class Routing(HttpWatcher):
         r'^alertmanager_notifications_failed_total\{[^}]*integration="(\w+)"[^}]*\} ([\d.e+]+)', re.MULTILINE
     )
 
-    def __init__(self, story: Story, url: str, **access: Any) -> None:
+    def __init__(self, story: Story, url: str, *, ours: Ours, **access: Any) -> None:
         super().__init__(story, url, every_s=1.0, **access)
+        self._is_ours = ours
         self._receivers: dict[str, set[str]] = defaultdict(set)
         self._first: dict[str, float] | None = None
         self._last: dict[str, float] = {}
@@ -232,7 +185,7 @@ class Routing(HttpWatcher):
     def look(self) -> None:
         """Remember receivers and counts; nothing is told before the end."""
         for alert in self.get("/api/v2/alerts"):
-            if _ours(alert["labels"], self.story):
+            if self._is_ours(alert["labels"]):
                 self._receivers[alert["labels"]["alertname"]] |= {receiver["name"] for receiver in alert["receivers"]}
         counts: dict[str, float] = defaultdict(float)
         for integration, count in self._FAILED.findall(self.get_raw("/metrics").text):
@@ -249,21 +202,23 @@ class Routing(HttpWatcher):
         }
 
 
-def watchers(story: Story, env: Environment, *, since: float, load: Load | None, kube: Kube | None) -> list[Watcher]:
+def watchers(
+    story: Story, system: System, env: Environment, *, since: float, load: Load | None, kube: Kube | None
+) -> list[Watcher]:
     """One watcher for each source that the environment declares; what it does not declare is never read."""
     found: list[Watcher] = []
-    trust = trust_of(env)
+    trust, ours = trust_of(env), whose(system, env)
     if env.prometheus:
-        found.append(
-            Alerts(story, env.prometheus, since=since, headers=lambda: bearer(env, "prometheus"), verify=trust)
-        )
+        access: dict[str, Any] = {"headers": lambda: bearer(env, "prometheus"), "verify": trust}
+        found.append(Alerts(story, env.prometheus, since=since, ours=ours, **access))
     if env.inbox:
         found.append(Inbox(story, env.inbox, since=since, verify=trust))
     if env.responder:
         token_file = env.responder_token_file
         found.append(Audit(story, env.responder, token_file=token_file, since=since, verify=trust))
     if env.alertmanager:
-        found.append(Routing(story, env.alertmanager, headers=lambda: bearer(env, "alertmanager"), verify=trust))
+        access = {"headers": lambda: bearer(env, "alertmanager"), "verify": trust}
+        found.append(Routing(story, env.alertmanager, ours=ours, **access))
     if kube is not None and env.kubernetes is not None:
         found.append(Pods(story, kube, env.kubernetes))
     if load is not None:
@@ -271,10 +226,20 @@ def watchers(story: Story, env: Environment, *, since: float, load: Load | None,
     return found
 
 
-def _ours(labels: dict[str, str], story: Story) -> bool:
-    """Of this system here: a Prometheus that several environments share speaks of the others, too."""
-    place = {"system": story.system, "environment": story.environment}
-    return all(labels.get(label, own) == own for label, own in place.items())
+def whose(system: System, env: Environment) -> Ours:
+    """Tells the alerts of this system here from those of everybody who shares its Prometheus."""
+    names, unlabelled = alert_names(system), env.rollback.take_unlabelled
+    return lambda labels: is_ours(
+        labels, system=system.name, environment=env.name, names=names, take_unlabelled=unlabelled
+    )
+
+
+Fingerprint = frozenset[tuple[str, str]]
+
+
+def _fingerprint(alert: Mapping[str, Any]) -> Fingerprint:
+    """Which series of an alert it is: all its labels, as Alertmanager tells alerts from one another."""
+    return frozenset(alert["labels"].items())
 
 
 def _epoch(text: str) -> float:

@@ -77,11 +77,17 @@ def open_alerts(timeline: Timeline) -> dict[str, Event]:
 
 
 def _might_yet(timeline: Timeline, what_not: Forbidden) -> list[str]:
-    """The open alerts that could still do it: those that fire, too, until their page or the decision has come."""
+    """The open alerts that could still do it: those that fire, too, until their page or the decision has come.
+
+    One that fires since before the fault cannot follow from it.
+    """
+    after = since_injection(timeline)
     return [
         f"{name} was still {'pending' if event.kind is Kind.ALERT_PENDING else 'firing'}"
         for name, event in open_alerts(timeline).items()
-        if _could(event, what_not) and not _has_acted(timeline, event, what_not)
+        if not (event.kind is Kind.ALERT_FIRING and event.at < after < float("inf"))
+        and _could(event, what_not)
+        and not _has_acted(timeline, event, what_not)
     ]
 
 

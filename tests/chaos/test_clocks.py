@@ -7,11 +7,14 @@ import time
 import pytest
 
 from muster.chaos import outputs
-from muster.chaos.sources import Alerts, Audit, Inbox
+from muster.chaos.records import Audit, Inbox
+from muster.chaos.sources import Alerts, whose
 from muster.judge.objectives import parse_objectives
 from muster.judge.timeline import judge
+from muster.system import Environment, load_system
 from muster.timeline import Kind
 
+OURS = whose(load_system("x0tta6bl4"), Environment(name="lab", description="here"))
 SKEWS = [-3600.0, -2.5, 40.0]
 
 
@@ -71,7 +74,7 @@ def test_prometheus_clock_is_asked_for_and_its_evaluations_are_put_right(serve, 
     active = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(fired_at + skew))
     alerts = {"data": {"alerts": [{"labels": labels, "state": "firing", "activeAt": active}]}}
     prometheus = serve({"/api/v1/alerts": alerts, "/api/v1/query": query})
-    watcher = Alerts(story, prometheus.url, since=fired_at - 5.0)
+    watcher = Alerts(story, prometheus.url, since=fired_at - 5.0, ours=OURS)
     look(watcher, story, within_s=0.2)
     watcher.close()
     (pending,), (firing,) = (list(story.timeline().of(kind)) for kind in (Kind.ALERT_PENDING, Kind.ALERT_FIRING))
@@ -82,7 +85,7 @@ def test_prometheus_clock_is_asked_for_and_its_evaluations_are_put_right(serve, 
 def test_a_prometheus_that_does_not_tell_the_time_is_read_all_the_same(serve, story):
     """A proxy that passes alerts only: its Date header is what is known of the clock, and no read has failed."""
     alerts = {"data": {"alerts": []}}
-    watcher = Alerts(story, serve({"/api/v1/alerts": alerts}).url, since=time.time())
+    watcher = Alerts(story, serve({"/api/v1/alerts": alerts}).url, since=time.time(), ours=OURS)
     look(watcher, story, within_s=0.8)
     watcher.close()
     assert story.timeline().clocks["prometheus"].bound_s == pytest.approx(0.5, abs=0.3)

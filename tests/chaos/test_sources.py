@@ -6,14 +6,21 @@ import time
 
 import pytest
 
-from muster.chaos.sources import Alerts, Audit, Inbox, Routing, watchers
+from muster.chaos.records import Audit, Inbox
+from muster.chaos.sources import Alerts, Routing, watchers, whose
 from muster.errors import Unknown
 from muster.judge.link import source
-from muster.system import Environment
+from muster.judge.objectives import Objectives
+from muster.judge.silence import unsettled
+from muster.system import Environment, load_system
 from muster.timeline import Kind
 from muster.wait import wait_until
 
 T0 = 1_700_000_000.0
+LAB = Environment(name="lab", description="here")
+FACTS = load_system("x0tta6bl4")
+OURS = whose(FACTS, LAB)
+QUIET = Objectives.model_validate({"must_not": ["page"]})
 
 
 def alert(name, state, *, at="2023-11-14T22:13:21.123456789Z", system="x0tta6bl4"):
@@ -41,7 +48,7 @@ def prometheus(serve):
 
 def test_alerts_are_pending_when_prometheus_says_so_and_fire_when_it_evaluated(prometheus, story):
     """The first by activeAt, the second by the ALERTS series: not by when we looked."""
-    watcher = Alerts(story, prometheus.url, since=T0)
+    watcher = Alerts(story, prometheus.url, since=T0, ours=OURS)
     prometheus.answers["/api/v1/alerts"] = alerts(alert("A", "pending"))
     watcher.look()
     prometheus.answers["/api/v1/alerts"] = alerts(alert("A", "firing"))
@@ -58,7 +65,7 @@ def test_alerts_are_pending_when_prometheus_says_so_and_fire_when_it_evaluated(p
 
 def test_alerts_of_other_environments_are_not_this_drills(prometheus, story):
     """Production's alert is no detection of what was broken here, whoever shares the Prometheus."""
-    watcher = Alerts(story, prometheus.url, since=T0)
+    watcher = Alerts(story, prometheus.url, since=T0, ours=OURS)
     theirs = alert("A", "firing")
     theirs["labels"]["environment"] = "production"
     prometheus.answers["/api/v1/alerts"] = alerts(theirs)
@@ -70,7 +77,7 @@ def test_a_prometheus_that_wants_a_token_is_given_it_anew_at_each_look(prometheu
     """The environment's file is read each time; one that is gone is said, and is no silence."""
     file = tmp_path / "token"
     env = Environment(description="here", prometheus=prometheus.url, token_files={"prometheus": str(file)})
-    (watcher,) = watchers(story, env, since=T0, load=None, kube=None)
+    (watcher,) = watchers(story, FACTS, env, since=T0, load=None, kube=None)
     for token in ("first", "renewed"):
         file.write_text(token)
         watcher.look()
@@ -82,17 +89,54 @@ def test_a_prometheus_that_wants_a_token_is_given_it_anew_at_each_look(prometheu
 
 def test_alerts_of_other_systems_are_not_this_drills(prometheus, story):
     """A shared Prometheus fires for others too."""
-    watcher = Alerts(story, prometheus.url, since=T0)
+    watcher = Alerts(story, prometheus.url, since=T0, ours=OURS)
     prometheus.answers["/api/v1/alerts"] = alerts(alert("A", "firing", system="other"))
     watcher.look()
     watcher.close()
     assert kinds(story) == []
 
 
+@pytest.mark.parametrize("rollback", [{}, {"take_unlabelled": True}], ids=["shared", "nobody else's"])
+def test_an_alert_without_labels_of_its_place_is_ours_only_by_name_or_by_the_environments_word(rollback):
+    """Watchdog fires on every cluster all the time; the runbooks' own rules may have been written by hand."""
+    ours = whose(FACTS, Environment(name="lab", description="here", rollback=rollback))
+    assert ours({"alertname": "Watchdog", "severity": "none"}) is bool(rollback)
+    assert ours({"alertname": "X0TTA6BL4HighCPUUsage"})
+    assert not ours({"alertname": "X0TTA6BL4HighCPUUsage", "environment": "production"})
+    assert ours({"alertname": "Anything", "system": "x0tta6bl4"})
+
+
+def test_what_fired_before_the_fault_does_not_hide_the_same_alert_of_another_series(prometheus, story):
+    """By all labels: one pod's alert fires since before the fault, another's begins after it, and that one is told."""
+
+    def of(pod, state):
+        found = alert("A", state, at="2023-11-14T22:13:21Z")
+        found["labels"]["pod"] = pod
+        return found
+
+    watcher = Alerts(story, prometheus.url, since=T0, ours=OURS)
+    prometheus.answers["/api/v1/alerts"] = alerts(of("old", "firing"))
+    watcher.look()
+    story.tell(Kind.FAULT_INJECTED, source="test")
+    begun = time.time()
+    watcher.look()
+    assert unsettled(story.timeline(), QUIET) == []
+    prometheus.answers["/api/v1/alerts"] = alerts(of("old", "firing"), of("new", "firing"))
+    watcher.look()
+    watcher.look()
+    fired = [event for event in story.timeline().of(Kind.ALERT_FIRING) if event.at >= begun]
+    assert [event.data["labels"]["pod"] for event in fired] == ["new"]
+    assert unsettled(story.timeline(), QUIET) == ["A was still firing"]
+    prometheus.answers["/api/v1/alerts"] = alerts()
+    watcher.look()
+    watcher.close()
+    assert unsettled(story.timeline(), QUIET) == []
+
+
 def test_the_first_scrape_of_each_bad_pod_is_told(prometheus, story):
     """Prometheus says when it first reached a pod; failed scrapes do not count."""
     story.tell(Kind.FAULT_CONFIRMED, source="kubernetes", at=T0, pods=["a", "b"])
-    watcher = Alerts(story, prometheus.url, since=T0)
+    watcher = Alerts(story, prometheus.url, since=T0, ours=OURS)
     up = [
         {"metric": {"pod": "a"}, "values": [[T0 + 1, "0"], [T0 + 2, "1"], [T0 + 3, "1"]]},
         {"metric": {"pod": "b"}, "values": [[T0 + 4, "0"]]},
@@ -108,7 +152,7 @@ def test_pods_of_a_bad_release_that_became_ready_after_it_was_in_force_count_too
     story.tell(Kind.FAULT_CONFIRMED, source="kubernetes", at=T0, pods=["bad-a"], hash="bad")
     for pod, release in (("bad-b", "bad"), ("good-c", "good")):
         story.tell(Kind.POD_READY, source="kubernetes", at=T0 + 1, pod=pod, hash=release)
-    watcher = Alerts(story, prometheus.url, since=T0)
+    watcher = Alerts(story, prometheus.url, since=T0, ours=OURS)
     asked = []
 
     def up(query):
@@ -166,11 +210,13 @@ def test_alertmanagers_receivers_and_failures_are_noted(serve, story):
     metrics = 'alertmanager_notifications_failed_total{integration="webhook"} '
     manager = serve(
         {
-            "/api/v2/alerts": [{"labels": {"alertname": "A"}, "receivers": [{"name": "responder"}]}],
+            "/api/v2/alerts": [
+                {"labels": {"alertname": "A", "system": "x0tta6bl4"}, "receivers": [{"name": "responder"}]}
+            ],
             "/metrics": metrics + "3\n",
         }
     )
-    watcher = Routing(story, manager.url)
+    watcher = Routing(story, manager.url, ours=OURS)
     watcher.look()
     manager.answers["/metrics"] = metrics + "10\n"
     watcher.look()

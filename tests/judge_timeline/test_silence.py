@@ -56,6 +56,16 @@ def test_an_alert_that_has_had_its_say_leaves_nothing_open(make, quiet, killed, 
     assert outcome_of(judgement, "must_not rollback").verdict is verdict
 
 
+def test_what_fired_before_the_fault_cannot_follow_from_it_and_what_was_pending_then_may(
+    make, quiet, killed, outcome_of
+):
+    """The fault may be what lets a pending one fire; what fired already was told of before."""
+    labels = {"action": "rollback", "tell": "on-call"}
+    for kinds, verdict in (([PENDING, FIRING], Verdict.PASS), ([PENDING], Verdict.UNKNOWN)):
+        judgement = judge(make(story=killed, extra=events(kinds, labels, begin=-3.0)), quiet, window_s=0.0)
+        assert outcome_of(judgement, "must_not page").verdict is verdict
+
+
 def test_open_alerts_are_those_that_are_not_over(make, killed):
     """By name, with the event that says so; probe and judge ask the same."""
     other = [(12.0, FIRING, {"alert": "A"}), (12.0, PENDING, {"alert": "B"}), (13.0, RESOLVED, {"alert": "B"})]
