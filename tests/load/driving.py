@@ -16,7 +16,8 @@ def driver():
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
 
         def order(url, *requests, **endpoint):
-            order = {"url": url, "requests": list(requests) or [{}], **endpoint}
+            patience = {"connect_timeout_s": 20.0, "answer_timeout_s": 20.0}  # who is about times says so
+            order = {"url": url, "requests": list(requests) or [{}], **patience, **endpoint}
             process.stdin.write(json.dumps(order) + "\n")
             process.stdin.flush()
             return json.loads(process.stdout.readline())

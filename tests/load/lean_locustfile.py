@@ -15,7 +15,7 @@ from lean.user import LeanUser
 
 class Caller(LeanUser):
     wait_time = constant(0.002)
-    answer_timeout_s = 0.3
+    answer_timeout_s = float(os.environ["LEAN_TIMEOUT_S"])
 
     def on_start(self):
         self.left = int(os.environ["LEAN_EACH"])

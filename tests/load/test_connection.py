@@ -30,7 +30,7 @@ def test_one_connection_carries_all_requests(drive):
 def test_a_server_that_hangs_up_while_idle_costs_a_connection_and_no_error(drive):
     """What was closed before the next request is seen in time: nothing is sent into it, nothing is sent twice."""
     with Hostile([READ, OK], [READ, OK]) as server:
-        result = drive(server.url, {}, {"method": "POST", "pause_s": 0.2})
+        result = drive(server.url, {}, {"method": "POST", "pause_s": 2.0})  # it has hung up by then
     assert errors_of(result) == [None, None]
     assert (result["connected"], result["resent"], len(server.requests)) == (2, 0, 2)
 
@@ -76,7 +76,7 @@ def test_a_new_connection_that_is_closed_at_once_is_an_error(drive):
         ([READ, RESET], "ConnectionReset", "reset the connection before it answered GET /"),
         ([READ, OK[:-1]], "Truncated", "in the middle of the answer: in its body, after 1 bytes"),
         ([READ, OK[:10]], "Truncated", "in its head"),
-        ([READ, OK[:-1], 0.05, RESET], "ConnectionReset", "in the middle of an answer"),
+        ([READ, OK[:-1], 2.0, RESET], "ConnectionReset", "in the middle of an answer"),  # unread, it would be lost
         ([READ, b"SMTP ready\r\n"], "Malformed", "no HTTP/1.1 status line"),
         ([READ, OK + b"more"], "Desync", "bytes after its answer"),
         ([READ, OK[:-1], 0.05, b"k" + OK], "Desync", "bytes after its answer"),
@@ -102,26 +102,29 @@ def test_after_an_error_the_next_request_has_a_new_connection(drive):
 
 def test_bytes_out_of_turn_fail_the_next_request(drive):
     """An answer that nobody asked for would be taken for the next request's: that one is an error, and is not sent."""
-    with Hostile([READ, OK, 0.05, OK, 0.3], [READ, OK]) as server:
-        result = drive(server.url, {}, {"pause_s": 0.2}, {})
+    with Hostile([READ, OK, 0.05, OK, READ], [READ, OK]) as server:
+        result = drive(server.url, {}, {"pause_s": 2.0}, {})
     assert errors_of(result) == [None, "Desync", None]
     assert len(server.requests) == 2
 
 
-@pytest.mark.parametrize("trickle", [[], [OK[:5], 0.2, OK[5:9], 0.2, OK[9:12], 0.2]], ids=["silence", "trickle"])
+TRICKLE = [b"HTTP/1.1 200 OK\r\nX: ", *([b"x", 0.2] * 100)]
+
+
+@pytest.mark.parametrize("trickle", [[], TRICKLE], ids=["silence", "trickle"])
 def test_the_time_for_an_answer_is_for_all_of_it(drive, trickle):
     """A server that trickles does not get more time than a silent one."""
-    with Hostile([READ, *trickle, 0.6]) as server:
+    with Hostile([READ, *trickle, READ]) as server:  # it goes on until the other side hangs up
         result = drive(server.url, answer_timeout_s=0.4)
     assert errors_of(result) == ["AnswerTimeout"]
-    assert 0.39 <= result["outcomes"][0]["took_s"] <= 0.58
+    assert 0.39 <= result["outcomes"][0]["took_s"] < 10  # the trickle lasts twice as long
     assert result["outcomes"][0]["sentence"].endswith("did not answer completely within 0.4 s")
 
 
 def test_time_is_counted_anew_for_each_request(drive):
     """Requests that are each in time do not add up to a timeout."""
-    with Hostile([READ, 0.25, OK, READ, 0.25, OK, READ, 0.25, OK]) as server:
-        result = drive(server.url, {}, {}, {}, answer_timeout_s=0.4)
+    with Hostile([READ, 1.4, OK] * 3) as server:
+        result = drive(server.url, {}, {}, {}, answer_timeout_s=4.0)
     assert errors_of(result) == [None, None, None]
     assert result["connected"] == 1
 
@@ -152,7 +155,7 @@ def test_a_large_body_reaches_a_slow_reader(drive):
 def test_an_answer_before_all_was_sent_counts_and_ends_the_connection(drive):
     """413 to half a body is the answer; the other half is not sent into the next exchange."""
     early = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"
-    with Hostile([early, 1.0], [READ, OK]) as server:
+    with Hostile([early, 4.0], [READ, OK]) as server:  # its end would take away what was not read yet
         result = drive(server.url, {"method": "POST", "body": "x" * 8_000_000}, {})
     assert [outcome["status"] for outcome in result["outcomes"]] == [413, 200]
     assert result["connected"] == 2
@@ -160,8 +163,8 @@ def test_an_answer_before_all_was_sent_counts_and_ends_the_connection(drive):
 
 def test_a_user_that_is_stopped_in_mid_exchange_leaves_nothing_behind(drive):
     """The rest of its answer belongs to nobody: the connection is closed with it."""
-    with Hostile([READ, 0.3, OK]) as server:
-        result = drive(server.url, {"kill_after_s": 0.1}, {"pause_s": 0.4})
+    with Hostile([READ, READ, OK], [READ, OK]) as server:  # the first is not answered before the second comes
+        result = drive(server.url, {"kill_after_s": 0.5}, {"pause_s": 0.4})
     assert result["outcomes"][0] == {"killed": True}
     assert errors_of(result)[1] is None
     assert server.connections == 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.server
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -14,11 +13,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from ports import free_port
 
 from muster.wait import wait_until
 
 LOCUSTFILE = Path(__file__).with_name("lean_locustfile.py")
-SLOW_S = 0.5  # over the users' answer_timeout_s
+TIMEOUT_S = 4.0  # for an answer; a busy machine must not make a quick one slow
+SLOW_S = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def locust(*arguments, each):
     """A running Locust with the users above."""
     return subprocess.Popen(
         [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), *arguments],
-        env={**os.environ, "LEAN_EACH": str(each)},
+        env={**os.environ, "LEAN_EACH": str(each), "LEAN_TIMEOUT_S": str(TIMEOUT_S)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -81,15 +82,14 @@ EXPECTED = {
 }
 SENTENCES = {
     "UnexpectedStatus('POST /busy answered 503')": 50,
-    "AnswerTimeout('{where} did not answer completely within 0.3 s')": 50,
+    "AnswerTimeout('{where} did not answer completely within 4 s')": 50,
 }
 
 
 def test_the_web_ui_shows_exactly_what_was_sent(server):
     """10 users, 20 requests each: counts, failures, names, lengths, times and sentences are right to the last one."""
     server.seen.clear()
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
     arguments = ("--host", server.url, "-u", "10", "-r", "10", "--autostart", "--web-host", "127.0.0.1")
     with locust(*arguments, "--web-port", str(port), each=20) as process:
         try:
@@ -104,17 +104,17 @@ def test_the_web_ui_shows_exactly_what_was_sent(server):
                 stats,
                 lambda told: told["stats"] and told["stats"][-1]["num_requests"] >= 200,
                 what="all requests in the web UI",
-                timeout_s=30,
+                timeout_s=90,
             )
         finally:
             process.terminate()
-            process.communicate(timeout=10)
+            process.communicate(timeout=30)
     rows = {(row["method"] or "", row["name"]): row for row in found["stats"]}
     assert {key: (row["num_requests"], row["num_failures"]) for key, row in rows.items()} == EXPECTED
     assert server.seen == {"/fine?page=1": 50, "/busy": 50, "/gone": 50, "/slow": 50}
     assert rows["GET", "/fine"]["avg_content_length"] == rows["POST", "/busy"]["avg_content_length"] == 100
     assert rows["GET", "/slow"]["avg_content_length"] == 0
-    assert 299 <= rows["GET", "/slow"]["min_response_time"] <= 400
+    assert 3999 <= rows["GET", "/slow"]["min_response_time"] <= 4100
     where = server.url.removeprefix("http://")
     told = {error["error"]: error["occurrences"] for error in found["errors"]}
     assert told == {sentence.format(where=where): count for sentence, count in SENTENCES.items()}
@@ -138,8 +138,7 @@ def test_a_plain_locust_goes_to_no_other_machine_unasked():
 
 def test_the_host_that_is_typed_into_the_web_ui_is_asked_about_too():
     """It ends with the same sentence, before anything is sent."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
     argv = [*PLAIN, "--web-host", "127.0.0.1", "--web-port", str(port)]
     process = subprocess.Popen(argv, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, text=True)
     try:

@@ -24,7 +24,7 @@ def test_tls_carries_kept_connections(drive, certificates):
 def test_tls_that_is_closed_while_idle_is_made_anew(drive, certificates):
     """An orderly end between two requests is no error."""
     with Hostile([READ, OK], [READ, OK], context=certificates("127.0.0.1")) as server:
-        result = drive(server.url, {}, {"method": "POST", "pause_s": 0.2}, ca_file=certificates.ca_file)
+        result = drive(server.url, {}, {"method": "POST", "pause_s": 2.0}, ca_file=certificates.ca_file)
     assert errors_of(result) == [None, None]
     assert (result["connected"], result["resent"]) == (2, 0)
 
