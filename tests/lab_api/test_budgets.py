@@ -149,10 +149,10 @@ def test_kubectl_drain_gives_way_to_a_budget(kubectl, http, namespace, pod):
     http.post("/api/v1/nodes", json={"metadata": {"name": node}}).raise_for_status()
     path = _ready(http, namespace, pod("one", nodeName=node))
     budget = _budget(http, namespace, observedGeneration=1, currentHealthy=3, desiredHealthy=3)
-    words = kubectl("drain", node, "--force", "--timeout=1s", fails=True)
+    words = kubectl("drain", node, "--force", "--timeout=4s", fails=True)  # time enough to ask once
     assert "Cannot evict pod as it would violate the pod's disruption budget." in words
     http.delete(budget).raise_for_status()
-    kubectl("drain", node, "--force", "--timeout=1s", fails=True)  # no agent ends the pod here
+    kubectl("drain", node, "--force", "--timeout=4s", fails=True)  # no agent ends the pod here
     assert http.get(path).json()["metadata"]["deletionTimestamp"]
     http.delete(f"/api/v1/nodes/{node}").raise_for_status()
 

@@ -69,7 +69,7 @@ class Place:
         server = await asyncio.get_running_loop().create_server(lambda: _Echo(self._peers), self.address(number), port)
         self._servers.append(server)
 
-    async def call(self, target, source=None, words=("hello",), port=8080, timeout_s=2.0):
+    async def call(self, target, source=None, words=("hello",), port=8080, timeout_s=20.0):
         """Talk to a pod; returns ``(seconds, lines)``. Raises OSError when the connection fails, TimeoutError."""
         began = time.monotonic()
         local = (self.address(source), 0) if source else None
@@ -164,11 +164,11 @@ class ChaosWorld(lab_world.World):
         """Whether a condition is True."""
         return lab_world.condition(self.fault(namespace, plural, name) or {}, kind) == "True"
 
-    def wait_holds(self, namespace, plural, kind, name="fault", timeout_s=5):
+    def wait_holds(self, namespace, plural, kind, name="fault", timeout_s=30):
         wait_until(lambda: self.holds(namespace, plural, kind, name), f"{kind} of {plural}/{name}", timeout_s)
         return self.fault(namespace, plural, name)
 
-    def end(self, namespace, plural, name="fault", timeout_s=5):
+    def end(self, namespace, plural, name="fault", timeout_s=30):
         """Delete the object and wait until it is gone."""
         self.kube.delete(f"{_ROOT}/{namespace}/{plural}/{name}", {})
         wait_until(lambda: self.fault(namespace, plural, name) is None, f"{plural}/{name} to be gone", timeout_s)

@@ -11,6 +11,11 @@ from lab.chaos.spec import Plan, Selection
 EVERYBODY = Selection(mode="all", value="", selector={})
 
 
+async def at_best(place, target, source=None):
+    """The least that some calls take: a busy machine is slow now and then, a fault always."""
+    return min([(await place.call(target, source=source))[0] for _ in range(5)])
+
+
 def plan(effect, *, target=False, direction="to"):
     selections = {".": EVERYBODY} | ({".Target": EVERYBODY} if target else {})
     return Plan(action="x", selections=selections, duration_s=None, effect=effect, direction=direction)
@@ -25,12 +30,11 @@ def test_a_delay_is_felt_by_whoever_talks_to_the_pod_and_by_whom_it_talks_to(run
             await place.serve(number)
         await place.bring(plan(Effect(delay_s=0.1)), [1])
         took_s, lines = await place.call(1, source=2)
-        assert 0.28 < took_s < 1.5
+        assert 0.28 < took_s < 10
         assert lines == [place.address(2), "hello"]
         took_s, _ = await place.call(2, source=1)
-        assert 0.18 < took_s < 1.5
-        took_s, _ = await place.call(2, source=3)
-        assert took_s < 0.18
+        assert 0.18 < took_s < 10
+        assert await at_best(place, 2, source=3) < 0.18
 
     run(scenario)
 
@@ -45,7 +49,7 @@ def test_established_connections_are_cut_once_and_new_ones_are_slow(run):
         await reader.readline()
         await place.bring(plan(Effect(delay_s=0.05)), [1])
         with pytest.raises(ConnectionError):
-            await asyncio.wait_for(reader.readline(), 1)
+            await asyncio.wait_for(reader.readline(), 20)
         writer.close()
         assert (await place.call(1))[0] > 0.1
         reader, writer = await asyncio.open_connection(place.address(1), 8080)
@@ -53,11 +57,11 @@ def test_established_connections_are_cut_once_and_new_ones_are_slow(run):
         writer.write(b"half")
         await asyncio.sleep(0.1)
         await place.network.lift("u", ".", "n/p1")
-        assert (await place.call(1))[0] < 0.1
+        assert await at_best(place, 1) < 0.1
         await asyncio.sleep(0.3)
         writer.write(b" whole\n")
-        assert await asyncio.wait_for(reader.readline(), 1) == b"half whole\n"
-        async with asyncio.timeout(2):
+        assert await asyncio.wait_for(reader.readline(), 20) == b"half whole\n"
+        async with asyncio.timeout(20):
             assert await reader.read() == b""  # between two exchanges it is let go
             while await place.table():  # noqa: ASYNC110 - the kernel tells nobody
                 await asyncio.sleep(0.05)
@@ -85,7 +89,7 @@ def test_a_partition_is_between_the_two_groups_only_and_established_connections_
         writer.write(b"late\n")
         await place.network.lift("u", ".", "n/p1")
         await place.network.lift("u", ".Target", "n/p2")
-        assert await asyncio.wait_for(reader.readline(), 2) == b"late\n"
+        assert await asyncio.wait_for(reader.readline(), 30) == b"late\n"
         await place.call(2, source=1)
         writer.close()
 
@@ -119,14 +123,14 @@ def test_rules_end_with_the_process_that_holds_them_and_are_made_again(run):
         first = place.network._firewall._nft
         first.kill()
         await first.wait()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             while place.network._firewall._nft is first or not await place.table():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         with pytest.raises(TimeoutError):
             await place.call(1, timeout_s=0.3)
         await place.network.lift("u", ".", "n/p1")
         await place.call(1)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             while await place.table():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
@@ -166,7 +170,7 @@ def test_large_bodies_pass_whole_and_in_order(run):
         body = b"".join(b"%07d\n" % number for number in range(500_000))
         writer.write(body)
         writer.write_eof()
-        assert await asyncio.wait_for(reader.read(), 20) == body
+        assert await asyncio.wait_for(reader.read(), 60) == body
         writer.close()
 
     run(scenario)

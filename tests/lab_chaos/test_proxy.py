@@ -26,7 +26,7 @@ def test_pieces_that_follow_each_other_all_arrive(loop):
         reader, writer = await asyncio.open_connection(*address)
         writer.write(b"x\n")
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 return await reader.read()
         finally:
             writer.transport.abort()

@@ -53,7 +53,7 @@ def secrets():
     return list(CONTACTS.values())
 
 
-def eventually(condition, what, timeout_s=15.0):
+def eventually(condition, what, timeout_s=30.0):
     """What a condition returned when it held; a refused connection is not yet."""
     deadline = time.monotonic() + timeout_s
     while True:

@@ -1,11 +1,11 @@
 """The real Alertmanager, a stranger to us, delivers by all four ways, and is content with each answer."""
 
 import datetime as dt
-import socket
 
 import httpx
 import pytest
 import yaml
+from ports import free_port
 
 from lab.daemon.components import program
 from lab.errors import LabError
@@ -46,9 +46,7 @@ def alertmanager(sink, started, tmp_path, eventually):
         binary = program("alertmanager")
     except LabError as error:
         pytest.skip(str(error))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     (tmp_path / "alertmanager.yml").write_text(configuration(sink))
     started(
         "alertmanager",

@@ -18,7 +18,7 @@ def letter(text="it is bad"):
 
 @pytest.fixture
 def server(sink):
-    with smtplib.SMTP("127.0.0.1", sink.smtp_port, timeout=5) as client:
+    with smtplib.SMTP("127.0.0.1", sink.smtp_port, timeout=20) as client:
         yield client
 
 

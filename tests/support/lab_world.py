@@ -240,7 +240,12 @@ def serving() -> dict[str, Any]:
     return {
         "image": "lab.test/web:1",
         "ports": [{"name": "http", "containerPort": 8080}],
-        "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1, "failureThreshold": 1},
+        "readinessProbe": {
+            "httpGet": {"path": "/ready", "port": "http"},
+            "periodSeconds": 1,
+            "timeoutSeconds": 5,  # or a program that a busy machine lets wait for a second would be unready
+            "failureThreshold": 1,
+        },
     }
 
 
