@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lab.daemon import control, records
 from lab.daemon.folder import Folder, read_json, write_private
+from lab.daemon.prometheus import discovery_s, whole
 from lab.errors import LabError
 
 SCHEMA = "lab/endpoints/v1"
@@ -61,6 +62,7 @@ def _make(folder: Folder, time_scale: int) -> dict[str, str]:
         "slack_url_file": str(folder.root / "slack-url"),
         "smtp_password_file": str(_secret(folder.root / "smtp-password")),
         "time_scale": str(time_scale),
+        "discovery": whole(discovery_s(time_scale)),
         "haproxy_socket": str(folder.haproxy_socket),
     }
     for contact in CONTACTS:

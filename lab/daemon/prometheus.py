@@ -5,6 +5,7 @@ Pods are discovered through the Kubernetes API as on a cluster; intervals are th
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ STATES_S = 30.0  # kube-state-metrics: as the kube-prometheus stack does
 LOOKBACK_S = 300.0  # how long a sample counts as current
 RESEND_S = 60.0  # how often a firing alert is repeated to Alertmanager
 DISCOVERY_RELOAD_S = 5.0  # how often newly discovered targets are taken over
+_DISCOVERY_S = 5.0  # how often they are handed over before that; Prometheus has no flag for it, so it is not scaled
+_FIRST_SCRAPE_S = 1.9  # and then the first scrape, its evaluation, and processes that wait for a core
 KEPT = "2h"
 BLOCK_S = 7200.0  # Prometheus' own: how much it holds in memory, with every series of a pod that is long gone
 
@@ -117,6 +120,11 @@ def argv(program: str, folder: Folder, plan: dict[str, str]) -> tuple[str, ...]:
         f"--query.lookback-delta={whole(LOOKBACK_S / scale)}",
         f"--rules.alert.resend-delay={whole(RESEND_S / scale)}",
     )
+
+
+def discovery_s(time_scale: float) -> float:
+    """How long a new pod may stay unseen, in whole seconds: 12 at true scale, 7 at a time scale of 60."""
+    return math.ceil(_DISCOVERY_S + DISCOVERY_RELOAD_S / time_scale + _FIRST_SCRAPE_S)
 
 
 def configuration_file(folder: Folder) -> Path:

@@ -35,7 +35,7 @@ def lab_of(system):
 
     def make(**addresses):
         names = re.findall(r"\$\{([a-z_]+)\}", str(system.environments["lab"]))
-        given = {**dict.fromkeys(names, LOCAL), "time_scale": "60", **addresses}
+        given = {**dict.fromkeys(names, LOCAL), "time_scale": "60", "discovery": "7s", **addresses}
         return load_environment(system, "lab", ROOT, endpoints=given)
 
     return make

@@ -116,7 +116,7 @@ def test_what_reads_absence_outlasts_discovery(system, staging, lab):
     true, quick = rules_of(system, staging)[1], rules_of(system, lab)[1]
     assert true["X0TTA6BL4DownRollback"]["for"] == "5m"
     for alert in ("X0TTA6BL4DownRollback", "X0TTA6BL4HealthCheckFailed", system.no_data.alert):
-        assert quick[alert]["for"] == "12s"
+        assert quick[alert]["for"] == "7s"
 
 
 def test_every_series_that_a_rule_stands_on_has_an_alert_for_its_absence(system, staging):
