@@ -88,9 +88,9 @@ def test_prometheus_sees_a_crash_loop_by_the_names_that_alerts_use(world, namesp
 
     with (tmp_path / "log").open("wb") as log, subprocess.Popen(argv, stdout=log, stderr=log) as prometheus:
         try:
-            (found,) = wait_until(lambda: query(CRASH_LOOPING), "the crash loop to be seen", 20)
+            (found,) = wait_until(lambda: query(CRASH_LOOPING), "the crash loop to be seen", 60)
             assert (found["metric"]["pod"], found["metric"]["container"]) == ("crash", "main")
-            wait_until(lambda: query("increase(kube_pod_container_status_restarts_total[15s]) > 1"), "restarts", 20)
+            wait_until(lambda: query("increase(kube_pod_container_status_restarts_total[15s]) > 1"), "restarts", 60)
         finally:
             prometheus.terminate()
     assert exported("kube_pod_container_status_last_terminated_exitcode", namespace=namespace)[0][1] == 3

@@ -52,7 +52,7 @@ def test_a_rollout_that_a_quota_stops_says_why(world, namespace, wait_until):
     (reason, message) = wait_until(lambda: world.events(namespace, new), "an event")[0]
     assert (reason, message.partition('"')[0]) == ("FailedCreate", "Error creating: pods ")
     world.delete(namespace, "resourcequotas", "q")
-    assert "ReplicaFailure" not in conditions(world.wait_rolled_out(namespace, timeout_s=15))
+    assert "ReplicaFailure" not in conditions(world.wait_rolled_out(namespace))
 
 
 def test_a_budget_allows_what_it_can_spare_and_eviction_obeys(world, namespace, wait_until):
@@ -126,10 +126,10 @@ def test_an_autoscaler_follows_the_cpu_that_pods_really_burn(world, namespace, w
     burning = BURN | {"resources": {"requests": {"cpu": "50m"}}}
     world.deployment(namespace, replicas=1, container=burning)
     read = scaler(world, namespace, maxReplicas=2)
-    wait_until(lambda: world.get(namespace, "deployments", "web")["spec"]["replicas"] == 2, "a second replica", 20)
+    wait_until(lambda: world.get(namespace, "deployments", "web")["spec"]["replicas"] == 2, "a second replica", 60)
     limited = ("True", "TooManyReplicas")
     # Not at once: the second replica burns nothing yet when it is first counted.
-    wait_until(lambda: conditions(read()).get("ScalingLimited") == limited, "the maximum to be the limit", 20)
+    wait_until(lambda: conditions(read()).get("ScalingLimited") == limited, "the maximum to be the limit", 60)
     held = read()
     assert conditions(held)["ScalingActive"] == ("True", "ValidMetricFound")
     assert held["status"]["currentMetrics"][0]["resource"]["current"]["averageUtilization"] > 80

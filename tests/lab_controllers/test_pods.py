@@ -92,7 +92,8 @@ def test_deleting_a_deployment_takes_its_replica_sets_and_pods(world, namespace,
 
 def test_foreground_deletion_keeps_the_owner_until_its_dependents_are_gone(world, namespace, wait_until):
     """The deployment stays, marked, while a pod takes its time to end."""
-    world.deployment(namespace, replicas=1, container={"image": "lab.test/sh:1", "args": ["trap '' TERM; sleep 60"]})
+    deaf = {"image": "lab.test/sh:1", "args": ["trap '' TERM; sleep 60"]}
+    world.deployment(namespace, replicas=1, container=deaf, pod={"terminationGracePeriodSeconds": 5})
     world.wait_rolled_out(namespace)
     world.delete(namespace, "deployments", "web", propagationPolicy="Foreground")
     owner = world.get(namespace, "deployments", "web")
@@ -129,16 +130,16 @@ def test_controllers_go_on_after_the_api_was_away(own_world, wait_until):
     victim = own_world.items(namespace, "pods")[0]["metadata"]["name"]
     own_world.delete(namespace, "pods", victim)
     wait_until(
-        lambda: victim not in {p["metadata"]["name"] for p in own_world.items(namespace, "pods")}, "the pod to go", 15
+        lambda: victim not in {p["metadata"]["name"] for p in own_world.items(namespace, "pods")}, "the pod to go"
     )
-    own_world.wait_rolled_out(namespace, timeout_s=15)
+    own_world.wait_rolled_out(namespace)
 
 
 @pytest.mark.parametrize("replicas", [0, 40])
 def test_any_number_of_pods_is_reached(world, namespace, replicas):
     """None, and more than one batch."""
     world.deployment(namespace, replicas=replicas)
-    world.wait_rolled_out(namespace, timeout_s=20)
+    world.wait_rolled_out(namespace, timeout_s=60)
     assert len(world.items(namespace, "pods")) == replicas
 
 

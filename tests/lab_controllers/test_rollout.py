@@ -25,10 +25,10 @@ def test_a_rolling_update_never_has_fewer_available_pods_than_it_may(world, name
     async def observe():
         seen = []
         async with Client.from_kubeconfig(world.state / "kubeconfig") as client:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 world.set_image(namespace, "lab.test/web:2")
                 events = client.watch(
-                    DEPLOYMENTS, namespace, resource_version=before["metadata"]["resourceVersion"], timeout_s=20
+                    DEPLOYMENTS, namespace, resource_version=before["metadata"]["resourceVersion"], timeout_s=60
                 )
                 async for kind, item in events:
                     if kind == "BOOKMARK":
@@ -145,12 +145,12 @@ def test_recreate_starts_new_pods_only_when_the_old_are_gone(world, namespace):
 
     async def observe():
         mixed, pods = [], {}
-        async with Client.from_kubeconfig(world.state / "kubeconfig") as client, asyncio.timeout(20):
+        async with Client.from_kubeconfig(world.state / "kubeconfig") as client, asyncio.timeout(60):
             listed = await client.list(PODS, namespace)
             pods = {p["metadata"]["name"]: p["spec"]["containers"][0]["image"] for p in listed["items"]}
             world.set_image(namespace, "lab.test/pause:2")
             version = listed["metadata"]["resourceVersion"]
-            async for kind, item in client.watch(PODS, namespace, resource_version=version, timeout_s=20):
+            async for kind, item in client.watch(PODS, namespace, resource_version=version, timeout_s=60):
                 if kind == "BOOKMARK":
                     continue
                 pods[item["metadata"]["name"]] = item["spec"]["containers"][0]["image"]
@@ -177,11 +177,13 @@ def test_only_as_many_old_revisions_are_kept_as_asked_for(world, namespace, wait
 
 def test_min_ready_seconds_delays_availability(world, namespace, wait_until):
     """A ready pod is available only after minReadySeconds, and then at once."""
-    world.deployment(namespace, replicas=1, minReadySeconds=1)
-    wait_until(
-        lambda: world.get(namespace, "deployments", "web").get("status", {}).get("readyReplicas") == 1, "a ready pod"
-    )
-    assert "availableReplicas" not in world.get(namespace, "deployments", "web")["status"]
+    world.deployment(namespace, replicas=1, minReadySeconds=5)
+
+    def ready():
+        status = world.get(namespace, "deployments", "web").get("status", {})
+        return status if status.get("readyReplicas") == 1 else None
+
+    assert "availableReplicas" not in wait_until(ready, "a ready pod")
     world.wait_rolled_out(namespace)
 
 
