@@ -33,6 +33,22 @@ def plan_of(system, env, rate, duration_s, **more):
     return plans.make(system, env, steps, users=10, **more)
 
 
+def missed(second):
+    """What was due, and what of it the generator did not send in time by its own doing."""
+    return second.offered, second.late + second.dropped - second.held_dropped
+
+
+def undisturbed(begin, folder):
+    """A run of which the generator does not say that it stood still itself: the last of three, if all do."""
+    for number in range(3):
+        (folder / str(number)).mkdir()
+        run = begin(folder / str(number))
+        offered, own = (sum(values) for values in zip(*map(missed, run.seconds), strict=True))
+        if own <= generator.MOST_MISSED * offered and all(second.stalled_ms < 300 for second in run.seconds):
+            break
+    return run
+
+
 def test_a_stalled_server_shows_as_long_as_it_stalls(system, env_at, page, tmp_path):
     """Frozen 1 s in every 4: P95 from the intended time is the analytic 0.8 s; every request was sent, none late.
 
@@ -42,7 +58,7 @@ def test_a_stalled_server_shows_as_long_as_it_stalls(system, env_at, page, tmp_p
     url, _ = page(period_s=4.0, stall_s=1.0)
     env = env_at(url)
     plan = plans.make(system, env, [Step(duration_s=8.0, first=200.0, last=200.0)])
-    run = session.run(env, plan, tmp_path)
+    run = undisturbed(lambda folder: session.run(env, plan, folder), tmp_path)
     judged = judge(run, system)
     every = [second for second in run.seconds if second.at >= run.began]
     assert sum(second.offered for second in every) == 1600 == sum(second.requests for second in every)
@@ -61,7 +77,7 @@ def test_a_crowded_server_is_served_as_it_can_and_the_climb_ends_when_it_is_over
         Step(duration_s=d, first=rate, last=rate) for d, rate in ((3, 200.0), (4, 800.0), (3, 900.0), (60, 1000.0))
     ]
     plan = dataclasses.replace(plans.make(system, env, steps, users=50), most_users=1000)
-    run = session.run(env, plan, tmp_path, shown=knee.broken)
+    run = undisturbed(lambda folder: session.run(env, plan, folder, shown=knee.broken), tmp_path)
     crowded = run.within(3, 10)
     assert run.enough == "the climb was ended: less than 90% of 800/s and of 900/s was served"
     assert len(run.seconds) < 20
@@ -96,7 +112,7 @@ def test_a_lost_worker_makes_it_unknown(system, env_at, page, tmp_path):
         lambda: any(psutil.pid_exists(pid) for pid in began[0].worker_pids),
         lambda alive: not alive,
         what="the workers' end",
-        timeout_s=5,
+        timeout_s=30,
     )
 
 
@@ -108,22 +124,22 @@ def document(folder):
 def test_a_host_that_dies_is_a_failure_with_its_second(muster, page, tmp_path):
     """The server is killed in mid-run: exit code 1, load.json says when, and all outputs are there."""
     url, server = page()
-    command = muster(url, "smoke", "--rate", "100", "--duration", "8s")
+    command = muster(url, "smoke", "--rate", "100", "--duration", "12s")
     figures = wait_until(
         lambda: list(tmp_path.glob("reports/*/load-figures.jsonl")), bool, what="a run folder", timeout_s=30
     )[0]
-    wait_until(
-        lambda: sum(json.loads(line)["offered"] > 0 for line in figures.read_text().splitlines() if line.endswith("}")),
-        lambda seconds: seconds >= 4,
-        what="four seconds",
-        timeout_s=30,
-    )
+
+    def lived():
+        return sum(json.loads(line)["offered"] > 0 for line in figures.read_text().splitlines() if line.endswith("}"))
+
+    wait_until(lived, lambda seconds: seconds >= 4, what="four seconds", timeout_s=30)
     server.kill()
+    lived_s = lived()  # more than four, if we looked late
     output, _ = command.communicate(timeout=60)
     assert command.returncode == 1, output
     run, body = document(tmp_path)
     assert (body["schema"], body["verdict"], body["partial"]) == ("muster/load/v1", "FAIL", "")
-    assert 3 <= body["died_s"] <= 6
+    assert 3 <= body["died_s"] <= lived_s + 2
     assert 0 <= body["died_s"] - body["first_failure_s"] <= 1  # it may die within a second
     assert "refused the connection" in output
     assert {"summary.json", "junit.xml", "load.png", "latencies.png", "allure-results"} <= {
