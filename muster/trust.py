@@ -17,7 +17,7 @@ def bearer(env: Environment, source: Source) -> dict[str, str]:
 
     Empty where it wants none. Raises :class:`~muster.errors.Unknown` for a file that cannot be read.
     """
-    file = env.responder_token_file if source == "responder" else env.token_files.get(source)
+    file = env.audit_token_file if source == "responder" else env.token_files.get(source)
     if not file:
         return {}
     try:

@@ -214,7 +214,7 @@ def watchers(
     if env.inbox:
         found.append(Inbox(story, env.inbox, since=since, verify=trust))
     if env.responder:
-        token_file = env.responder_token_file
+        token_file = env.audit_token_file
         found.append(Audit(story, env.responder, token_file=token_file, since=since, verify=trust))
     if env.alertmanager:
         access = {"headers": lambda: bearer(env, "alertmanager"), "verify": trust}

@@ -84,9 +84,9 @@ class Environment(Fact):
     grafana: str = ""
     inbox: str = ""  # where pages can be read back as evidence
     responder: str = ""
-    responder_token_file: str = ""
+    responder_token_file: str = ""  # as Alertmanager sees it; see audit_token_file
     ca_file: str = ""  # vouches for HTTPS sources beside the system's own authorities
-    token_files: dict[Literal["http", "prometheus", "alertmanager", "grafana"], str] = Field(
+    token_files: dict[Literal["http", "prometheus", "alertmanager", "grafana", "responder"], str] = Field(
         default_factory=dict
     )  # of bearer tokens, by source
     contacts: dict[str, Channel] = Field(default_factory=dict)
@@ -116,8 +116,20 @@ class Environment(Fact):
 
     @property
     def tokens(self) -> dict[str, str]:
-        """Address of a source -> file with the bearer token that it wants."""
-        return {getattr(self, source): file for source, file in self.token_files.items() if getattr(self, source)}
+        """Address of a source -> file with the bearer token that it wants.
+
+        Not the responder's: what checks ask it (is it well?) needs none, and where they run the file may not be.
+        """
+        named = {source: file for source, file in self.token_files.items() if source != "responder"}
+        return {getattr(self, source): file for source, file in named.items() if getattr(self, source)}
+
+    @property
+    def audit_token_file(self) -> str:
+        """The file with the responder's token on this machine, where drills read its audit; "" for none.
+
+        ``responder_token_file`` is Alertmanager's, in its own pod: the same file only where both share a file system.
+        """
+        return self.token_files.get("responder", self.responder_token_file)
 
     def scaled(self, seconds: float) -> float:
         """A true-scale duration at this environment's time scale, in seconds."""
