@@ -126,7 +126,7 @@ class Shop:
                 "description": "a test's own",
                 "time_scale": 60,
                 "kubernetes": kubernetes,
-                "rollback": {"timeout": "60s", "cool_down": "20m"},
+                "rollback": {"timeout": "60s", "cool_down": "2h"},
                 "guard": {"namespaces": [self.namespace], "max_pods": 3},
                 "metric_selector": 'app="web"',
                 "prometheus": self.monitoring.url,
