@@ -10,10 +10,10 @@ import struct
 import subprocess
 import sys
 import termios
-import time
 
 import psutil
 import pytest
+from quick import quick
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def kubectl(world, namespace):
 
     def run(*words, **options):
         argv = ["kubectl", "--kubeconfig", str(world.state / "kubeconfig"), "-n", namespace, *words]
-        return subprocess.run(argv, capture_output=True, timeout=20, check=False, **options)
+        return subprocess.run(argv, capture_output=True, timeout=60, check=False, **options)
 
     return run
 
@@ -38,7 +38,7 @@ def heard(terminal, what):
     """What comes from a terminal until ``what`` is in it."""
     said = b""
     while what not in said:
-        assert select.select([terminal], [], [], 10)[0], said
+        assert select.select([terminal], [], [], 30)[0], said
         said += os.read(terminal, 4096)
     return said
 
@@ -119,7 +119,7 @@ talk = stream(
     **ways | {"stdin": True},
 )
 talk.write_stdin("typed\\n")
-talk.run_forever(timeout=5)
+talk.run_forever(timeout=20)
 assert (talk.read_stdout(), talk.returncode) == ("got typed\\n", 3)
 (result,) = exec_in_pods(cmd="echo chaos", name_pattern="one", ns=sys.argv[1], container_name="main")
 assert (result["exit_code"], result["stdout"].strip()) == (0, "chaos"), result
@@ -130,7 +130,7 @@ def test_the_python_client_and_chaosk8s_run_commands(world, namespace, pod):
     """``kubernetes.stream`` in both of its ways, and chaosk8s' exec, which is built on it."""
     environment = os.environ | {"KUBECONFIG": str(world.state / "kubeconfig")}
     argv = [sys.executable, "-c", CLIENTS, namespace]
-    done = subprocess.run(argv, env=environment, capture_output=True, timeout=20, check=False)
+    done = subprocess.run(argv, env=environment, capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr.decode()
 
 
@@ -171,6 +171,4 @@ def test_a_dead_agent_is_named_as_a_dead_kubelet_is(own_world, serving):
 
 def test_a_command_is_back_quickly(kubectl, pod):
     """Nothing on the way waits for a time-out: ``exec -- true`` takes kubectl's own start and little more."""
-    began = time.monotonic()
-    assert kubectl("exec", "one", "--", "true").returncode == 0
-    assert time.monotonic() - began < 3
+    assert quick(lambda: kubectl("exec", "one", "--", "true"), under_s=3).returncode == 0

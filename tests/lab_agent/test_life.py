@@ -112,13 +112,14 @@ def test_another_environment_is_another_build(world, namespace, serving):
 
 def test_readiness_opens_and_closes_with_the_probe(world, namespace, serving, wait_until, condition):
     """Not ready before the probe succeeds, ready then, unready when it fails again, with an Unhealthy event."""
-    world.pod(namespace, "late", **serving, env=[{"name": "READY_AFTER_S", "value": "1.3"}])
-    wait_until(lambda: state_of(world, namespace, "late")["state"].get("running"), "it to run")
-    assert condition(world.get(namespace, "pods", "late"), "Ready") == "False"
+    world.pod(namespace, "late", **serving, env=[{"name": "READY", "value": "no"}])
+    failed = ("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503")
+    wait_until(lambda: failed in world.events(namespace, "late"), "the probe to fail")
+    pod = world.get(namespace, "pods", "late")
+    assert "running" in state_of(world, namespace, "late")["state"]
+    assert condition(pod, "Ready") == "False"
+    world.asks(pod, "/set/ready=yes")
     pod = world.wait_ready(namespace, "late")
-    assert ("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503") in world.events(
-        namespace, "late"
-    )
     world.asks(pod, "/set/ready=no")
     wait_until(lambda: condition(world.get(namespace, "pods", "late"), "Ready") == "False", "it to turn unready")
     assert state_of(world, namespace, "late")["restartCount"] == 0
@@ -141,7 +142,7 @@ def test_a_failing_liveness_probe_restarts_the_container(world, namespace, servi
     world.pod(namespace, "sick", **serving, livenessProbe=probe)
     pod = world.wait_ready(namespace, "sick")
     world.asks(pod, "/set/live=no")
-    wait_until(lambda: state_of(world, namespace, "sick")["restartCount"] == 1, "a restart")
+    wait_until(lambda: state_of(world, namespace, "sick")["restartCount"] >= 1, "a restart")
     world.wait_ready(namespace, "sick")
     events = wait_until(lambda: world.events(namespace, "sick"), "events")
     assert ("Killing", "Container main failed liveness probe, will be restarted") in events
@@ -160,8 +161,12 @@ def test_a_crash_loop_backs_off(world, namespace, wait_until):
     """The first restart is at once, later ones wait longer and longer, and the status says so."""
     world.pod(namespace, "crash", image="lab.test/sh:1", args=["echo broken; exit 3"])
     wait_until(lambda: state_of(world, namespace, "crash")["restartCount"] >= 3, "three restarts")
-    wait_until(lambda: waiting(world, namespace, "crash") == "CrashLoopBackOff", "the back-off")
-    container = state_of(world, namespace, "crash")
+
+    def backing_off():  # seen at once with all that is said of it: the next start is never far
+        seen = state_of(world, namespace, "crash")
+        return seen if seen["state"].get("waiting", {}).get("reason") == "CrashLoopBackOff" else None
+
+    container = wait_until(backing_off, "the back-off")
     assert container["lastState"]["terminated"]["exitCode"] == 3
     assert container["lastState"]["terminated"]["reason"] == "Error"
     assert container["state"]["waiting"]["message"].startswith("back-off ")
@@ -206,7 +211,7 @@ def test_a_program_that_ignores_sigterm_dies_after_its_grace_period(world, names
     began = time.monotonic()
     world.delete(namespace, "pods", "deaf")
     wait_until(lambda: is_gone(world, namespace, "deaf"), "the pod to go")
-    assert 1.8 <= time.monotonic() - began < 6
+    assert 1.8 <= time.monotonic() - began < 20  # 30 s would be Kubernetes' own
     assert not psutil.pid_exists(pid)
 
 
@@ -238,7 +243,7 @@ def test_deletion_shows_the_end_before_the_object_goes(world, namespace, serving
             if event["type"] in ("MODIFIED", "DELETED"):
                 phases.append(event["object"]["status"]["phase"])
     assert phases[-1] == "Succeeded"
-    assert ("Killing", "Stopping container main") in world.events(namespace, "brief")
+    wait_until(lambda: ("Killing", "Stopping container main") in world.events(namespace, "brief"), "the event")
 
 
 def test_a_pod_deleted_by_force_leaves_no_process(world, namespace, serving, wait_until):
@@ -248,7 +253,7 @@ def test_a_pod_deleted_by_force_leaves_no_process(world, namespace, serving, wai
     pid = json.loads(world.asks(world.wait_ready(namespace, "forced"), "/env"))["pid"]
     world.delete(namespace, "pods", "forced", gracePeriodSeconds=0)
     assert is_gone(world, namespace, "forced")
-    wait_until(lambda: not psutil.pid_exists(pid), "the process to end", 5)
+    wait_until(lambda: not psutil.pid_exists(pid), "the process to end", 20)
 
 
 def test_a_prestop_hook_runs_before_the_signal(world, namespace, serving, wait_until):

@@ -7,9 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
-born = time.monotonic()
 if os.environ.get("IGNORE_TERM"):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 else:
@@ -32,8 +30,8 @@ def answer(peer):
         name, _, value = path[5:].partition("=")
         switch[name] = value
     elif path == "/ready":
-        late = time.monotonic() - born < float(os.environ.get("READY_AFTER_S", "0"))
-        status = 503 if late or os.environ.get("NEVER_READY") or switch.get("ready") == "no" else 200
+        unready = os.environ.get("NEVER_READY") or switch.get("ready", os.environ.get("READY")) == "no"
+        status = 503 if unready else 200
     elif path == "/live":
         status = 500 if switch.get("live") == "no" else 200
     elif path == "/env":
