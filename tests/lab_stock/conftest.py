@@ -95,6 +95,7 @@ def manifest():
 
     def make(**spec):
         probe = {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1, "failureThreshold": 2}
+        probe["timeoutSeconds"] = 5  # or a program that a busy machine lets wait for a second would be unready
         container = {
             "name": "web",
             "image": "lab.test/web:1",
@@ -106,7 +107,7 @@ def manifest():
         labels = {"app": "web"}
         pod = {"terminationGracePeriodSeconds": 2, "containers": [container]}
         template = {"metadata": {"labels": labels}, "spec": pod}
-        body = {"replicas": 3, "progressDeadlineSeconds": 2, "selector": {"matchLabels": labels}, "template": template}
+        body = {"replicas": 3, "progressDeadlineSeconds": 6, "selector": {"matchLabels": labels}, "template": template}
         meta = {"name": "web", "labels": {"app": "web", "tier": "front"}}
         return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": body | spec}
 

@@ -99,7 +99,7 @@ def test_a_lost_node_and_its_return(shop, lost_node, wait_until):
     assert "node.kubernetes.io/unreachable:NoExecute" in described
     assert re.search(r"Ready +Unknown .*NodeStatusUnknown", described)
     assert re.search(r"Warning +NodeNotReady +pod/web-\S+ +Node is not ready", shop("get events"))
-    status = shop.run("rollout status deployment/web --timeout=1s")
+    status = shop.run("rollout status deployment/web --timeout=4s")
     assert status.err.endswith("error: timed out waiting for the condition\n")
     assert status.out == 'Waiting for deployment "web" rollout to finish: 0 of 3 updated replicas are available...\n'
     come_back()

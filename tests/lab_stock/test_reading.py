@@ -78,7 +78,7 @@ def test_deployments_and_everything(window, names):
     text = window("get deployment web -o yaml")
     assert text.startswith("apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  annotations:\n")
     for expected in ('deployment.kubernetes.io/revision: "1"', "kubectl.kubernetes.io/last-applied-configuration: |",
-                     "  progressDeadlineSeconds: 2\n  replicas: 3\n  revisionHistoryLimit: 10\n", "maxSurge: 25%",
+                     "  progressDeadlineSeconds: 6\n  replicas: 3\n  revisionHistoryLimit: 10\n", "maxSurge: 25%",
                      "reason: NewReplicaSetAvailable", "reason: MinimumReplicasAvailable"):  # fmt: skip
         assert expected in text, expected
 
@@ -108,7 +108,7 @@ def test_descriptions(window, names):
     for pattern in (
         r"Replicas: +3 desired \| 3 updated \| 3 total \| 3 available \| 0 unavailable\n",
         r"RollingUpdateStrategy: +25% max unavailable, 25% max surge\n", r"Image: +lab.test/web:1\n",
-        r"Readiness: +http-get http://:http/ready delay=0s timeout=1s period=1s #success=1 #failure=2\n",
+        r"Readiness: +http-get http://:http/ready delay=0s timeout=5s period=1s #success=1 #failure=2\n",
         r"Progressing +True +NewReplicaSetAvailable\n",
         r"OldReplicaSets: +<none>\nNewReplicaSet: +web-\w+ \(3/3 replicas",
         r"Normal +ScalingReplicaSet +\S+ +deployment-controller +Scaled up replica set web-\w+ from 0 to 3",

@@ -66,7 +66,7 @@ def test_pause_and_resume(shop):
     finished(shop)
     assert shop("rollout pause deployment/web") == "deployment.apps/web paused\n"
     shop("set image deployment/web web=lab.test/web:2")
-    waiting = shop.run("rollout status deployment/web --timeout=1s")
+    waiting = shop.run("rollout status deployment/web --timeout=4s")
     assert (
         waiting.out == 'Waiting for deployment "web" rollout to finish: 0 out of 3 new replicas have been updated...\n'
     )
@@ -109,8 +109,8 @@ def test_an_image_that_is_not_there(shop):
     assert logs in {f"{start}image can't be pulled\n", f"{start}trying and failing to pull image\n"}
     events = shop("get events --sort-by=.lastTimestamp")
     assert re.search(rf"Warning +Failed +pod/{bad[0]} +Error: ErrImagePull", events)
-    assert shop("wait --for=condition=available deployment/web --timeout=3s") == "deployment.apps/web condition met\n"
-    stuck = "wait --for=condition=Progressing=False deployment/web --timeout=3s"
+    assert shop("wait --for=condition=available deployment/web --timeout=20s") == "deployment.apps/web condition met\n"
+    stuck = "wait --for=condition=Progressing=False deployment/web --timeout=20s"
     assert shop(stuck) == "deployment.apps/web condition met\n"
     back(shop)
 

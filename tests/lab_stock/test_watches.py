@@ -160,7 +160,7 @@ def test_bad_releases(witness, world, shop, wait_until):
     settled(shop)
     shop("set env deployment/web NEVER_READY=1")
     shop.fails("rollout status deployment/web --timeout=25s")
-    # the deadline of 2 s may be over before the program has begun
+    # the deadline of 6 s may be over before the program has begun
     wait_until(lambda: "Unhealthy" in shop("get events"), "an unhealthy pod")
     told = undone.tell()
     heard = told["deployments"]
