@@ -76,10 +76,10 @@ def test_the_canary_gets_nobody_until_its_weight_is_raised(lab):
     assert met() == 0
     try:
         weigh(100)
-        wait_until(met, lambda count: count == 20, what="everyone meets it", timeout_s=5)
+        wait_until(met, lambda count: count == 20, what="everyone meets it", timeout_s=30)
     finally:
         weigh(0)
-    wait_until(met, lambda count: count == 0, what="nobody meets it", timeout_s=5)
+    wait_until(met, lambda count: count == 0, what="nobody meets it", timeout_s=30)
 
 
 def test_up_is_idempotent(lab, state):
@@ -107,7 +107,7 @@ def test_a_crash_is_shown_with_its_signal_and_not_hidden(lab, state):
     """Nobody restarts what died; up brings back what is missing."""
     pid = next(component.pid for component in daemon.status(state).components if component.name == "sink")
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: states(state)["sink"], lambda now: now != "running", what="the sink's end", timeout_s=5)
+    wait_until(lambda: states(state)["sink"], lambda now: now != "running", what="the sink's end", timeout_s=30)
     [sink] = [component for component in daemon.status(state).components if component.name == "sink"]
     assert (sink.state, sink.pid) == ("failed", None)
     assert sink.message.startswith("sink was ended by signal 9")

@@ -126,16 +126,16 @@ def test_a_host_that_dies_is_a_failure_with_its_second(muster, page, tmp_path):
     url, server = page()
     command = muster(url, "smoke", "--rate", "100", "--duration", "12s")
     figures = wait_until(
-        lambda: list(tmp_path.glob("reports/*/load-figures.jsonl")), bool, what="a run folder", timeout_s=30
+        lambda: list(tmp_path.glob("reports/*/load-figures.jsonl")), bool, what="a run folder", timeout_s=90
     )[0]
 
     def lived():
         return sum(json.loads(line)["offered"] > 0 for line in figures.read_text().splitlines() if line.endswith("}"))
 
-    wait_until(lived, lambda seconds: seconds >= 4, what="four seconds", timeout_s=30)
+    wait_until(lived, lambda seconds: seconds >= 4, what="four seconds", timeout_s=90)
     server.kill()
     lived_s = lived()  # more than four, if we looked late
-    output, _ = command.communicate(timeout=60)
+    output, _ = command.communicate(timeout=120)
     assert command.returncode == 1, output
     run, body = document(tmp_path)
     assert (body["schema"], body["verdict"], body["partial"]) == ("muster/load/v1", "FAIL", "")
@@ -157,7 +157,7 @@ def test_a_rate_that_the_machine_cannot_offer_is_unknown_and_says_what_it_could(
     """50,000/s from one process of a generator to a server in Python: exit code 6, what it sent, and no failure."""
     url, _ = page()
     command = muster(url, "smoke", "--rate", "50000/s", "--duration", "3s")
-    output, _ = command.communicate(timeout=60)
+    output, _ = command.communicate(timeout=120)
     assert command.returncode == 6, output
     _, found = document(tmp_path)
     assert found["verdict"] == "UNKNOWN"
@@ -174,11 +174,11 @@ def test_ctrl_c_keeps_what_was_measured_and_marks_it_partial(muster, page, tmp_p
     url, _ = page()
     command = muster(url, "smoke", "--rate", "50", "--duration", "60s")
     figures = wait_until(
-        lambda: list(tmp_path.glob("reports/*/load-figures.jsonl")), bool, what="a run folder", timeout_s=30
+        lambda: list(tmp_path.glob("reports/*/load-figures.jsonl")), bool, what="a run folder", timeout_s=90
     )[0]
-    wait_until(lambda: len(figures.read_text().splitlines()), lambda n: n >= 3, what="three seconds", timeout_s=30)
+    wait_until(lambda: len(figures.read_text().splitlines()), lambda n: n >= 3, what="three seconds", timeout_s=90)
     command.send_signal(signal.SIGINT)
-    output, _ = command.communicate(timeout=30)
+    output, _ = command.communicate(timeout=90)
     assert command.returncode == 130, output
     _, body = document(tmp_path)
     assert body["partial"] == "it was interrupted"
@@ -204,7 +204,7 @@ def test_ctrl_c_keeps_what_was_measured_and_marks_it_partial(muster, page, tmp_p
 def test_where_nothing_can_be_sent_there_is_a_sentence_and_no_statistics(muster, tmp_path, url, guard, code, words):
     """Down, unknown, not allowed: one sentence, no run folder."""
     command = muster(url, "smoke", guard=guard)
-    output, _ = command.communicate(timeout=30)
+    output, _ = command.communicate(timeout=90)
     assert (command.returncode, words in output, "Traceback" in output) == (code, True, False), output
     assert not (tmp_path / "reports").exists()
 
@@ -223,7 +223,7 @@ def test_a_certificate_that_does_not_prove_the_host_ends_it_before_it_begins(
     with Hostile([READ, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"], context=certificates(address)) as server:
         ca_file = certificates.ca_file if trusted else certificates.other_ca_file
         command = muster(server.url, "smoke", facts_of_it=f"ca_file: {ca_file}")
-        output, _ = command.communicate(timeout=30)
+        output, _ = command.communicate(timeout=90)
     assert command.returncode == 1, output
     assert words in output
     assert "not trusted over TLS" in output or "certificate" in output
@@ -236,7 +236,7 @@ def test_a_certificate_that_does_not_prove_the_host_ends_it_before_it_begins(
 def test_an_answer_with_another_status_ends_it_before_it_begins(muster, web, tmp_path):
     """A wrong address that answers 404 is no system under load."""
     web.status = 404
-    output, _ = (command := muster(web.url, "smoke")).communicate(timeout=30)
+    output, _ = (command := muster(web.url, "smoke")).communicate(timeout=90)
     assert command.returncode == 1
     assert "GET" in output
     assert "answered 404, the load mix expects 200; no load was sent" in output

@@ -72,7 +72,7 @@ def exposed(replica, prometheus):
 
 
 def _value(url, query):
-    with urllib.request.urlopen(f"{url}/api/v1/query?query={query}", timeout=2) as answer:  # noqa: S310
+    with urllib.request.urlopen(f"{url}/api/v1/query?query={query}", timeout=10) as answer:  # noqa: S310
         result = json.load(answer)["data"]["result"]
     return float(result[0]["value"][1]) if result else -1.0
 
@@ -81,8 +81,8 @@ def _until(ready, timeout_s=20.0):
     deadline = time.monotonic() + timeout_s
     while True:
         try:
-            if ready():
-                return
+            if found := ready():
+                return found
         except OSError:
             pass
         assert time.monotonic() < deadline, "the condition did not come true in time"
@@ -96,14 +96,13 @@ def here(environment, prometheus, exposed):
 
 def test_a_ratio_is_read_whole_and_by_replica(read, here):
     """No errors and some traffic are 0%, for the system and for its replica, over the scaled window."""
-    value = read(here, "error_ratio").value
-    assert value == {"value": 0.0, "per_replica": {"a": 0.0}, "window_s": 1.0, "gaps": [], "gaps_of": {}}
+    whole = {"value": 0.0, "per_replica": {"a": 0.0}, "window_s": 1.0, "gaps": [], "gaps_of": {}}
+    _until(lambda: read(here, "error_ratio").value == whole)  # on a busy machine a scrape may have come too late
 
 
 def test_targets_say_who_is_scraped(read, here):
     """The environment's own targets, by their labels."""
-    targets = read(here, "targets").value
-    assert [(target["pod"], target["health"]) for target in targets] == [("a", "up")]
+    _until(lambda: [(one["pod"], one["health"]) for one in read(here, "targets").value or []] == [("a", "up")])
 
 
 def test_another_environments_targets_do_not_count(read, environment, prometheus, exposed):
@@ -119,9 +118,10 @@ def test_no_traffic_is_unknown_not_zero(read, here, prometheus, exposed):
     """0/0 is no share of anything."""
     exposed.step = 0
     _until(lambda: _value(prometheus, "sum(rate(all_total[1s]))") == 0)
-    found = read(here, "error_ratio").failure
+    found = _until(
+        lambda: (no := read(here, "error_ratio").failure) and no.message.startswith("no traffic in 1s") and no
+    )
     assert found.kind is FailureKind.EMPTY
-    assert found.message.startswith("no traffic in 1s")
 
 
 def test_a_target_that_is_down_is_a_gap_or_no_samples(read, here, prometheus, exposed):

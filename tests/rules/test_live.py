@@ -16,7 +16,7 @@ from muster.rules import detection, write
 
 ALERT = "X0TTA6BL4ErrorRatioRollback"
 CONTACTS = ("on-call", "senior", "team-lead", "security", "engineering-lead", "cto")
-DELIVERY_S = 2.0  # of a busy machine; the prediction itself counts no delivery
+DELIVERY_S = 6.0  # of a busy machine that may stand still; the prediction itself counts no delivery
 
 
 class World(ThreadingHTTPServer):
@@ -161,13 +161,13 @@ def test_fifteen_percent_errors_are_detected_as_predicted_and_told_to_the_right_
     assert predicted.lower_s - 0.3 < at - broken < predicted.upper_s + DELIVERY_S, str(predicted)
     assert body["commonLabels"]["action"] == "rollback"
     assert "error_ratio 15% > 10% over 1s for 5s" in body["commonAnnotations"]["description"]
-    paged, _, page = world.wait_for(of("/v2/enqueue", "trigger"), 5)
+    paged, _, page = world.wait_for(of("/v2/enqueue", "trigger"), 20)
     assert paged - broken < predicted.upper_s + DELIVERY_S
     assert page["payload"]["severity"] == "critical"
     assert page["payload"]["custom_details"]["slo"] == "error_ratio"
     world.error_ratio = 0.0
-    world.wait_for(of("/alerts", "resolved"), 15)
-    world.wait_for(of("/v2/enqueue", "resolve"), 15)
+    world.wait_for(of("/alerts", "resolved"), 30)
+    world.wait_for(of("/v2/enqueue", "resolve"), 30)
     paged = {
         one["routing_key"] for _, path, one in world.received
         if path == "/v2/enqueue" and one.get("payload", {}).get("class") == ALERT
