@@ -70,9 +70,9 @@ bench-load: setup ## Measure the load generator for docs/benchmarks.md (wants an
 	@$(bin)/python benchmarks/bench_load.py
 
 .PHONY: rules
-rules: .venv/.ready ## Write deploy/rules/ and deploy/dashboards/ from the facts: rules, routes, promtool cases, panels
-	@$(bin)/muster rules $(SYSTEM) --env staging --out deploy/rules
-	@$(bin)/muster rules $(SYSTEM) --env staging --out deploy/dashboards --format grafana
+rules: .venv/.ready ## Write deploy/rules/ and deploy/dashboards/ from all facts: rules, routes, promtool cases, panels
+	@$(bin)/muster rules --env staging --out deploy/rules
+	@$(bin)/muster rules --env staging --out deploy/dashboards --format grafana
 
 .PHONY: schema
 schema: .venv/.ready ## Write docs/system.schema.json, by which editors know what may stand in systems/*.yaml
@@ -107,8 +107,8 @@ lint: .venv/.ready ## Format, lint, types, layers, rules in step with the facts
 	@$(bin)/ruff check
 	@$(bin)/mypy
 	@$(bin)/lint-imports
-	@$(bin)/muster rules $(SYSTEM) --env staging --out deploy/rules --check
-	@$(bin)/muster rules $(SYSTEM) --env staging --out deploy/dashboards --format grafana --check
+	@$(bin)/muster rules --env staging --out deploy/rules --check
+	@$(bin)/muster rules --env staging --out deploy/dashboards --format grafana --check
 	@$(bin)/muster schema --out docs/system.schema.json --check
 
 .PHONY: lock

@@ -12,6 +12,11 @@ from muster.judge.claim import claim
 from muster.system.units import duration
 
 ALERTING, RECORDING = "alerting", "recording"
+_NOT_LOADED = (
+    "Prometheus has none of the facts' {count} rules, so no alert can fire: `muster rules` writes what to load; a "
+    "PrometheusRule that is applied and not loaded is not selected: Prometheus' ruleSelector wants labels that "
+    "`rules.labels` of the environment does not name, or its ruleNamespaceSelector another namespace"
+)
 _SAME_FOR_S = 0.0005  # Prometheus counts whole milliseconds
 _TOKEN = re.compile(
     r"""(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)"""
@@ -66,6 +71,7 @@ def assert_every_rule_is_loaded(rules: tuple[Rule, ...], expected: tuple[Expecte
     if not expected:
         raise Unknown("the facts ask for no rule, so there is nothing to look for")
     named = {(rule.kind, rule.name) for rule in rules}
+    claim(any((rule.kind, rule.name) in named for rule in expected), _NOT_LOADED.format(count=len(expected)))
     missing = {rule.name: rule.kind for rule in expected if (rule.kind, rule.name) not in named}
     silent = "it can never fire" if ALERTING in missing.values() else "what stands on it is silent"
     claim(not missing, f"Prometheus has no rule {', '.join(missing)}: {silent}; `muster rules` writes what to load")

@@ -88,7 +88,7 @@ def alert_for(system: System, env: Environment, cause: str, why: str, *, now: fl
     title = facts.title if facts else "A rollback failed or did not help"
     annotations = {"summary": f"{system.name}/{env.name}: {title}", "description": f"after {cause}: {why}"}
     if facts:
-        annotations["runbook_url"] = system.runbook_url(facts.runbook)
+        annotations["runbook_url"] = system.runbook_url(facts.runbook, env.runbooks)
     return {
         "labels": {name: value for name, value in labels.items() if value},
         "annotations": annotations,

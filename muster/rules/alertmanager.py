@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from muster.errors import UsageError
-from muster.rules.names import RESPONDER, identity, receiver, tells
+from muster.rules.names import RESPONDER, Subject, identity, receiver, tells
 from muster.system.environment import Channel, Environment
 from muster.system.model import System
 from muster.system.promql import RELEASE, prom_duration
@@ -23,28 +23,21 @@ _TITLE = (
 _TEXT = "{{ range .Alerts }}{{ .Annotations.description }}\n{{ .Annotations.runbook_url }}\n{{ end }}"
 
 
-def config(system: System, environment: Environment) -> dict[str, Any]:
-    """The whole configuration file.
+def config(system: System, environment: Environment, others: Sequence[Subject] = ()) -> dict[str, Any]:
+    """The whole configuration file, of one system or of several: Alertmanager takes one file.
 
-    Raises :class:`~muster.errors.UsageError` when somebody is to be told whom this environment gives no channel.
+    Each system's routes are one entry of ``route.routes``, and its receivers carry its name and its environment's, so
+    that both can stand beside those of anybody else. What belongs to none of them goes to the first one's first level.
+
+    Raises :class:`~muster.errors.UsageError` when somebody is to be told whom an environment gives no channel.
     """
-    default = _default(system)
-    sets = tells(system)
-    if default not in sets:
-        sets.insert(0, default)
-    receivers = [_receiver(system, environment, tell) for tell in sets]
-    if environment.responder:
-        receivers.append(_responder(environment))
+    subjects = ((system, environment), *others)
     return {
         "route": {
-            "receiver": receiver(default),
-            "group_by": ["alertname", "system", "environment", RELEASE],  # a canary's page is not the whole's
-            "group_wait": _scaled(environment, environment.group_wait_s),
-            "group_interval": _scaled(environment, environment.group_interval_s),
-            "repeat_interval": _scaled(environment, environment.repeat_interval_s),
-            "routes": _routes(system, environment),
+            **_told_by_default(system, environment),
+            "routes": [*(_routes(*subject) for subject in subjects), _at_once(environment)],
         },
-        "receivers": receivers,
+        "receivers": [made for subject in subjects for made in _receivers(*subject)],
     }
 
 
@@ -57,29 +50,57 @@ def _default(system: System) -> list[str]:
     return [system.first_level]
 
 
-def _routes(system: System, environment: Environment) -> list[dict[str, Any]]:
-    own = [f'{key}="{value}"' for key, value in identity(system, environment).items()]
+def _told_by_default(system: System, environment: Environment) -> dict[str, Any]:
+    return {
+        "receiver": receiver(system, environment, _default(system)),
+        "group_by": ["alertname", "system", "environment", RELEASE],  # a canary's page is not the whole's
+        "group_wait": _scaled(environment, environment.group_wait_s),
+        "group_interval": _scaled(environment, environment.group_interval_s),
+        "repeat_interval": _scaled(environment, environment.repeat_interval_s),
+    }
+
+
+def _no_wait(environment: Environment) -> dict[str, str]:
     # Prometheus sends resolved alerts again for 15 minutes, so an alert that comes back finds its group there and would
     # wait for the group's next interval, whatever its group_wait.
-    at_once = {"group_wait": "0s", "group_interval": _scaled(environment, _URGENT_INTERVAL_S)}
+    return {"group_wait": "0s", "group_interval": _scaled(environment, _URGENT_INTERVAL_S)}
+
+
+def _at_once(environment: Environment) -> dict[str, Any]:
+    """The route of what is urgent, to whomever the route above it tells."""
+    return {"matchers": [_URGENT], **_no_wait(environment)}
+
+
+def _routes(system: System, environment: Environment) -> dict[str, Any]:
+    """The route of everything that this system raises in this environment; it needs nothing of the routes around it."""
     routes: list[dict[str, Any]] = []
     if environment.responder:
-        routes.append({"receiver": RESPONDER, "matchers": [*own, _ACTED_ON], **at_once, "continue": True})
+        hook = receiver(system, environment, [RESPONDER])
+        routes.append({"receiver": hook, "matchers": [_ACTED_ON], **_no_wait(environment), "continue": True})
     routes += [
         {
-            "receiver": receiver(tell),
-            "matchers": [*own, f'tell="{",".join(tell)}"'],
-            "routes": [{"matchers": [_URGENT], **at_once}],
+            "receiver": receiver(system, environment, tell),
+            "matchers": [f'tell="{",".join(tell)}"'],
+            "routes": [_at_once(environment)],
         }
         for tell in tells(system)
     ]
     # What carries no known "tell" still goes to the default receiver, and at once when it is urgent.
-    routes.append({"matchers": [_URGENT], **at_once})
-    return routes
+    routes.append(_at_once(environment))
+    own = [f'{key}="{value}"' for key, value in identity(system, environment).items()]
+    return {"matchers": own, **_told_by_default(system, environment), "routes": routes}
+
+
+def _receivers(system: System, environment: Environment) -> list[dict[str, Any]]:
+    default, sets = _default(system), tells(system)
+    if default not in sets:
+        sets.insert(0, default)
+    made = [_receiver(system, environment, tell) for tell in sets]
+    return [*made, _responder(system, environment)] if environment.responder else made
 
 
 def _receiver(system: System, environment: Environment, tell: list[str]) -> dict[str, Any]:
-    made: dict[str, Any] = {"name": receiver(tell)}
+    made: dict[str, Any] = {"name": receiver(system, environment, tell)}
     for contact in tell:
         if contact not in environment.contacts:
             raise UsageError(
@@ -92,11 +113,11 @@ def _receiver(system: System, environment: Environment, tell: list[str]) -> dict
     return made
 
 
-def _responder(environment: Environment) -> dict[str, Any]:
+def _responder(system: System, environment: Environment) -> dict[str, Any]:
     hook: dict[str, Any] = {"send_resolved": True, "url": f"{environment.responder.rstrip('/')}/alerts"}
     if environment.responder_token_file:
         hook["http_config"] = _bearer(environment.responder_token_file)
-    return {"name": RESPONDER, "webhook_configs": [hook]}
+    return {"name": receiver(system, environment, [RESPONDER]), "webhook_configs": [hook]}
 
 
 def _bearer(file: str) -> dict[str, Any]:

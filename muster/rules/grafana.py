@@ -94,7 +94,9 @@ def _panel(system: System, environment: Environment, name: str, own: str) -> dic
             "overrides": [],
         },
         "options": {"legend": {"showLegend": True, "displayMode": "list", "placement": "bottom"}},
-        "links": [{"title": "Runbook", "url": system.runbook_url(slo.runbook), "targetBlank": True}],
+        "links": [
+            {"title": "Runbook", "url": system.runbook_url(slo.runbook, environment.runbooks), "targetBlank": True}
+        ],
     }
 
 

@@ -11,6 +11,7 @@ from muster.system.promql import CANARY, RELEASE, is_told_of, prom_duration
 from muster.system.units import Unit, duration, show
 
 RESPONDER = "responder"
+Subject = tuple[System, Environment]  # one running copy of a system
 _VALUE = {
     Unit.RATIO: "{{ $value | humanizePercentage }}",
     Unit.SECONDS: "{{ $value | humanizeDuration }}",
@@ -100,7 +101,7 @@ def texts(
         annotations={
             "summary": f"{whose}: {entry.title}",
             "description": f"{whose} {entry.slo} {condition} ({entry.level}; {source})",
-            "runbook_url": system.runbook_url(entry.runbook),
+            "runbook_url": system.runbook_url(entry.runbook, environment.runbooks),
             **_escalation(system, alert),
         },
     )  # fmt: skip
@@ -124,7 +125,7 @@ def absent_texts(system: System, environment: Environment, series: str, slos: li
         annotations={
             "summary": f"{system.name}/{environment.name}: {entry.title}",
             "description": f"{system.name}/{environment.name} {series} has no samples: {', '.join(slos)} is unknown",
-            "runbook_url": system.runbook_url(entry.runbook),
+            "runbook_url": system.runbook_url(entry.runbook, environment.runbooks),
         },
     )  # fmt: skip
 
@@ -138,9 +139,9 @@ def series_of(system: System) -> dict[str, list[str]]:
     return found
 
 
-def receiver(tell: list[str]) -> str:
-    """The receiver that reaches exactly these contacts."""
-    return "+".join(tell)
+def receiver(system: System, environment: Environment, tell: list[str]) -> str:
+    """The receiver that reaches exactly these contacts; several systems' may stand in one Alertmanager."""
+    return f"{system.name}/{environment.name}/{'+'.join(tell)}"
 
 
 def tells(system: System) -> list[list[str]]:

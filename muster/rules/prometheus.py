@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from muster.rules.names import (
@@ -46,18 +47,25 @@ def rule_file(system: System, environment: Environment) -> dict[str, Any]:
 
 def prometheus_rule(system: System, environment: Environment) -> dict[str, Any]:
     """The same as a PrometheusRule object, for the Prometheus operator."""
-    namespace = environment.kubernetes.namespace if environment.kubernetes else ""
-    labels = {"app.kubernetes.io/managed-by": "muster", "app.kubernetes.io/part-of": system.name}
+    facts = environment.rules
+    namespace = facts.namespace or (environment.kubernetes.namespace if environment.kubernetes else "")
+    labels = {"app.kubernetes.io/managed-by": "muster", "app.kubernetes.io/part-of": _word(system.name)}
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
         "metadata": {
-            "name": f"{system.name}-{environment.name}",
+            "name": f"{_word(system.name)}-{_word(environment.name)}",
             **({"namespace": namespace} if namespace else {}),
-            "labels": labels,
+            "labels": {**labels, **facts.labels},
+            **({"annotations": dict(facts.annotations)} if facts.annotations else {}),
         },
         "spec": {"groups": groups(system, environment)},
     }
+
+
+def _word(text: str) -> str:
+    """``text`` as the Kubernetes API takes names and labels: systems and environments may be called otherwise."""
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
 
 
 def threshold(value: float) -> str:

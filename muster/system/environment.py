@@ -11,6 +11,7 @@ from muster.system.fact import Fact, FactError, Seconds
 from muster.system.freeze import Freeze
 from muster.system.guard import Guard, Outage
 from muster.system.rollback import Rollback
+from muster.system.rule_object import RuleObject
 
 
 class Channel(Fact):
@@ -86,6 +87,8 @@ class Environment(Fact):
     responder: str = ""
     responder_token_file: str = ""  # as Alertmanager sees it; see audit_token_file
     ca_file: str = ""  # vouches for HTTPS sources beside the system's own authorities
+    runbooks: str = ""  # the address that a runbook's relative one is below: pages link there
+    rules: RuleObject = RuleObject()  # the PrometheusRule's metadata
     token_files: dict[Literal["http", "prometheus", "alertmanager", "grafana", "responder"], str] = Field(
         default_factory=dict
     )  # of bearer tokens, by source
@@ -106,6 +109,14 @@ class Environment(Fact):
     @property
     def pod_selector(self) -> str:
         """Label matchers for ``{pods}``: the Deployment's pods in series that other programs tell about them.
+    @model_validator(mode="after")
+    def _runbooks_can_be_opened(self) -> Environment:
+        if self.runbooks and not self.runbooks.startswith(("https://", "http://")):
+            raise FactError(
+                f"found {self.runbooks!r}, expected an address that people can open: https://...", "runbooks"
+            )
+        return self
+
 
         kube-state-metrics knows a pod by namespace and name, not by its labels; the name is the Deployment's, the
         ReplicaSet's hash and five letters. A system without Kubernetes has only its own series.

@@ -25,8 +25,7 @@ def load_system(name: str, root: Path | None = None) -> System:
     Raises :class:`~muster.errors.UsageError`: unknown names offer the known ones, a YAML or validation error names
     file, line, key and what was expected.
     """
-    folders = [base / "systems" for base in ([root] if root else [Path.cwd(), _CHECKOUT])]
-    known = {file.stem: file for folder in reversed(folders) for file in folder.glob("*.yaml")}
+    known = _files(root)
     if name not in known:
         raise UsageError(f"there is no system {name!r}: {offer(name, known)}")
     file = known[name]
@@ -35,6 +34,16 @@ def load_system(name: str, root: Path | None = None) -> System:
     except OSError as error:
         raise UsageError(f"{_shown(file)} cannot be read: {error}") from None
     return _system(file, name, (found.st_ino, found.st_mtime_ns, found.st_size))
+
+
+def system_names(root: Path | None = None) -> list[str]:
+    """The names of all systems that :func:`load_system` finds."""
+    return sorted(_files(root))
+
+
+def _files(root: Path | None) -> dict[str, Path]:
+    folders = [base / "systems" for base in ([root] if root else [Path.cwd(), _CHECKOUT])]
+    return {file.stem: file for folder in reversed(folders) for file in folder.glob("*.yaml")}
 
 
 @lru_cache(maxsize=8)  # command line, checks and drill each ask for them; they are frozen

@@ -252,8 +252,10 @@ class System(Fact):
         relative = runbook.file or ("" if "://" in runbook.url else runbook.url)
         return (self._file.parent.parent if self._file else Path()) / relative if relative else None
 
-    def runbook_url(self, anchor: str) -> str:
-        """The link to a section written as ``<runbook>#<section>``."""
+    def runbook_url(self, anchor: str, base: str = "") -> str:
+        """The link to a section written as ``<runbook>#<section>``; a relative address is below ``base``, if given."""
         name, _, section = anchor.partition("#")
         url = self.runbooks[name].url
+        if base and "://" not in url:
+            url = f"{base.rstrip('/')}/{url}"
         return f"{url}#{section}" if section else url

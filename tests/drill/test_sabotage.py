@@ -137,7 +137,8 @@ def test_with_the_route_to_the_responder_removed_the_drill_says_where_the_alert_
     file = lab.state / "config" / "alertmanager.yml"
     before = file.read_text()
     cut = yaml.safe_load(before)
-    cut["route"]["routes"] = [route for route in cut["route"]["routes"] if route.get("receiver") != "responder"]
+    own = cut["route"]["routes"][0]["routes"]
+    assert own.pop(0)["receiver"] == "x0tta6bl4/lab/responder"
     file.write_text(yaml.safe_dump(cut))
     try:
         code, whole, told = lab.drill("pqc-fallback", "route")
@@ -145,7 +146,7 @@ def test_with_the_route_to_the_responder_removed_the_drill_says_where_the_alert_
         file.write_text(before)
     assert (code, whole["verdict"], whole["broken"]) == (1, "FAIL", "webhook"), told
     assert "the responder answers, but never received a webhook" in told
-    assert "Alertmanager routes it to on-call+security+team-lead+cto" in told
+    assert "Alertmanager routes it to x0tta6bl4/lab/on-call+security+team-lead+cto" in told
 
 
 def test_with_the_responder_stopped_the_same_drill_fails_and_names_the_broken_link(lab):

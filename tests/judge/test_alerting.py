@@ -63,13 +63,14 @@ def test_what_is_rendered_from_the_facts_is_routed(loaded, tree, facts):
 def test_a_page_that_reaches_the_wrong_people_is_found(loaded, tree, facts):
     """Everything to the default receiver: whoever is missing is named."""
     tree["route"]["routes"] = []
-    with pytest.raises(AssertionError, match=r"does not reach .*team-lead: it reaches on-call"):
+    with pytest.raises(AssertionError, match=r"does not reach .*team-lead: it reaches x0tta6bl4/lab/on-call"):
         alerting.assert_every_alert_is_routed((loaded[ROLLBACK],), routing.routes(tree), facts)
 
 
 def test_a_rollback_trigger_that_no_responder_hears_is_found(loaded, tree, facts):
     """People are told, but nothing would roll back."""
-    tree["route"]["routes"] = [node for node in tree["route"]["routes"] if node["receiver"] != "responder"]
+    own = tree["route"]["routes"][0]
+    assert own["routes"].pop(0)["receiver"].endswith("/responder")
     with pytest.raises(AssertionError, match="no responder hears of it"):
         alerting.assert_every_alert_is_routed((loaded[ROLLBACK],), routing.routes(tree), facts)
 
@@ -83,7 +84,8 @@ def test_no_receiver_with_an_integration_is_nobody(loaded, tree, facts):
 
 def test_a_route_with_hours_warns(loaded, tree, facts):
     """Who is paged at noon only is not paged at night."""
-    tree["route"]["routes"] = [{**node, "muted": True} for node in tree["route"]["routes"]]
+    own = tree["route"]["routes"][0]
+    own["routes"] = [{**node, "muted": True} for node in own["routes"]]
     with pytest.warns(SLOWarning, match=f"{ROLLBACK} does not reach .* at all hours"):
         alerting.assert_every_alert_is_routed(tuple(loaded.values()), routing.routes(tree), facts)
 
@@ -115,10 +117,30 @@ def test_the_responders_own_alert_must_reach_people_too(loaded, tree, facts, her
         alerting.assert_every_alert_is_routed(tuple(loaded.values()), routing.routes(tree), facts)
 
 
-def alert(state, severity):
+def alert(state, severity, name="X", **labels):
+    labels = labels or {"system": "x0tta6bl4"}
     return alerting.Alert(
-        name="X", state=state, labels={"severity": severity}, summary="it burns", active_at="2026-01-01T09:12:03Z"
+        name=name,
+        state=state,
+        labels={"severity": severity, **labels},
+        summary="it burns",
+        active_at="2026-01-01T09:12:03Z",
     )
+
+
+def test_a_critical_alert_that_names_no_system_warns_unless_it_is_one_of_the_facts(loaded, facts):
+    """On a managed cluster KubeSchedulerDown fires for good, and Watchdog everywhere; a rule by hand has no labels."""
+    rules, unnamed = tuple(loaded.values()), {"cluster": "a"}
+    with pytest.warns(SLOWarning, match=r"KubeSchedulerDown is firing .* \(it names no system\)") as warned:
+        told = (
+            alert("firing", "critical", "KubeSchedulerDown", **unnamed),
+            alert("firing", "none", "Watchdog", **unnamed),
+        )
+        alerting.assert_nothing_critical_fires(told, rules, facts)
+    assert len(warned) == 1
+    with pytest.raises(AssertionError, match=f"{ROLLBACK} is firing"):
+        alerting.assert_nothing_critical_fires((alert("firing", "critical", ROLLBACK, **unnamed),), rules, facts)
+    alerting.assert_nothing_is_held_back(holds(labels={"severity": "critical"}), rules, facts)
 
 
 def test_a_critical_alert_that_fires_fails_and_another_warns(loaded, facts):
@@ -184,7 +206,8 @@ def test_a_silence_over_an_alert_of_the_runbooks_warns(loaded, facts):
 
 
 def holds(**changes):
-    entry = {"name": "X", "labels": {"severity": "critical"}, "state": "suppressed", "silenced_by": []}
+    labels = {"severity": "critical", "system": "x0tta6bl4"}
+    entry = {"name": "X", "labels": labels, "state": "suppressed", "silenced_by": []}
     return alerting.held([{**entry, **changes}])
 
 
@@ -192,7 +215,7 @@ def test_a_critical_alert_that_another_inhibits_is_told_to_nobody_and_fails(load
     """A silence is somebody's own will and warns; a warning that is inhibited is as meant."""
     rules = tuple(loaded.values())
     alerting.assert_nothing_is_held_back(holds(state="active"), rules, facts)
-    alerting.assert_nothing_is_held_back(holds(labels={"severity": "warning"}), rules, facts)
+    alerting.assert_nothing_is_held_back(holds(labels={"severity": "warning", "system": "x0tta6bl4"}), rules, facts)
     with pytest.raises(AssertionError, match="X fires, and Alertmanager tells nobody: another alert inhibits it"):
         alerting.assert_nothing_is_held_back(holds(), (), facts)
     with pytest.warns(SLOWarning, match="it is silenced"):

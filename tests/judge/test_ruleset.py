@@ -95,6 +95,17 @@ def test_a_rule_that_is_missing_can_never_fire(loaded, expected):
             ruleset.assert_every_rule_is_loaded(rest, expected)
 
 
+def test_rules_of_which_none_is_loaded_were_not_selected(loaded, expected):
+    """As an operator does with what its selector does not take: it is applied cleanly, and no alert can ever fire."""
+    others = (dataclasses.replace(loaded[0], name="theirs"),)
+    with pytest.raises(
+        AssertionError, match=rf"none of the facts' {len(expected)} rules, .*ruleSelector.*rules\.labels"
+    ):
+        ruleset.assert_every_rule_is_loaded(others, expected)
+    with pytest.raises(AssertionError, match="no rule "):
+        ruleset.assert_every_rule_is_loaded(loaded[:1], expected)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
