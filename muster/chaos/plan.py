@@ -232,6 +232,13 @@ def _host(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
 
 
+def _elsewhere(env: Environment) -> str:
+    ignored = [one if isinstance(one, str) else str(one).replace("'", "") for one in env.guard.ignore_alerts]
+    held = ["it is silenced or inhibited in Alertmanager"] if env.alertmanager else []
+    but = ["it fired when the drill began", *held, *([f"it is one of {', '.join(ignored)}"] if ignored else [])]
+    return f"a critical alert of another system fires, unless {' or '.join(but)}"
+
+
 def _stopped(where: Place, objectives: Objectives) -> tuple[str, ...]:
     stop, env, expected = objectives.stop, where.env, related(objectives, where.system)
     budget, lines = stop.budget(env.guard.user_errors_above), []
@@ -251,7 +258,7 @@ def _stopped(where: Place, objectives: Objectives) -> tuple[str, ...]:
     lines.append(f"a critical alert of this system fires{but}")
     return (
         *lines,
-        "a critical alert of another system fires",
+        _elsewhere(env),
         f"the kill switch is thrown: ConfigMap {SWITCH}, or file {kill_file()}",
         f"the API server is out of reach for {duration(LOST_S)}, or the Lease is lost",
         "SIGINT, SIGTERM, SIGHUP",

@@ -23,6 +23,8 @@ from muster.load import Load
 from muster.load.allowed import allowed_time
 from muster.system import Environment
 
+FiredBefore = dict[str, frozenset[frozenset[tuple[str, str]]]]  # source -> labels of others' critical alerts
+
 FRESH_S = 10.0  # a look older than this says nothing about now
 LIMIT_S = 1800.0  # a session's users stay no longer, unless one experiment needs them to
 
@@ -38,6 +40,7 @@ class Session:
     look: Look | None = None
     whole: Whole | None = None  # the drill's own timeline, once it is known what belongs to it
     alone: ExitStack = field(default_factory=ExitStack)
+    fired_before: FiredBefore = field(default_factory=dict)  # when the session began
 
     def users(self, env: Environment, order: LoadOrder, *, needed_s: float) -> Load:
         """Users as ordered: those that are here, where it is the same order and they are well, else new ones.

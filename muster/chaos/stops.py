@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-import httpx
 
 from muster.chaos.everybody import Everybody, watched_s
 from muster.chaos.exclusive import Exclusive
+from muster.chaos.incidents import Alert, AlertmanagerAlerts, Exempt, Noise, PrometheusAlerts
 from muster.chaos.story import Story
-from muster.chaos.watch import EVERY_S, HttpWatcher, Watcher
+from muster.chaos.watch import EVERY_S, Watcher
 from muster.errors import MusterError
 from muster.faults import Ledger
 from muster.judge.objectives import Objectives, related
@@ -26,8 +23,8 @@ from muster.judge.stopping import Stop, everybody_suffers, unrelated_alert, user
 from muster.kube import Kube, KubeError
 from muster.load import Load
 from muster.system import Environment, System
+from muster.system.whose import alert_names
 from muster.timeline import Kind
-from muster.trust import bearer, trust_of
 from muster.verdict import Verdict
 
 SWITCH = "muster-stop"
@@ -81,6 +78,7 @@ class Stops:
     ) -> None:
         self._story, self._env, self._objectives, self._load, self._end = story, env, objectives, load, end
         self._expected, self._alone, self._kube = related(objectives, system), alone, kube
+        self._names = alert_names(system)
         self._armed = threading.Event()
         self._armed.set()
         self._once = threading.Lock()
@@ -94,10 +92,13 @@ class Stops:
         if over_s is not None:
             hear = lambda ratio: self._hear(self._everybody(ratio, over_s))  # noqa: E731
             self._looks.append(Everybody(story, system, env, over_s=over_s, hear=hear))
+        noise = Noise(story, system, env)
         if env.prometheus:
-            self._looks.append(_Alerts(story, env, lambda alerts: self._hear(self._unrelated(alerts))))
+            hear_of = lambda alerts, exempt: self._hear(self._unrelated(alerts, exempt))  # noqa: E731
+            self._looks.append(PrometheusAlerts(story, env, noise, hear_of))
         if env.alertmanager:
-            self._looks.append(_Incidents(story, env, lambda alerts: self._hear(self._elsewhere(alerts))))
+            hear_elsewhere = lambda alerts, exempt: self._hear(self._elsewhere(alerts, exempt))  # noqa: E731
+            self._looks.append(AlertmanagerAlerts(story, env, noise, hear_elsewhere))
 
     def start(self) -> None:
         """Begin to look."""
@@ -163,14 +164,17 @@ class Stops:
     def _everybody(self, ratio: float, over_s: float) -> Stop | None:
         return everybody_suffers(ratio, self._objectives.stop, allowed=self._env.guard.user_errors_above, over_s=over_s)
 
-    def _unrelated(self, alerts: list[dict[str, Any]]) -> Stop | None:
-        return self._judge(alerts, broken=self._story.timeline().first(Kind.FAULT_INJECTED) is not None)
+    def _unrelated(self, alerts: Sequence[Alert], exempt: Exempt) -> Stop | None:
+        return self._judge(alerts, exempt, broken=self._broken())
 
-    def _elsewhere(self, alerts: list[dict[str, Any]]) -> Stop | None:
+    def _elsewhere(self, alerts: Sequence[Alert], exempt: Exempt) -> Stop | None:
         """Of this place Prometheus tells; what only Alertmanager has of it is the responder's call for people."""
-        return self._judge(alerts, broken=False)
+        return self._judge(alerts, exempt, broken=False)
 
-    def _judge(self, alerts: list[dict[str, Any]], *, broken: bool) -> Stop | None:
+    def _broken(self) -> bool:
+        return self._story.timeline().first(Kind.FAULT_INJECTED) is not None
+
+    def _judge(self, alerts: Sequence[Alert], exempt: Exempt, *, broken: bool) -> Stop | None:
         return unrelated_alert(
             alerts,
             system=self._story.system,
@@ -178,6 +182,8 @@ class Stops:
             broken=broken,
             quiet="page" in self._objectives.must_not,
             expected=self._expected,
+            names=self._names,
+            exempt=exempt,
         )
 
 
@@ -190,36 +196,3 @@ class _Look(Watcher):
 
     def look(self) -> None:
         self._look()
-
-
-class _Alerts(HttpWatcher):
-    """A thread that looks at Prometheus' alerts. That it cannot be read is told by its own watcher, not by this one."""
-
-    source = f"{Stops.source}: alerts"
-
-    def __init__(self, story: Story, env: Environment, judge: Callable[[list[dict[str, Any]]], None]) -> None:
-        super().__init__(story, env.prometheus, headers=lambda: bearer(env, "prometheus"), verify=trust_of(env))
-        self._judge = judge
-
-    def look(self) -> None:
-        with suppress(httpx.HTTPError):
-            self._judge(self.get("/api/v1/alerts")["data"]["alerts"])
-
-
-class _Incidents(HttpWatcher):
-    """A thread that looks at Alertmanager's alerts: it hears of those that another Prometheus has raised, or none.
-
-    One that is silenced is known to people, one that is inhibited another one's shadow: neither counts. That
-    Alertmanager cannot be read is told by its own watcher.
-    """
-
-    source = f"{Stops.source}: incidents"
-
-    def __init__(self, story: Story, env: Environment, judge: Callable[[list[dict[str, Any]]], None]) -> None:
-        super().__init__(story, env.alertmanager, headers=lambda: bearer(env, "alertmanager"), verify=trust_of(env))
-        self._judge = judge
-
-    def look(self) -> None:
-        with suppress(httpx.HTTPError):
-            active = self.get("/api/v2/alerts", silenced="false", inhibited="false")
-            self._judge([{"labels": alert["labels"], "state": "firing"} for alert in active])

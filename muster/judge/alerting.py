@@ -13,6 +13,7 @@ from muster.judge.claim import claim
 from muster.judge.routing import Matcher, Routes
 from muster.judge.ruleset import Rule
 from muster.system.model import Action, System
+from muster.system.whose import alert_names
 from muster.verdict import SLOWarning
 
 RESPONDER = "responder"
@@ -136,7 +137,10 @@ def _labels_of_rollback_failed(system: System, labels: Mapping[str, str]) -> dic
 
 
 def assert_nothing_critical_fires(alerts: tuple[Alert, ...], rules: tuple[Rule, ...], system: System) -> None:
-    """No critical alert is firing now; other firing alerts warn.
+    """No critical alert of this system is firing now; its other firing alerts warn, and critical ones of nobody.
+
+    On every cluster some alert that names no system fires for good (on a managed one KubeSchedulerDown): it is no word
+    on this system, and none that may be hidden. An alert of the facts is this system's whatever its labels.
 
     Raises :class:`Firing`, and Unknown where Prometheus does not evaluate all critical rules of the facts: those could
     not fire.
@@ -147,7 +151,7 @@ def assert_nothing_critical_fires(alerts: tuple[Alert, ...], rules: tuple[Rule, 
         if alert.state == "firing"
     ]
     for alert, message in firing:
-        if alert.labels.get("severity") == "critical":
+        if alert.labels.get("severity") == "critical" and _names_us(alert, system):
             raise Firing(message, alert=alert.name)
     evaluated = {rule.name for rule in _ours(rules, system) if rule.health == "ok"}
     if not evaluated:
@@ -155,8 +159,16 @@ def assert_nothing_critical_fires(alerts: tuple[Alert, ...], rules: tuple[Rule, 
     critical = [name for name, alert in system.alerts.items() if alert.severity == "critical"]
     if silent := [name for name in critical if name not in evaluated]:
         raise Unknown(f"Prometheus does not evaluate {', '.join(silent)}, so it is not known whether it would fire")
-    for _, message in firing:
-        warnings.warn(message, SLOWarning, stacklevel=2)
+    for alert, message in firing:
+        if _names_us(alert, system):
+            warnings.warn(message, SLOWarning, stacklevel=2)
+        elif alert.labels.get("severity") == "critical":
+            warnings.warn(f"{message} (it names no system)", SLOWarning, stacklevel=2)
+
+
+def _names_us(alert: Alert | Held, system: System) -> bool:
+    """Whether it says whose it is (then it is ours: others' are not judged here), or is called as one of the facts."""
+    return bool(alert.labels.get("system")) or alert.name in alert_names(system)
 
 
 def assert_nothing_is_silenced(silences: tuple[Silence, ...], rules: tuple[Rule, ...], system: System) -> None:
@@ -173,11 +185,12 @@ def assert_nothing_is_silenced(silences: tuple[Silence, ...], rules: tuple[Rule,
 
 
 def assert_nothing_is_held_back(notified: tuple[Held, ...], rules: tuple[Rule, ...], system: System) -> None:
-    """No critical alert that fires is inhibited by another: nobody is paged for it.
+    """No critical alert of this system that fires is inhibited by another: nobody is paged for it.
 
     A silence is somebody's own will, and warns. Other alerts may be inhibited: that is what inhibition is for. Raises
     Unknown where no rule of the facts is evaluated: nothing would come to be held.
     """
+    notified = tuple(alert for alert in notified if _names_us(alert, system))
     for alert in notified:
         if alert.suppressed and alert.labels.get("severity") == "critical" and not alert.silenced:
             claim(False, f"{alert.name} fires, and Alertmanager tells nobody: another alert inhibits it")

@@ -5,7 +5,7 @@ A stop is not an objective that was missed; it is the promise that a drill does 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from pydantic import Field
 
 from muster.system.fact import Fact, Ratio, Seconds
 from muster.system.units import Unit, show
+from muster.system.whose import is_ours
 from muster.timeline import Kind, Timeline
 from muster.verdict import Verdict
 
@@ -94,10 +95,12 @@ def unrelated_alert(
     broken: bool,
     quiet: bool,
     expected: Collection[str],
+    names: Collection[str] = (),
+    exempt: Callable[[Mapping[str, str]], bool] = lambda _: False,
 ) -> Stop | None:
     """The first critical alert that this experiment cannot have meant: of another place, or one that it does not name.
 
-    A place is a system in one environment; an alert that names no environment is taken for this one's.
+    A place is a system in one environment (:func:`~muster.system.whose.is_ours`).
 
     Args:
         alerts: As Prometheus' ``/api/v1/alerts`` gives them.
@@ -107,13 +110,17 @@ def unrelated_alert(
         quiet: Whether the experiment promises that nobody is paged; its promise is then broken: FAIL.
         expected: The alerts of this place that may come with the fault. Another one means that something else broke,
             or more than was agreed to, and nobody can tell which: UNKNOWN, as for an incident elsewhere.
+        names: What alerts of this system are called, for those whose labels name no system.
+        exempt: Whether an alert of another place, by its labels, is no reason to stop; this place's are not asked for.
     """
     for alert in alerts:
         labels = alert["labels"]
         if alert["state"] != "firing" or labels.get("severity") != "critical":
             continue
         name, of, where = labels["alertname"], labels.get("system", ""), labels.get("environment", environment)
-        if (of, where) != (system, environment):
+        if not is_ours(labels, system=system, environment=environment, names=names):
+            if exempt(labels):
+                continue
             told = f"of system {of}" if of else "which names no system"
             told += f" in {where}" if where != environment else ""
             return Stop(verdict=Verdict.UNKNOWN, reason=f"the critical alert {name}, {told}, fires: first things first")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -25,6 +27,12 @@ class LoadBound(Fact):
     most_time_s: Seconds = Field(alias="most_time", gt=0)
 
 
+# An alert's name, or labels that it must have with these values; shell patterns, so that KubeScheduler* is one entry.
+AlertPattern = (
+    Annotated[str, Field(min_length=1)] | Annotated[dict[str, Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+)
+
+
 class Guard(Fact):
     """What drills may touch here. What it does not allow, no experiment can."""
 
@@ -35,6 +43,12 @@ class Guard(Fact):
     allow_load: bool = False
     load: LoadBound | None = None  # required for load on anything but loopback
     user_errors_above: Ratio = 0.5  # of users' requests: over it a drill is ended, unless it states its own budget
+    ignore_alerts: list[AlertPattern] = Field(default_factory=list)  # of others: no reason to end a drill
+
+    def ignores(self, labels: Mapping[str, str]) -> bool:
+        """Whether an alert with these labels is one of ``ignore_alerts``."""
+        wanted = ({"alertname": one} if isinstance(one, str) else one for one in self.ignore_alerts)
+        return any(all(fnmatchcase(labels.get(key, ""), value) for key, value in one.items()) for one in wanted)
 
 
 class Outage(Fact):

@@ -52,9 +52,9 @@ def watch(story):
     started = []
     system = load_system("x0tta6bl4")
 
-    def begin(*, kube=None, load=None, lost="", prometheus="", alertmanager="", **objectives):
+    def begin(*, kube=None, load=None, lost="", prometheus="", alertmanager="", guard=None, **objectives):
         where = {"kubernetes": {"kubeconfig": "unused", **WHERE}} if kube else {}
-        sources = {"prometheus": prometheus, "alertmanager": alertmanager}
+        sources = {"prometheus": prometheus, "alertmanager": alertmanager, "guard": guard or {}}
         env = Environment.model_validate({"name": "lab", "description": "", "time_scale": 60, **sources, **where})
         called = []
         promised = Objectives.model_validate({"must_not": ["rollback"], **objectives})
@@ -211,6 +211,97 @@ def test_alertmanager_tells_of_incidents_elsewhere_and_not_of_the_drills_own(wat
     assert stop.verdict is Verdict.UNKNOWN
     assert stop.reason == "the critical alert PaymentsDown, of system payments, fires: first things first"
     assert {key: asked[0][key] for key in ("silenced", "inhibited")} == {"silenced": "false", "inhibited": "false"}
+
+
+def foreign(name, **labels):
+    return {"labels": {"alertname": name, "severity": "critical", **labels}, "state": "firing"}
+
+
+class Cluster:
+    """A Prometheus and an Alertmanager that tell what fires, the latter what is suppressed, too."""
+
+    def __init__(self, serve, *firing, suppressed=()):
+        self.firing, self.suppressed, self.looks = list(firing), list(suppressed), {"prometheus": 0, "alertmanager": 0}
+        answers = {"/api/v1/alerts": self._prometheus, "/api/v1/query": vector(None)}
+        self.prometheus = serve(answers).url
+        self.alertmanager = serve({"/api/v2/alerts": self._alertmanager}).url
+
+    def _prometheus(self, _):
+        self.looks["prometheus"] += 1
+        return {"status": "success", "data": {"alerts": [*self.firing]}}
+
+    def _alertmanager(self, query):
+        self.looks["alertmanager"] += "silenced" in query
+        known = [
+            {"labels": {**alert["labels"], "prometheus": "monitoring/k8s"}, "status": {"state": state}}
+            for alert in self.firing
+            for state in ["suppressed" if alert["labels"]["alertname"] in self.suppressed else "active"]
+        ]
+        return [one for one in known if "silenced" not in query or one["status"]["state"] == "active"]
+
+    def looked(self, times=3):
+        until = {source: looks + times for source, looks in self.looks.items()}
+        behind = lambda: [source for source, looks in self.looks.items() if looks < until[source]]  # noqa: E731
+        wait_until(behind, lambda sources: not sources, what="looks", timeout_s=30)
+
+
+def test_what_fired_when_the_drill_began_ends_it_not_and_what_begins_then_does(watch, serve, story):
+    """On a managed cluster KubeSchedulerDown fires for good: it hinders no drill, and hides no incident."""
+    cluster = Cluster(serve, foreign("KubeSchedulerDown"))
+    called = watch(prometheus=cluster.prometheus, alertmanager=cluster.alertmanager)
+    cluster.looked()
+    story.tell(Kind.FAULT_INJECTED, source="test")
+    cluster.looked()
+    assert called == []
+    told = [event.message for event in story.timeline().of(Kind.NOTE)]
+    assert "the critical alert KubeSchedulerDown of others is no reason to stop: it fired when the drill began" in told
+    cluster.firing.append(foreign("PaymentsDown", system="payments"))
+    assert only(called).reason == "the critical alert PaymentsDown, of system payments, fires: first things first"
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({"system": "x0tta6bl4", "environment": "production"}, "in production"),
+        ({"system": "payments"}, "of system payments"),
+    ],
+    ids=["this system elsewhere", "first seen after the fault"],
+)
+def test_an_incident_of_this_system_elsewhere_keeps_a_drill_from_going_on_whenever_it_began(
+    watch, serve, story, labels, said
+):
+    """So does any that was first looked at after the fault: nobody knows what fired before."""
+    if labels["system"] == "payments":
+        story.tell(Kind.FAULT_INJECTED, source="test")
+    stop = only(watch(prometheus=Cluster(serve, foreign("Down", **labels)).prometheus))
+    assert stop.verdict is Verdict.UNKNOWN
+    assert said in stop.reason
+
+
+def test_what_alertmanager_holds_back_ends_no_drill_though_prometheus_tells_of_it(watch, serve):
+    """Prometheus knows no silences: by all its labels, to which Alertmanager's copy may have more."""
+    cluster = Cluster(serve)
+    called = watch(prometheus=cluster.prometheus, alertmanager=cluster.alertmanager)
+    cluster.looked()
+    cluster.suppressed.append("Known")
+    cluster.firing.append(foreign("Known", node="a"))
+    cluster.looked()
+    assert called == []
+    cluster.suppressed.clear()
+    assert "the critical alert Known, which names no system, fires" in only(called).reason
+
+
+def test_what_the_environment_ignores_ends_no_drill(watch, serve):
+    """By name or by labels, with shell patterns; what comes and goes would else end one drill in two."""
+    cluster = Cluster(serve)
+    guard = {"ignore_alerts": ["KubeScheduler*", {"namespace": "kube-system"}]}
+    called = watch(prometheus=cluster.prometheus, alertmanager=cluster.alertmanager, guard=guard)
+    cluster.looked()
+    cluster.firing += [foreign("KubeSchedulerDown"), foreign("KubeProxyDown", namespace="kube-system")]
+    cluster.looked()
+    assert called == []
+    cluster.firing.append(foreign("KubeProxyDown", namespace="shop"))
+    assert "KubeProxyDown" in only(called).reason
 
 
 def test_a_switch_that_cannot_be_read_is_no_switch_that_is_off(nobody):

@@ -131,11 +131,9 @@ def alert(state, severity, name="X", **labels):
 def test_a_critical_alert_that_names_no_system_warns_unless_it_is_one_of_the_facts(loaded, facts):
     """On a managed cluster KubeSchedulerDown fires for good, and Watchdog everywhere; a rule by hand has no labels."""
     rules, unnamed = tuple(loaded.values()), {"cluster": "a"}
+    down = alert("firing", "critical", "KubeSchedulerDown", **unnamed)
+    told = (down, alert("firing", "none", "Watchdog", **unnamed))
     with pytest.warns(SLOWarning, match=r"KubeSchedulerDown is firing .* \(it names no system\)") as warned:
-        told = (
-            alert("firing", "critical", "KubeSchedulerDown", **unnamed),
-            alert("firing", "none", "Watchdog", **unnamed),
-        )
         alerting.assert_nothing_critical_fires(told, rules, facts)
     assert len(warned) == 1
     with pytest.raises(AssertionError, match=f"{ROLLBACK} is firing"):

@@ -123,6 +123,21 @@ def test_another_systems_incident_takes_the_hands_away():
         assert "db" in stop.reason
 
 
+def test_what_is_exempt_stops_nothing_and_hides_no_other():
+    """By its labels, and only of others: of this system's alerts nobody is even asked."""
+    exempt = lambda labels: labels["alertname"] == "Noise"  # noqa: E731
+    assert stop_of(alert("Noise", system="db"), exempt=exempt) is None
+    assert "DiskFull" in stop_of(alert("Noise", system="db"), alert("DiskFull", system="db"), exempt=exempt).reason
+    assert "Noise" in stop_of(alert("Noise"), exempt=exempt).reason
+
+
+def test_an_alert_of_the_facts_is_of_this_system_whatever_its_labels():
+    """Rules written by hand carry none: what the drill expects must not end it."""
+    by_hand = alert(system="")
+    assert "names no system" in stop_of(by_hand).reason
+    assert stop_of(by_hand, names={"Broken"}) is None
+
+
 def test_an_incident_of_this_system_elsewhere_takes_the_hands_away():
     """Production burns while staging is drilled: first things first."""
     burning = {**alert(), "labels": {**alert()["labels"], "environment": "production"}}
