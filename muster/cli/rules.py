@@ -36,15 +36,16 @@ def command(systems: tuple[str, ...], environment: str, kinds: tuple[str, ...], 
     Alert conditions, durations, receivers, promtool cases and panels all follow from the facts. An environment's
     time scale divides durations and nothing else.
     """
-    from muster.rules import render, taken, unopened, write
+    from muster.rules import doubts, render, taken, write
 
     if check and out is None:
         raise UsageError("--check compares with files: name their folder with --out")
     subjects = _subjects(systems, environment)
     (system, chosen), *others = subjects
-    for said in (unopened(*subject) for subject in subjects):
-        if said:
-            click.echo(f"muster: warning: {said}", err=True)
+    for said in (doubt for subject in subjects for doubt in doubts(*subject)):
+        click.echo(f"muster: warning: {said}", err=True)
+    if not systems and kinds == ("grafana",) and not any(one.dashboards for one, _ in subjects):
+        return  # of all systems there are no dashboards: as it should be, where nobody named one
     if out is None:
         # A JSON document is a YAML one too, so several formats are one stream.
         texts = [render(system, chosen, kind, others) for kind in kinds or ("prometheus",)]

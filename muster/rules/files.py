@@ -24,6 +24,7 @@ _RENDERERS: dict[str, tuple[str, Callable[[System, Environment], dict[str, Any]]
 _ROUTES = "alertmanager.yml"  # one for all systems: Alertmanager takes one file
 FORMATS = (*_RENDERERS, "alertmanager", "grafana")
 _TRUE_SCALE = ("prometheus", "alertmanager", "prometheusrule", "cases")  # dashboards are Grafana's, and have a folder
+_AT_ANY_SCALE = ("prometheus", "alertmanager")
 _HEAD = "# Rendered from {systems} for {environment} by 'muster rules': do not edit.\n"
 _HEADED = re.compile(r"# Rendered from (?P<systems>.+) for (?P<environment>\S+) by 'muster rules'")
 
@@ -38,7 +39,7 @@ def files(system: System, environment: Environment, kind: str, others: Sequence[
     if kind == "alertmanager":
         return {_ROUTES: _yaml(subjects, alertmanager.config(system, environment, others))}
     found: dict[str, str] = {}
-    for subject in subjects:
+    for subject in _renderable(subjects, kind, asked=True):
         if kind == "grafana":
             made = grafana.dashboards(*subject)
             found |= {f"{uid}.json": json.dumps(body, indent=1) + "\n" for uid, body in made.items()}
@@ -116,8 +117,10 @@ def taken(folder: Path, subjects: Sequence[Subject], kinds: tuple[str, ...] = ()
 
 def _yaml_files(folder: Path, subjects: Sequence[Subject], kinds: tuple[str, ...]) -> list[Path]:
     paths = {"alertmanager": _ROUTES, **{kind: path for kind, (path, _) in _RENDERERS.items()}}
-    wanted = [paths[kind] for kind in kinds or _usual(subjects[0][1]) if kind in paths]
-    return [folder / path.format(system=system.name) for system, _ in subjects for path in wanted]
+    wanted = [
+        (paths[kind], _renderable(subjects, kind, asked=bool(kinds))) for kind in kinds or _TRUE_SCALE if kind in paths
+    ]
+    return [folder / path.format(system=system.name) for path, of in wanted for system, _ in of]
 
 
 def _first_line(file: Path) -> str:
@@ -131,12 +134,24 @@ def _first_line(file: Path) -> str:
 def _texts(
     system: System, environment: Environment, folder: Path, kinds: tuple[str, ...], others: Sequence[Subject]
 ) -> dict[Path, str]:
-    rendered = [files(system, environment, kind, others) for kind in kinds or _usual(environment)]
-    return {folder / path: text for texts in rendered for path, text in texts.items()}
+    found: dict[Path, str] = {}
+    for kind in kinds or _TRUE_SCALE:
+        if of := _renderable(((system, environment), *others), kind, asked=bool(kinds)):
+            (first, there), *rest = of
+            found |= {folder / path: text for path, text in files(first, there, kind, rest).items()}
+    return found
 
 
-def _usual(environment: Environment) -> tuple[str, ...]:
-    return _TRUE_SCALE if environment.time_scale == 1 else ("prometheus", "alertmanager")
+def _renderable(subjects: Sequence[Subject], kind: str, *, asked: bool) -> list[Subject]:
+    """Those for which there is such a text: unless it is asked for, cases and objects only of what is not scaled.
+
+    One system without dashboards is a mistake that its renderer tells; beside others that have some it is none.
+    """
+    if kind == "grafana":
+        return [subject for subject in subjects if subject[0].dashboards] or list(subjects[:1])
+    if asked or kind in _AT_ANY_SCALE:
+        return list(subjects)
+    return [(system, environment) for system, environment in subjects if environment.time_scale == 1]
 
 
 def _yaml(subjects: Iterable[Subject], body: dict[str, Any]) -> str:

@@ -5,8 +5,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from muster.rules import render
-from muster.rules.links import unopened
+from muster.rules import doubts, render
 from muster.rules.prometheus import prometheus_rule
 from muster.system.environment import Environment
 
@@ -65,17 +64,20 @@ def test_every_page_opens_a_runbook(root, system, staging):
     assert links
     assert all(link.startswith("https://runbooks.staging.example/docs/runbooks/x0tta6bl4.md#") for link in links)
     assert '"url": "docs/' not in render(system, staging, "grafana")
-    assert unopened(system, staging) == ""
+    assert doubts(system, staging) == []
 
 
-def test_a_link_that_no_browser_opens_is_said(system, staging, lab):
-    """Not of the lab, whose pages stay on this machine."""
-    nowhere = staging.model_copy(update={"runbooks": ""})
-    assert unopened(system, nowhere) == (
+def test_what_would_not_work_is_said(system, staging, lab):
+    """A link that no browser opens, a webhook that the responder refuses. Not of the lab, whose pages stay here."""
+    (dead,) = doubts(system, staging.model_copy(update={"runbooks": ""}))
+    assert dead == (
         "pages of x0tta6bl4/staging link to docs/runbooks/x0tta6bl4.md, which no browser opens: say in "
         "environments.staging.runbooks below which address the runbooks are served"
     )
-    assert unopened(system, lab) == ""
+    (refused,) = doubts(system, staging.model_copy(update={"responder_token_file": ""}))
+    assert "x0tta6bl4/staging takes no webhook without its bearer token" in refused
+    assert doubts(system, staging.model_copy(update={"responder_token_file": "", "responder": ""})) == []
+    assert doubts(system, lab.model_copy(update={"responder_token_file": ""})) == []
 
 
 def test_an_address_of_its_own_stays_as_it_is(system, staging):

@@ -6,7 +6,9 @@ import re
 import pytest
 import yaml
 
+from muster.errors import UsageError
 from muster.rules import differing, render, taken, write
+from muster.rules.files import files
 from muster.system.model import System
 
 
@@ -92,3 +94,19 @@ def test_a_second_system_is_no_difference_of_the_first(system, staging, other, m
     assert "-  repeat_interval: 4h" in diff
     assert "+  repeat_interval: 2h" in diff
     assert len(diff.splitlines()) < 20
+
+
+def test_each_environment_has_what_is_made_at_its_scale(system, staging, other, tmp_path):
+    """A scaled one has no cases, and takes those of the others from nobody."""
+    second, there = other
+    write(second, there.model_copy(update={"time_scale": 60.0}), tmp_path, others=[(system, staging)])
+    assert [file.name for file in (tmp_path / "cases").iterdir()] == ["x0tta6bl4.yml"]
+    assert len(list((tmp_path / "rules").iterdir())) == 2
+
+
+def test_dashboards_are_of_those_who_have_some(system, staging, other):
+    """One system without any is a mistake when it is asked for by itself, and none beside others."""
+    plain = (other[0].model_copy(update={"dashboards": []}), other[1])
+    assert list(files(*plain, "grafana", [(system, staging)])) == ["x0tta6bl4.json"]
+    with pytest.raises(UsageError, match="names no dashboards"):
+        files(*plain, "grafana")
