@@ -1,7 +1,7 @@
 """Runs a container's startup, readiness and liveness probes and acts on them.
 
-Until its first success a probe is asked every 100 ms, so that a pod is in service as soon as its program is; kubelets
-probe at start too, if less eagerly. Failures still count once per period: a program has as long as it has on a cluster.
+Until its first success a probe is asked after 20 ms, 40 ms and so on, at last every 100 ms, so that a pod is in service
+as soon as its program is; kubelets probe at start too, if less eagerly. Failures still count once per period: a program has as long as it has on a cluster.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lab.agent.process import Process
 from lab.agent.status import ContainerState
 
 Object = dict[str, Any]
-_EAGER_S = 0.1
+_FIRST_PAUSE_S, _EAGER_S = 0.02, 0.1
 _log = logging.getLogger(__name__)
 
 
@@ -84,7 +84,7 @@ class Prober:
     async def _startup(self, spec: Object) -> bool:
         await self._initial_delay(spec)
         period_s, threshold = float(spec.get("periodSeconds") or 10), spec.get("failureThreshold") or 3
-        failures, due = 0, time.monotonic() + period_s
+        failures, due, pause = 0, time.monotonic() + period_s, _FIRST_PAUSE_S
         while (failure := await self._ask(spec)) is not None:
             if time.monotonic() >= due:
                 failures += 1
@@ -93,14 +93,15 @@ class Prober:
                 if failures >= threshold:
                     await self._kill("startup", spec)
                     return False
-            await asyncio.sleep(_EAGER_S)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _EAGER_S)
         return True
 
     async def _readiness(self, spec: Object) -> None:
         await self._initial_delay(spec)
         period_s = float(spec.get("periodSeconds") or 10)
         successes = failures = 0
-        eager, due = not self._container.state.ready, time.monotonic() + period_s
+        eager, due, pause = not self._container.state.ready, time.monotonic() + period_s, _FIRST_PAUSE_S
         while True:
             failure = await self._ask(spec)
             if failure is None:
@@ -114,7 +115,8 @@ class Prober:
                 successes, failures = 0, failures + 1
                 if failures >= (spec.get("failureThreshold") or 3):
                     self._set_ready(ready=False)
-            await asyncio.sleep(_EAGER_S if eager else period_s)
+            await asyncio.sleep(pause if eager else period_s)
+            pause = min(2 * pause, _EAGER_S)
 
     def _set_ready(self, *, ready: bool) -> None:
         if self._container.state.ready != ready:
