@@ -84,7 +84,7 @@ def test_a_lab_that_was_brought_up_for_a_while_is_taken_down(own_state):
 
 def kill_daemon(state):
     os.kill(json.loads((state / "records" / "daemon.json").read_text())["pid"], signal.SIGKILL)
-    wait_until(lambda: not daemon.is_up(state), 5)
+    wait_until(lambda: not daemon.is_up(state), 30)
 
 
 def test_what_a_killed_daemon_leaves_is_found_by_up_and_by_down(own_state):
@@ -121,21 +121,21 @@ def test_damaged_endpoints_are_put_right_by_up(own_state):
 def test_an_interrupted_up_leaves_nothing(muster_lab, own_state, number, moment):
     """Ctrl-C, SIGTERM and even SIGKILL of whoever starts the lab end all that was started so far."""
     with muster_lab("up") as starter:
-        wait_until(lambda: moment in starter.stderr.readline(), 30)
+        wait_until(lambda: moment in starter.stderr.readline(), 60)
         starter.send_signal(number)
-        _, rest = starter.communicate(timeout=10)
+        _, rest = starter.communicate(timeout=60)
     assert "Traceback" not in rest
     assert starter.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 130)
-    wait_until(lambda: processes_of(own_state) == [], 5)
+    wait_until(lambda: processes_of(own_state) == [], 30)
     assert_nothing_left(own_state)
 
 
 def test_down_ends_a_lab_that_is_just_coming_up(muster_lab, own_state):
     """Whoever was starting it is told so in one sentence."""
     with muster_lab("up") as starter:
-        wait_until(lambda: "haproxy runs" in starter.stderr.readline(), 30)
+        wait_until(lambda: "haproxy runs" in starter.stderr.readline(), 60)
         daemon.down(own_state)
-        _, rest = starter.communicate(timeout=10)
+        _, rest = starter.communicate(timeout=60)
     assert rest.splitlines()[-1] == "muster: the lab was taken down while it was starting"
     assert starter.returncode == 1
     assert_nothing_left(own_state)
