@@ -6,7 +6,6 @@ that somebody has injected by hand, by a process that is still there, is that so
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,9 +15,9 @@ from muster.chaos.patience import patience
 from muster.errors import MusterError, Unknown
 from muster.faults import Entry, Ledger, LedgerError, heal
 from muster.faults.strays import Stray, strays
+from muster.faults.words import named
 from muster.kube import Kube
 from muster.system import Environment
-from muster.system.units import duration
 
 Say = Callable[[str], None]
 HOW = "muster faults lists what is open, muster heal undoes it"
@@ -36,7 +35,7 @@ class Leftovers:
     @property
     def told(self) -> tuple[str, ...]:
         """What would be healed before a drill begins, and what could not be looked at, a sentence each."""
-        lines = [f"an earlier drill left {_named(entry)}: it is healed first" for entry in self.open if not entry.owned]
+        lines = [f"an earlier drill left {named(entry)}: it is healed first" for entry in self.open if not entry.owned]
         if self.unseen:
             lines.append(f"this account may not list {', '.join(self.unseen)}, so marks of faults there are not seen")
         return tuple(lines)
@@ -54,7 +53,7 @@ class Leftovers:
                 f"{HOW}; whoever has looked that nothing is left of one takes its annotations muster.dev/fault off"
             )
         if owned := [entry for entry in self.open if entry.owned]:
-            whose = ", ".join(f"{_named(entry)}, of process {entry.pid}, which is alive" for entry in owned)
+            whose = ", ".join(f"{named(entry)}, of process {entry.pid}, which is alive" for entry in owned)
             return MusterError(f"nothing begins in {place} while faults are in force there: {whose}; {HOW}")
         return None
 
@@ -90,7 +89,7 @@ def clear(system: str, env: Environment, say: Say) -> None:
         found = find(system, env, None)
         _refuse(found.refused(place))
         if found.open:
-            names = ", ".join(map(_named, found.open))
+            names = ", ".join(map(named, found.open))
             raise MusterError(
                 f"nothing begins in {place}: {names} is left, and it declares no kubernetes to undo it; {HOW}"
             )
@@ -121,8 +120,3 @@ def _heal(system: str, env: Environment, kube: Kube, say: Say) -> None:
 def _refuse(error: MusterError | None) -> None:
     if error is not None:
         raise error
-
-
-def _named(entry: Entry) -> str:
-    late = "expired" if entry.expired() else f"ends by itself in {duration(round(entry.expires_at - time.time()))}"
-    return f"{entry.kind} of {entry.target} (fault {entry.id}, {late})"

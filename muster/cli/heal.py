@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from muster.system import System
 
 
-@click.command()
+EPILOG = (
+    "Exit codes: 0 nothing is left, 1 something is (it could not be undone, or is open in another environment of this "
+    "ledger, which is named with the command that undoes it), 4 usage, 6 whether something is left is not known. With "
+    "--only it is about that one fault."
+)
+
+
+@click.command(epilog=EPILOG)
 @click.option("--system", "system_name", envvar="MUSTER_SYSTEM", default="x0tta6bl4", show_default=True)
 @click.option("--env", "env_name", envvar="MUSTER_ENV", default="lab", show_default=True)
 @click.option("--only", metavar="ID", help="Heal this one fault.")
@@ -33,7 +40,7 @@ def command(system_name: str, env_name: str, only: str | None, forget: str | Non
         _of_here(ledger.get(only), system_name, env_name)
     system = load_system(system_name)
     left = any(
-        isinstance(record, LedgerError) or (record.open and record.environment == env_name)
+        isinstance(record, LedgerError) or (record.open and _place(record) == (system.name, env_name))
         for record in ledger.records()
     )
     if not left and env_name in system.environments:
@@ -47,7 +54,8 @@ def command(system_name: str, env_name: str, only: str | None, forget: str | Non
         print(f"{result.id}: {result.message}" if result.ok else f"NOT HEALED {result.message}")
     if not results:
         return _none_left(ledger, system, env_name, only)
-    return 0 if all(result.ok for result in results) else 1
+    elsewhere = 0 if only else _elsewhere(ledger, system, env_name)
+    return elsewhere if all(result.ok for result in results) else 1
 
 
 def _none_left(ledger: Ledger, system: System, env_name: str, only: str | None) -> int:
@@ -92,7 +100,25 @@ def _none_left(ledger: Ledger, system: System, env_name: str, only: str | None) 
             f"which is fine if none ever ran from here, {ELSEWHERE} ({looked})"
         )
     print(f"no faults are left in {place} by the ledger {ledger.where} ({looked})")
-    return 0
+    return _elsewhere(ledger, system, env_name)
+
+
+def _elsewhere(ledger: Ledger, system: System, env_name: str) -> int:
+    """Name what the ledger holds open in other places: whoever has just healed the default one may take it for all.
+
+    Returns the exit code: 1 where there is any.
+    """
+    from muster.faults.words import heal_command, named
+
+    others = [entry for entry in ledger.left() if _place(entry) != (system.name, env_name)]
+    for entry in others:
+        whose = f", of process {entry.pid}, which is alive" if entry.owned else ""
+        print(f"STILL OPEN in {'/'.join(_place(entry))}: {named(entry)}{whose}; undone by `{heal_command(entry)}`")
+    return 1 if others else 0
+
+
+def _place(entry: Entry) -> tuple[str, str]:
+    return entry.system, entry.environment
 
 
 def _of_here(entry: Entry, system: str, environment: str) -> None:

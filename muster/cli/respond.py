@@ -14,7 +14,10 @@ import click
 from muster.errors import MusterError, UsageError
 
 
-@click.command()
+@click.command(
+    epilog="Exit codes: 0 ended by a signal (what was begun is on record and resumed at the next start), 1 it cannot "
+    "serve, 4 usage: the facts, the token or the address cannot be used."
+)
 @click.option("--system", "system_name", envvar="MUSTER_SYSTEM", default="x0tta6bl4", show_default=True)
 @click.option("--env", "env_name", envvar="MUSTER_ENV", default="lab", show_default=True)
 @click.option("--listen", default="127.0.0.1:8085", show_default=True, metavar="ADDRESS:PORT")

@@ -1,6 +1,7 @@
 """``muster faults`` and ``muster heal`` where no cluster is needed."""
 
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
@@ -63,12 +64,15 @@ def test_an_environment_that_does_not_exist_has_not_been_healed(ledger):
 
 
 def test_open_faults_are_listed_and_healed_ones_only_when_asked(ledger):
-    """State, age, place and target on one line."""
-    open_one = ledger.open("bad_release", **GIVEN, target="deployment/web", undo={}, expires_s=-1)
+    """State, end, age, place and target on one line, and on the next how it is undone, in the kind's own words."""
+    open_one = ledger.open("bad_release", **GIVEN, target="deployment/web", undo={}, expires_s=-61)
+    lasting = ledger.open("scale_to_zero", **GIVEN, target="deployment/web", undo={}, expires_s=7200.4)
     healed = ledger.healed(ledger.open("pod_kill", **GIVEN, target="pods a", undo={}), "whole again")
     listed = _run(faults_command).output
     assert open_one.id in listed
-    assert "opening, expired" in listed
+    assert re.search(rf"{open_one.id}  opening, expired 1m\d+s? ago  ", listed)
+    assert re.search(rf"{lasting.id}  opening, ends by itself in (2h|1h59m\d*s?)  ", listed)
+    assert "  undone by `muster heal --system x0tta6bl4 --env lab`: Scale it back if it is still at 0" in listed
     assert healed.id not in listed
     assert "whole again" in _run(faults_command, "--all").output
 
@@ -78,7 +82,11 @@ def test_json_is_stable_and_leaves_the_undo_out(ledger):
     entry = ledger.open("bad_release", **GIVEN, target="deployment/web", undo={"good": {"env": "secret"}})
     output = _run(faults_command, "--json").output
     listing = json.loads(output)
-    assert (listing["schema"], listing["faults"][0]["id"]) == ("muster/faults/v1", entry.id)
+    (fault,) = listing["faults"]
+    assert (listing["schema"], fault["id"]) == ("muster/faults/v1", entry.id)
+    assert 0 < fault["ends_in_s"] <= 600
+    assert fault["undone_so"].startswith("Take what was injected out of the Deployment")
+    assert fault["undone_by"] == "muster heal --system x0tta6bl4 --env lab"
     assert "secret" not in output
 
 
@@ -116,10 +124,19 @@ def test_one_that_is_healed_is_said_to_be_without_asking_anybody(ledger):
     assert _run(heal_command, "--only", healed.id).output.startswith(f"{healed.id}: it is healed already")
 
 
-def test_faults_of_another_environment_do_not_ask_this_one_to_run(ledger):
-    """What is left in staging says nothing of a lab that is down."""
-    ledger.open("bad_release", **GIVEN | {"environment": "staging"}, target="deployment/web", undo={})
-    assert _none_left(_run(heal_command).output, ledger)
+@pytest.mark.parametrize("place", [{"environment": "staging"}, {"system": "shop"}])
+def test_faults_of_another_place_do_not_ask_this_one_to_run_and_are_named(ledger, place):
+    """What is left in staging says nothing of a lab that is down; "no faults are left" alone would be read as all."""
+    where = GIVEN | place
+    entry = ledger.open("bad_release", **where, target="deployment/web", undo={})
+    healed = _run(heal_command)
+    assert _none_left(healed.output, ledger)
+    assert healed.return_value == 1
+    assert f"STILL OPEN in {where['system']}/{where['environment']}: bad_release of deployment/web" in healed.output
+    assert entry.id in healed.output
+    assert f"`muster heal --system {where['system']} --env {where['environment']}`" in healed.output
+    ledger.healed(entry)
+    assert _run(heal_command).return_value == 0
 
 
 def test_forgotten_record_is_gone_without_healing(ledger):
