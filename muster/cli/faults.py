@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ELSEWHERE = "else MUSTER_STATE names the state folder of the drill that did"
 
 
-EPILOG = "Exit codes: 0 the list is whole, whatever is in it, 1 a record cannot be read, 6 no ledger was ever kept here."
+EPILOG = "Exit codes: 0 the list is whole, whatever is in it, 1 a record cannot be read, 6 no ledger was kept here."
 
 
 @click.command(epilog=EPILOG)
