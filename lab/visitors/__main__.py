@@ -103,6 +103,7 @@ async def _run(target: str, rate: float) -> None:
     work = asyncio.gather(visit_forever(target, rate, outcomes), _report(outcomes))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, work.cancel)
+    log.info("visiting %s %s times a second", target, rate)
     with contextlib.suppress(asyncio.CancelledError):
         await work
 
@@ -120,7 +121,6 @@ def main() -> int:
     if not usable:
         log.error("TARGET=%r must be an http:// address and RATE=%r a number above 0", target, rate)
         return 2
-    log.info("visiting %s %s times a second", target, rate)
     asyncio.run(_run(target, visits_per_s))
     return 0
 

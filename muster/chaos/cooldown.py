@@ -13,7 +13,7 @@ from muster.timeline import Kind
 from muster.trust import bearer, trust_of
 from muster.wait import wait_until
 
-TIMEOUT_S = 2.0
+TIMEOUT_S = 5.0  # one that is slow is there; an absent one refuses at once
 
 
 def wait_until_ready(env: Environment, story: Story) -> None:
