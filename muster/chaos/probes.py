@@ -212,7 +212,7 @@ def happened(
     """Wait until the timeline holds such an event since the fault, ``within`` over the window of alert ``window_of``.
 
     ``data`` narrows it down: ``happened("page.received", contact="on-call")``. A rollback that the responder has
-    refused for good is not waited for.
+    refused for good, or leaves to others, is not waited for.
     """
     told, kind = _story(), Kind(event)
     where = place(configuration)
@@ -223,8 +223,10 @@ def happened(
         fault = timeline.first(Kind.FAULT_INJECTED)
         after = fault.at if fault else 0.0
         seen = timeline.first(kind, after=after, **data)
-        hopeless = kind is Kind.ROLLBACK_PROVEN and seen is None
-        return timeline.first(Kind.DECIDED, after=after, decision="refuse", final=True) if hopeless else seen
+        if seen is not None or kind is not Kind.ROLLBACK_PROVEN:
+            return seen
+        refused = timeline.first(Kind.DECIDED, after=after, decision="refuse", final=True)
+        return refused or timeline.first(Kind.DECIDED, after=after, decision="would roll back")
 
     try:
         seen = wait_until(look, bool, what=event, timeout_s=parse_duration(within) + window, show=lambda _: "not yet")

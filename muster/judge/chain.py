@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from muster.judge.effect import without_effect
 from muster.judge.helped import symptom
 from muster.judge.link import Link, since_injection, source, unreadable
 from muster.judge.objectives import Objectives
@@ -46,6 +47,9 @@ def chain(timeline: Timeline, objectives: Objectives) -> tuple[Link, ...]:
 def _link(name: str, timeline: Timeline, objectives: Objectives) -> Link:
     if name.startswith("page"):
         return _page(timeline, objectives, name, name.partition(" ")[2] or objectives.page)
+    if name in _CARRIED_OUT and _watched(timeline, objectives):
+        why = "the responder carries nothing out here (rollback.strategy none): what others rolled back is not known"
+        return Link(name=name, event=None, why=why, verdict=Verdict.UNKNOWN)
     return _LINKS[name](timeline, objectives)
 
 
@@ -116,6 +120,8 @@ def _fault(timeline: Timeline, _: Objectives) -> Link:
             why="the fault was injected but never seen in force, so what followed proves nothing",
             verdict=Verdict.UNKNOWN,
         )
+    if why := without_effect(timeline):
+        return Link(name="fault", event=None, why=why, verdict=Verdict.UNKNOWN)
     return Link(name="fault", event=confirmed)
 
 
@@ -175,6 +181,7 @@ def _webhook(timeline: Timeline, objectives: Objectives) -> Link:
 def _decision(timeline: Timeline, objectives: Objectives) -> Link:
     after = since_injection(timeline)
     decided = timeline.first(Kind.DECIDED, after=after, decision="roll back", alert=objectives.alert)
+    decided = decided or _watched(timeline, objectives)
     if decided:
         return Link(name="decision", event=decided)
     if elsewhere := timeline.first(Kind.DECIDED, after=after, decision="roll back"):
@@ -188,6 +195,12 @@ def _decision(timeline: Timeline, objectives: Objectives) -> Link:
         why = f"the responder decided to {other.data.get('decision')} instead of rolling back: {reason}"
         return Link(name="decision", event=None, why=why, verdict=Verdict.FAIL)
     return _from_audit(timeline, "decision", "the responder received the webhook, but decided nothing")
+
+
+def _watched(timeline: Timeline, objectives: Objectives) -> Event | None:
+    """The decision of a responder that leaves rolling back to others."""
+    after = since_injection(timeline)
+    return timeline.first(Kind.DECIDED, after=after, decision="would roll back", alert=objectives.alert)
 
 
 def _rollback(timeline: Timeline, _: Objectives) -> Link:
@@ -250,6 +263,7 @@ def _routing(timeline: Timeline, objectives: Objectives) -> str:
     return f"; {'; '.join(parts)}" if parts else ""
 
 
+_CARRIED_OUT = ("rollback", "proof", "symptom")
 _LINKS: dict[str, Callable[[Timeline, Objectives], Link]] = {
     "fault": _fault,
     "alert": _alert,

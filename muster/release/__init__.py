@@ -12,6 +12,7 @@ from muster.release.canary import (
     weight_of,
 )
 from muster.release.command import CommandError, run_command
+from muster.release.keepers import keeper_of
 from muster.release.known import Known, observe, read_known, remember_rollback
 from muster.release.model import Release, RollbackRefused, current, current_of, look, previous, previous_of
 from muster.release.monitor import Monitor, UndeliveredError
@@ -23,8 +24,8 @@ from muster.release.undo import obstacle, patch_for, roll_back
 __all__ = [
     "CanarySight", "CommandError", "Condition", "Known", "Monitor", "Prescription", "Proof", "Release",
     "RollbackRefused", "Stage", "Symptom", "UndeliveredError", "apply_remedy", "canary_obstacle", "canary_since",
-    "command_for", "condition_of", "current", "current_of", "drained", "is_applied", "judge", "look", "look_canary",
-    "no_longer", "observe", "obstacle", "patch_for", "patience_s", "prescribe", "previous", "previous_of", "prove",
-    "prove_canary", "prove_remedy", "read_known", "remember_rollback", "roll_back", "run_command", "scale_down",
-    "take_traffic_off", "watch", "weight_of",
+    "command_for", "condition_of", "current", "current_of", "drained", "is_applied", "judge", "keeper_of", "look",
+    "look_canary", "no_longer", "observe", "obstacle", "patch_for", "patience_s", "prescribe", "previous",
+    "previous_of", "prove", "prove_canary", "prove_remedy", "read_known", "remember_rollback", "roll_back",
+    "run_command", "scale_down", "take_traffic_off", "watch", "weight_of",
 ]  # fmt: skip

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from muster.errors import Unknown
 from muster.kube import MERGE, Kube
+from muster.release.keepers import read_deployed
 from muster.release.known import read_known
 from muster.release.model import Release, source_of
 from muster.release.proof import Proof, Stage, judge_digests, until_judged
 from muster.system import Environment
 from muster.system.rollback import Canary
 from muster.verdict import Verdict
-from muster.workload import Json, Workload, deployment_path, digest_of, epoch, hash_of, is_terminating, read_workload
+from muster.workload import Json, Workload, deployment_path, digest_of, epoch, hash_of, is_terminating
 
 _PREFIX = "nginx.ingress.kubernetes.io/canary"
 WEIGHT = f"{_PREFIX}-weight"
@@ -41,8 +42,8 @@ def look_canary(kube: Kube, env: Environment) -> CanarySight:
     """Seven requests at most. Raises :class:`~muster.kube.KubeError`."""
     source, canary = source_of(env), canary_of(env)
     return CanarySight(
-        canary=read_workload(kube, source.namespace, canary.deployment),
-        stable=read_workload(kube, source.namespace, source.deployment),
+        canary=read_deployed(kube, source.namespace, canary.deployment),
+        stable=read_deployed(kube, source.namespace, source.deployment),
         ingress=kube.get(_ingress_path(source.namespace, canary.ingress)),
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from muster.errors import MusterError, Unknown
 from muster.kube import Kube
+from muster.release.keepers import read_deployed
 from muster.system import Environment
 from muster.system.model import KubernetesSource
 from muster.workload import (
@@ -18,7 +19,6 @@ from muster.workload import (
     is_observed,
     is_ready,
     is_terminating,
-    read_workload,
     revision,
     same_release,
     template_of,
@@ -65,9 +65,9 @@ def source_of(env: Environment) -> KubernetesSource:
 
 
 def look(kube: Kube, env: Environment) -> Workload:
-    """The environment's workload now. Raises :class:`~muster.kube.KubeError`."""
+    """The environment's workload now. Raises :class:`~muster.kube.KubeError`, in words where there is no Deployment."""
     source = source_of(env)
-    return read_workload(kube, source.namespace, source.deployment)
+    return read_deployed(kube, source.namespace, source.deployment)
 
 
 def current(kube: Kube, env: Environment) -> Release:

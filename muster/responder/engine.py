@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 
 from muster.errors import Unknown
 from muster.kube import Kube, KubeError
@@ -145,7 +146,14 @@ class Responder:
         return Refusal("symptom gone", why, passing=True) if why else None
 
     def _decide(self, alert: Alert, state: LockState) -> bool:
-        view = self._strategies[CANARY if of_canary(alert) else self.env.rollback.strategy].look()
+        way = self._strategies[CANARY if of_canary(alert) else self.env.rollback.strategy]
+        try:
+            view = way.look()
+        except KubeError as error:
+            if way.acts or error.status != HTTPStatus.NOT_FOUND:
+                raise
+            self._journal.watched(alert, f"what an undo would go back to is not known: {error}")
+            return True
         situation = self._situation(alert, state, view)
         no = refusal(situation)
         if no is None:  # only now Prometheus is asked: nothing else speaks against it
@@ -164,11 +172,12 @@ class Responder:
             return self._refuse(alert, no, revision=view.current.revision, comparison=compared)
         assert view.previous is not None  # noqa: S101 - without one there is an obstacle, and that is refused
         intent = Intent(alert=alert.name, key=alert.key, bad=view.current, target=view.previous, decided_at=time.time())
+        message = f"{intent.bad} goes back to {intent.target}{_but(situation, view)}"
+        if not way.acts:
+            self._journal.watched(alert, message, comparison=compared)
+            return True
         self._lock.take(state, intent)
-        unsure = situation.comparison is not None and situation.comparison.blames is None
-        why = f"; {situation.comparison.message}" if situation.comparison and unsure else ""
-        message = f"{intent.bad} goes back to {intent.target}{why}"
-        self._journal.decided(alert, "roll back", message, final=True, comparison=compared)
+        self._journal.decided(alert, "roll back", message, final=True, comparison=compared, keeper=view.keeper)
         self._carry_out(intent)
         return True
 
@@ -268,3 +277,11 @@ class Responder:
                 return self._course.strategy.observe()
         except BusyError:
             return False
+
+
+def _but(situation: Situation, view: View) -> str:
+    """What else whoever reads of a rollback should know: that nothing was compared, and who may revert it."""
+    compared = situation.comparison
+    unsure = f"; {compared.message}" if compared is not None and compared.blames is None else ""
+    keeps = f"; {view.keeper} keeps this deployment, and may revert it as long as git has the bad release"
+    return unsure + (keeps if view.keeper else "")

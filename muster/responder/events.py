@@ -16,10 +16,11 @@ from muster.system.model import KubernetesSource
 from muster.workload import deployment_path
 
 Reason = Literal[
-    "RollingBack", "RolledBack", "RollbackRefused", "RollbackFailed", "SymptomGone", "SymptomStayed", "Escalated",
-    "RemedyProposed", "RemedyRefused", "RemedyStarted", "RemedyDone", "RemedyFailed",
+    "WouldRollBack", "RollingBack", "RolledBack", "RollbackRefused", "RollbackFailed", "SymptomGone", "SymptomStayed",
+    "Escalated", "RemedyProposed", "RemedyRefused", "RemedyStarted", "RemedyDone", "RemedyFailed",
 ]  # fmt: skip
 _WELL: tuple[Reason, ...] = (
+    "WouldRollBack",
     "RollingBack",
     "RolledBack",
     "SymptomGone",

@@ -19,6 +19,7 @@ from muster.timeline import Kind
 from muster.verdict import Verdict
 
 _LOG = logging.getLogger("muster.responder")
+WATCHED = "would roll back"  # the decision where somebody else carries it out
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,12 @@ class Journal:
         self.decided(alert, "propose", reason, final=True, **data)
         if "command" in data:
             self._event("RemedyProposed", alert.name, reason)
+
+    def watched(self, alert: Alert, deed: str, **data: Any) -> None:
+        """What would be done where somebody else rolls back, with its Event."""
+        message = f"{deed}; carried out is nothing, the environment's rollback strategy is none"
+        self.decided(alert, WATCHED, message, final=True, **data)
+        self._event("WouldRollBack", alert.name, message)
 
     def resumed(self, intent: Intent) -> None:
         """An intent of an earlier run is taken up; a decision that it did not come to put on record is, now."""

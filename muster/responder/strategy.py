@@ -33,6 +33,7 @@ class View:
     suspects: frozenset[str] = frozenset()  # pods of the current release
     baseline: frozenset[str] = frozenset()  # pods of another release that serve beside them
     served_since: float = 0.0  # since when users are served by the current release; 0: cannot be told
+    keeper: str = ""  # who may revert an undo in the cluster (Argo CD, Flux), or ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ class World:
 class Strategy(Protocol):
     """What the responder asks of any way to roll back. Each call is synchronous and raises MusterError."""
 
+    acts: bool  # whether anything is carried out
     once: bool  # whether beginning it twice is not the same as once; then `overtaken` is asked before, not by itself
 
     def look(self) -> View:
@@ -72,7 +74,9 @@ class Strategy(Protocol):
 class KubernetesUndo:
     """A Deployment's own undo."""
 
+    acts = True
     once = False
+    in_cluster = True  # what it changes is the Deployment's spec, and no other place where that is written
     effect_within_s = 0.0
 
     def __init__(self, world: World) -> None:
@@ -94,6 +98,7 @@ class KubernetesUndo:
             suspects=_names(seen, current.template_hash),
             baseline=frozenset(_name(pod) for pod in seen.serving() if hash_of(pod) != current.template_hash),
             served_since=current.created,
+            keeper=release.keeper_of(seen.deployment) if self.in_cluster else "",
         )
 
     def observe(self) -> bool:
@@ -135,6 +140,7 @@ class UserCommand(KubernetesUndo):
     """A program of the user's that goes back; what it did is proven like the Deployment's own undo."""
 
     once = True
+    in_cluster = False
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -150,9 +156,25 @@ class UserCommand(KubernetesUndo):
         self.effect_within_s = self._settles_s
 
 
+class WatchOnly(KubernetesUndo):
+    """Somebody else rolls back (Argo Rollouts, Flagger): what an undo would do is looked at, and nothing is done."""
+
+    acts = False
+    in_cluster = False
+
+    def observe(self) -> bool:
+        """See :class:`Strategy`. Nothing is written, and nobody needs to remember."""
+        return True
+
+    def roll_back(self, bad: Release, target: Release, tick: Callable[[], None]) -> None:
+        """See :class:`Strategy`. What another strategy has left in the lock is not begun any more."""
+        raise release.RollbackRefused("the environment's rollback strategy is none by now: nothing is carried out")
+
+
 class CanaryAbort:
     """A canary's share of users goes to 0, then its pods; the target is the stable release, which stays as it is."""
 
+    acts = True
     once = False
 
     def __init__(self, world: World) -> None:
@@ -173,6 +195,7 @@ class CanaryAbort:
             suspects=_names(seen.canary, canary.template_hash),
             baseline=frozenset(_name(pod) for pod in seen.stable.serving()),
             served_since=release.canary_since(seen, canary),
+            keeper=release.keeper_of(seen.canary.deployment),
         )
 
     def observe(self) -> bool:
@@ -246,4 +269,5 @@ STRATEGIES: dict[str, Callable[[World], Strategy]] = {
     "kubernetes": KubernetesUndo,
     "canary": CanaryAbort,
     "command": UserCommand,
+    "none": WatchOnly,
 }

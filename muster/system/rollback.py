@@ -31,7 +31,8 @@ class Command(Fact):
 class Rollback(Fact):
     """How a release is rolled back here, and when that is refused. Timeouts are real time, the rest at true scale."""
 
-    strategy: Literal["kubernetes", "canary", "command"] = "kubernetes"
+    # ``none``: somebody else rolls back (Argo Rollouts, Flagger). What the responder would have done is on record.
+    strategy: Literal["kubernetes", "canary", "command", "none"] = "kubernetes"
     canary: Canary | None = None
     command: Command | None = None
     timeout_s: Seconds = Field(120.0, alias="timeout")
@@ -50,6 +51,10 @@ class Rollback(Fact):
         for name in ("canary", "command"):
             if self.strategy == name and getattr(self, name) is None:
                 raise FactError(f"strategy {name} needs this section", name)
+        if self.strategy == "none":
+            for name in ("canary", "allow"):
+                if getattr(self, name):
+                    raise FactError("not with strategy none: then the responder carries nothing out", name)
         if self.command is not None and self.strategy != "command":
             raise FactError("is only for strategy command", "command")
         if self.canary is not None and self.strategy != "canary" and not self.canary.metric_selector:

@@ -112,10 +112,10 @@ def test_known_builds_follow_the_history(shop):
     }
 
 
-def test_undo_of_a_missing_deployment_is_the_servers_own_sentence(shop):
-    """404 passes through as it is."""
+def test_undo_of_a_missing_deployment_is_a_404_in_words(shop):
+    """Which Deployment, and where."""
     env = shop.env.model_copy(update={"kubernetes": shop.env.kubernetes.model_copy(update={"deployment": "gone"})})
-    with pytest.raises(KubeError, match='"gone" not found'):
+    with pytest.raises(KubeError, match="no deployment gone in namespace"):
         current(shop.kube, env)
 
 
