@@ -30,9 +30,11 @@ EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 MISSING = "did not run"
 MUSTER = [sys.executable, "-m", "muster"]
 SETS = {"quarterly": 240.0, "quick": 60.0}  # seconds a whole set may take
-TRIGGERS = {  # experiment -> what triggers its rollback, and the most seconds from fault to webhook over the window
+# Experiment -> what triggers its rollback, the most seconds from fault to webhook over the window (None: no promise)
+TRIGGERS: dict[str, tuple[str, float | None]] = {
     "bad-release": ("error ratio", 1.0),
     "hanging-release": ("down", 1.0),
+    "pqc-fallback": ("PQC", None),
     "slow-release": ("P95", 1.2),
 }
 AFTER_WEBHOOK = (  # what, its key in timeline.json's measured, and the most seconds
