@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from muster.chaos.effect import tell_effect
 from muster.chaos.pods import Pods
 from muster.chaos.records import Audit, Inbox
 from muster.chaos.story import Story
@@ -42,9 +43,18 @@ class Alerts(HttpWatcher):
 
     source, stamps, grain_s, forgets = "prometheus", True, 0.001, True
 
-    def __init__(self, story: Story, url: str, *, since: float, ours: Ours, **access: Any) -> None:
+    def __init__(
+        self,
+        story: Story,
+        url: str,
+        *,
+        since: float,
+        ours: Ours,
+        tell_effect: Callable[[Callable[..., Any]], None] = lambda _: None,
+        **access: Any,
+    ) -> None:
         super().__init__(story, url, **access)
-        self._since, self._is_ours = since, ours
+        self._since, self._is_ours, self._effect = since, ours, tell_effect
         self._states: dict[str, str] = {}  # by alert, of the series that count
         self._known: set[str] = set()  # alerts with any open series
         self._older: set[Fingerprint] = set()  # series that fire since before the fault
@@ -123,6 +133,7 @@ class Alerts(HttpWatcher):
                 if at is not None:
                     self.story.correct(event, at=at, clock=self.source)
             self._tell_visible()
+            self._effect(self.get)  # last, when all else is told
         except (httpx.HTTPError, MusterError, ValueError, KeyError, TypeError) as error:
             message = f"firing times are as seen, to {EVERY_S:g} s: {type(error).__name__}"
             self.story.tell(Kind.NOTE, source=self.source, message=message)
@@ -210,7 +221,8 @@ def watchers(
     trust, ours = trust_of(env), whose(system, env)
     if env.prometheus:
         access: dict[str, Any] = {"headers": lambda: bearer(env, "prometheus"), "verify": trust}
-        found.append(Alerts(story, env.prometheus, since=since, ours=ours, **access))
+        effect = lambda get: tell_effect(story, system, env, get)  # noqa: E731
+        found.append(Alerts(story, env.prometheus, since=since, ours=ours, tell_effect=effect, **access))
     if env.inbox:
         found.append(Inbox(story, env.inbox, since=since, verify=trust))
     if env.responder:

@@ -6,7 +6,7 @@ from muster.timeline import Event, Kind
 
 WORDS: dict[Kind, str] = {  # {m}: the event's message, other names: of its data
     Kind.FAULT_INJECTED: "fault injected: {m}",
-    Kind.FAULT_CONFIRMED: "fault in force: {m}",
+    Kind.FAULT_CONFIRMED: "confirmed: {m}",
     Kind.ALERT_PENDING: "alert pending: {alert}",
     Kind.ALERT_FIRING: "alert firing: {alert}",
     Kind.ALERT_RESOLVED: "alert resolved: {alert}",

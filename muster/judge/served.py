@@ -85,6 +85,12 @@ def ended_at(timeline: Timeline, until: float = float("inf")) -> float:
     return max((event.at for event in timeline.of(*kinds) if event.at <= until), default=float("-inf"))
 
 
+def ill_share(timeline: Timeline, since: float, until: float) -> float | None:
+    """The share of the full seconds between two instants in which users were served badly; None where none was told."""
+    told, limits = traffic(timeline, since, until - 1), _limits(timeline)
+    return sum(bool(_bad([second], limits)) for second in told) / len(told) if told else None
+
+
 def _limits(timeline: Timeline) -> Mapping[str, float]:
     begun = timeline.first(Kind.DRILL_STARTED)
     return begun.data.get("users_well", {}) if begun is not None else {}
