@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -11,11 +12,14 @@ from muster.system.place import offer
 if TYPE_CHECKING:  # model imports this module
     from muster.system.model import System
 
+_CONTACT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 _.-]*[A-Za-z0-9])?")
 Place = tuple[str | int, ...]
 
 
 def check(system: System) -> None:
-    """Raises :class:`~muster.system.fact.FactError` for the first reference that leads nowhere."""
+    """Raises :class:`~muster.system.fact.FactError` for the first reference that leads nowhere, or that cannot lead."""
+    for name in system.contacts:
+        _check_contact(name)
     for name, alert in system.alerts.items():
         _known(alert.slo, system.slo, "slo", "alerts", name, "slo")
         if system.slo[alert.slo].limit(alert.level) is None:
@@ -49,6 +53,13 @@ def _below(value: Any, place: Place) -> Iterator[tuple[Place, Fact]]:
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _below(item, (*place, index))
+
+
+def _check_contact(name: str) -> None:
+    """Contacts are joined in labels, matchers and receivers' names, and "responder" stands among those itself."""
+    if name == "responder" or not _CONTACT.fullmatch(name):
+        expected = "letters, digits, spaces, '_', '.' and '-', and not \"responder\", which routes call the webhook"
+        raise FactError(f"found {name!r}, expected {expected}", "contacts", name)
 
 
 def _check_people(system: System, place: Place, fact: Fact) -> None:

@@ -67,6 +67,27 @@ def test_a_page_that_reaches_the_wrong_people_is_found(loaded, tree, facts):
         alerting.assert_every_alert_is_routed((loaded[ROLLBACK],), routing.routes(tree), facts)
 
 
+@pytest.mark.parametrize(
+    ("contact", "receiver", "is_named"),
+    [
+        ("team_lead", "team_lead+cto", True),
+        ("team lead", "page team lead", True),
+        ("on-call", "prod-on-call", False),
+        ("on-call", "monitoring/x/on-call", True),
+        ("lab", "x0tta6bl4/lab/on-call", False),
+        ("a.b", "a-b", False),
+    ],
+)
+def test_a_contact_is_a_word_of_the_receivers_name(loaded, tree, facts, contact, receiver, is_named):
+    """However it is spelt; what says whose receiver it is names nobody."""
+    entry = facts.alerts[ROLLBACK].model_copy(update={"tell": [contact]})
+    known = facts.model_copy(update={"alerts": {ROLLBACK: entry}, "rollback_failed": None})
+    tree["route"] |= {"receiver": receiver, "routes": []}
+    tree |= {"receivers": {receiver: ["webhook"]}, "responder": False}
+    with pytest.raises(Unknown if is_named else AssertionError, match="DataAbsent" if is_named else "does not reach"):
+        alerting.assert_every_alert_is_routed((loaded[ROLLBACK],), routing.routes(tree), known)
+
+
 def test_a_rollback_trigger_that_no_responder_hears_is_found(loaded, tree, facts):
     """People are told, but nothing would roll back."""
     own = tree["route"]["routes"][0]

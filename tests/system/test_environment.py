@@ -151,3 +151,26 @@ def test_a_canary_with_series_of_its_own_stands_beside_any_strategy():
     """It is aborted for its own alerts only."""
     canary = {"ingress": "a", "deployment": "b", "metric_selector": 'app="b"'}
     assert Rollback.model_validate({"canary": canary}).strategy == "kubernetes"
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (
+            "rules: {labels: {release: my prometheus}}",
+            r"rules\.labels\.release: found 'my prometheus', expected at most 63",
+        ),
+        ("rules: {labels: {release: 1}}", r"rules\.labels\.release: found 1, expected .*string"),
+        ("rules: {annotations: {/a: b}}", r"rules\.annotations\./a: '/a' is no name that the Kubernetes API takes"),
+        ("rules: {namespace: Monitoring}", r"rules\.namespace: found 'Monitoring', expected "),
+        ("rules: {label: {}}", r"rules\.label: unknown key; did you mean 'labels'\?"),
+        ("runbooks: wiki/runbooks", r"runbooks: found 'wiki/runbooks', expected an address that people can open"),
+    ],
+)
+def test_what_the_operator_and_pages_cannot_use_is_refused(small, facts, said):
+    """Before it is rendered: the API would refuse the object, and nobody could open the link."""
+    system = load_system(
+        "small", small(("environments:\n", f"environments:\n  odd:\n    description: x\n    {facts}\n"))
+    )
+    with pytest.raises(UsageError, match=rf"systems/small\.yaml:\d+: environments\.odd\.{said}"):
+        load_environment(system, "odd")

@@ -123,6 +123,14 @@ def test_a_name_cannot_leave_the_folder(small):
             "slo:\n", "pods: {restart_window: 9m, most_restarts: 3,scale_to: 9, scale_up_to: 7, source: guide}\nslo:\n",
             "systems/small.yaml:8: pods.scale_to: expected least_replicas <= scale_to <= scale_up_to",
         ),
+        (
+            "slo:\n", "  responder: {title: Who answers}\nslo:\n",
+            "systems/small.yaml:8: contacts.responder: found 'responder', expected letters, digits, spaces, '_', ",
+        ),
+        (
+            "slo:\n", "  on,call: {title: Two words}\nslo:\n",
+            "systems/small.yaml:8: contacts.on,call: found 'on,call', expected letters",
+        ),
         ("slo:\n", "slo: [\n", "systems/small.yaml:"),
         ("title: A small system", "title: &x *y", "systems/small.yaml:3: not YAML: "),
     ],
