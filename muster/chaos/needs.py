@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from muster.chaos.over import over_s
 from muster.judge.objectives import Objectives, may_act, window_s
 from muster.rules import predict
 from muster.system import Environment, System
@@ -26,9 +27,10 @@ def told_s(objectives: Objectives, system: System, env: Environment) -> float:
     """
     listened = [name for names in may_act(objectives, system).values() for name in names]
     told = _latest((objectives.alert, objectives.outlast, *objectives.blind, *listened), system, env)
+    takes = env.scaled(objectives.takes_s)
     if objectives.detect_within_s is None:
-        return told
-    return max(told, window_s(objectives, system, env.time_scale) + objectives.detect_within_s)
+        return told + takes
+    return max(told, window_s(objectives, system, env.time_scale) + objectives.detect_within_s) + takes
 
 
 def in_force_s(objectives: Objectives, system: System, env: Environment) -> float:
@@ -36,7 +38,7 @@ def in_force_s(objectives: Objectives, system: System, env: Environment) -> floa
     # ``outlasted`` counts from when the expected alert has seen the fault, which is before that one tells.
     seen = _latest((objectives.alert,), system, env)
     outlast = _latest((objectives.outlast,), system, env)
-    return IN_FORCE_S + max(told_s(objectives, system, env), seen + outlast)
+    return IN_FORCE_S + env.rollout_takes_s + max(told_s(objectives, system, env), seen + outlast)
 
 
 def users_s(objectives: Objectives, system: System, env: Environment) -> float:
@@ -53,7 +55,9 @@ def users_s(objectives: Objectives, system: System, env: Environment) -> float:
         objectives.recovered_within_s,
     )
     promised = sum(filter(None, deadlines))
-    return float(math.ceil(BEFORE_S + in_force_s(objectives, system, env) + promised + drained + AFTER_S))
+    # What the others count over has passed with the fault in force.
+    over = max(drained, over_s(objectives, system, env)["recovered_within"])
+    return float(math.ceil(BEFORE_S + in_force_s(objectives, system, env) + promised + over + AFTER_S))
 
 
 def wanted_s(needed_s: float, *, at_least_s: float) -> float:

@@ -1,7 +1,8 @@
 """Probes of experiments: the steady state as the checks see it, and waits for what must happen.
 
-Chaos Toolkit has no retry-until-met, so a probe that waits polls within a bound of its own. Durations are over the
-alert's own window, at the environment's time scale, so that one experiment file holds in every environment.
+Chaos Toolkit has no retry-until-met, so a probe that waits polls within a bound of its own. Where the experiment
+promises a time, that is the bound; bounds count over what promises count over (``chaos.over``) and over all that an
+alert's windows take, in the environment, so that one experiment file holds in each.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from muster.chaos import shared, story
 from muster.chaos import steady as looks
 from muster.chaos.context import Configuration, Place, place
 from muster.chaos.heard import hear_of_the_symptom
+from muster.chaos.promised import begun, bound_s, expected, over_of, told_story
 from muster.chaos.visible import seen_at
-from muster.errors import MusterError
 from muster.judge.chain import start
 from muster.judge.link import since_injection
-from muster.judge.objectives import Objectives, window_s
 from muster.judge.served import View, soonest
 from muster.judge.silence import missed_s, open_alerts
 from muster.judge.symptoms import failed
@@ -45,8 +45,10 @@ def steady(checks: str = "", within: str = "15s", configuration: Configuration =
 FRESH_S = 3.0  # a look that held is this old at most when users are found well
 
 
-def recovered(checks: str = "", within: str = "20s", after: str = "", configuration: Configuration = None) -> bool:
+def recovered(checks: str = "", within: str = "", after: str = "", configuration: Configuration = None) -> bool:
     """The same, and the first snapshot that held is when the system had recovered; users must be well by then, too.
+
+    ``within``: empty for what the experiment promises by ``recovered_within``.
 
     Those of an experiment that has any, for the last full seconds before that instant (``judge.served``): where they
     are not yet, it is the first instant at which they are, within ``FRESH_S`` of such a look.
@@ -56,22 +58,23 @@ def recovered(checks: str = "", within: str = "20s", after: str = "", configurat
     """
     where = place(configuration)
     held = _recovered(where, checks, within, after)
-    if story.current() is not None and _expected("action", "none") == "rollback":
-        hear_of_the_symptom(_story(), where.env, alert=str(_expected("alert", "")))
+    if story.current() is not None and expected("action", "none") == "rollback":
+        hear_of_the_symptom(told_story(), where.env, alert=str(expected("alert", "")))
     return held
 
 
 def _recovered(where: Place, checks: str, within: str, after: str) -> bool:
-    if after and _story().timeline().first(Kind(after)) is None:
-        within = "0s"
-    have_users = story.current() is not None and _expected("load", None) is not None
+    timeout_s = bound_s("recovered_within", within)
+    if after and told_story().timeline().first(Kind(after)) is None:
+        timeout_s = 0.0
+    have_users = story.current() is not None and expected("load", None) is not None
     last: looks.Look | None = None
 
     def both() -> tuple[looks.Look, View]:
         nonlocal last
         if last is None or last.verdict not in HELD or time.time() - last.at > FRESH_S:
             last = _look(where, checks)
-        users = soonest(_story().timeline(), last.at) if have_users else View(at=last.at, well=True, said="")
+        users = soonest(told_story().timeline(), last.at) if have_users else View(at=last.at, well=True, said="")
         return last, users
 
     try:
@@ -79,7 +82,7 @@ def _recovered(where: Place, checks: str, within: str, after: str) -> bool:
             both,
             lambda now: now[0].verdict in HELD and bool(now[1].well),
             what="the steady state was not seen",
-            timeout_s=parse_duration(within),
+            timeout_s=timeout_s,
             every_s=0.05,  # a look takes long enough, and users' seconds are told soon after their end
             show=lambda now: now[0].message if now[0].verdict not in HELD else now[1].said,
         )
@@ -123,18 +126,19 @@ def _look(where: Place, checks: str = "", *, chain: bool = False) -> looks.Look:
         verdict=seen.verdict.value,
         judged=seen.judged,
         unknown=list(seen.unknown),
-        asked=[check for check in (*_expected("unknown", ()), *_expected("finds", ())) if check in seen.names],
+        asked=[check for check in (*expected("unknown", ()), *expected("finds", ())) if check in seen.names],
     )
     return seen
 
 
-def found(within: str = "20s", configuration: Configuration = None) -> bool:
+def found(within: str = "", configuration: Configuration = None) -> bool:
     """Look at all checks until each that the experiment's ``finds`` names has failed with the words it gives.
 
-    Each failure is told once. What it takes is in the experiment's objectives, so that nothing is said twice.
+    ``within``: empty for what the experiment promises by ``finds_within``. Each failure is told once. What it takes is
+    in the experiment's objectives, so that nothing is said twice.
     """
-    where, told = place(configuration), _story()
-    wanted = _expected("finds", {})
+    where, told = place(configuration), told_story()
+    wanted = expected("finds", {})
     seen: set[tuple[str, str]] = set()
 
     def look() -> list[str]:
@@ -151,7 +155,7 @@ def found(within: str = "20s", configuration: Configuration = None) -> bool:
             look,
             lambda missing: not missing,
             what="not every expected check failed",
-            timeout_s=parse_duration(within),
+            timeout_s=bound_s("finds_within", within),
             show=", ".join,
         )
     except TimedOut:
@@ -164,7 +168,7 @@ def unknowable(within: str = "10s", configuration: Configuration = None) -> bool
 
     Every look counts for the judge: a check that passed meanwhile, though it could not know, has lied.
     """
-    where, wanted = place(configuration), set(_expected("unknown", ()))
+    where, wanted = place(configuration), set(expected("unknown", ()))
     try:
         wait_until(
             lambda: _look(where, chain=True),  # what is away may be of the chain itself
@@ -180,9 +184,9 @@ def unknowable(within: str = "10s", configuration: Configuration = None) -> bool
 
 def outlasted(within: str = "60s", configuration: Configuration = None) -> bool:
     """Wait until the fault was there so long that the alert that the experiment's ``outlast`` names would have told."""
-    told, env = _story(), place(configuration).env
-    needed_s = float(_begun("outlast_s", 0.0))
-    alert, timeout_s = str(_expected("alert", "")), parse_duration(within) + needed_s
+    told, env = told_story(), place(configuration).env
+    needed_s = float(begun("outlast_s", 0.0))
+    alert, timeout_s = str(expected("alert", "")), parse_duration(within) + needed_s
     with Monitor(env) as monitor:
         try:
             wait_until(
@@ -197,26 +201,20 @@ def outlasted(within: str = "60s", configuration: Configuration = None) -> bool:
     return True
 
 
-def _expected(key: str, default: Any) -> Any:
-    return _begun("expected", {}).get(key, default)
-
-
-def _begun(key: str, default: Any) -> Any:
-    begun = _story().timeline().first(Kind.DRILL_STARTED)
-    return begun.data.get(key, default) if begun else default
-
-
 def happened(
     event: str, within: str = "30s", window_of: str = "", configuration: Configuration = None, **data: Any
 ) -> bool:
-    """Wait until the timeline holds such an event since the fault, ``within`` over the window of alert ``window_of``.
+    """Wait until the timeline holds such an event since the fault, ``within`` over what it may take here.
+
+    That is all the windows of alert ``window_of``, where one is named; else a warning's group wait for a page, a
+    rollout for a proven rollback, and the fault's own nature (``takes``) for the end of a container.
 
     ``data`` narrows it down: ``happened("page.received", contact="on-call")``. A rollback that the responder has
     refused for good, or leaves to others, is not waited for.
     """
-    told, kind = _story(), Kind(event)
+    told, kind = told_story(), Kind(event)
     where = place(configuration)
-    window = window_s(Objectives(alert=window_of), where.system, where.env.time_scale) if window_of else 0.0
+    over = over_of(where, kind, window_of)
 
     def look() -> Event | None:
         timeline = told.timeline()
@@ -229,20 +227,20 @@ def happened(
         return refused or timeline.first(Kind.DECIDED, after=after, decision="would roll back")
 
     try:
-        seen = wait_until(look, bool, what=event, timeout_s=parse_duration(within) + window, show=lambda _: "not yet")
+        seen = wait_until(look, bool, what=event, timeout_s=parse_duration(within) + over, show=lambda _: "not yet")
     except TimedOut:
         return False
     return seen is not None and seen.kind is kind
 
 
-def quiet(lasting: str = "1s", within: str = "30s") -> bool:
+def quiet(lasting: str = "1s", within: str = "15s") -> bool:
     """Wait until no alert of the system is pending or firing, and none has been for ``lasting``.
 
     Where something must not follow, until the slowest alert that might do it would have told, and was listened to for
     so long. It only waits: whether the silence was long enough, and which open alert spoils it, is the judge's to say.
     """
-    told, lasting_s = _story(), parse_duration(lasting)
-    listen_s = max(_begun("listen_s", {}).values(), default=0.0)
+    told, lasting_s = told_story(), parse_duration(lasting)
+    listen_s = max(begun("listen_s", {}).values(), default=0.0)
 
     def awaited() -> list[str]:
         timeline = told.timeline()
@@ -255,7 +253,7 @@ def quiet(lasting: str = "1s", within: str = "30s") -> bool:
             awaited,
             lambda names: not names,
             what="alerts were still open",
-            timeout_s=parse_duration(within) + lasting_s + listen_s + missed_s(told.timeline()),
+            timeout_s=bound_s("recovered_within", within) + lasting_s + listen_s + missed_s(told.timeline()),
             every_s=every_s,
             successes=max(1, round(lasting_s / every_s)),
             show=", ".join,
@@ -263,10 +261,3 @@ def quiet(lasting: str = "1s", within: str = "30s") -> bool:
     except TimedOut:
         return False
     return True
-
-
-def _story() -> story.Story:
-    told = story.current()
-    if told is None:
-        raise MusterError("nothing records this experiment: its file needs the control muster.chaos.recorder")
-    return told

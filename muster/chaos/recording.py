@@ -11,6 +11,8 @@ from typing import Any
 from muster.chaos import needs, outputs, shared, story
 from muster.chaos.context import Configuration, Place, open_kube, place, promises
 from muster.chaos.cooldown import wait_until_ready
+from muster.chaos.indicators import facts_of, tell_measured
+from muster.chaos.over import over_s
 from muster.chaos.sources import watchers
 from muster.chaos.stops import Stops, switched_off
 from muster.chaos.story import Story
@@ -80,9 +82,12 @@ class Recording:
             window_s=window_s(self.objectives, system, env.time_scale),
             outlast_s=self._outlast_s(),
             listen_s=self._listen_s(),
+            may_act=facts_of(self.objectives, system, env),
             blind_s=self._blind_s(),
             predicted_s=self._predicted(),
             scrape_s=env.scaled(env.scrape_interval_s),
+            evaluation_s=env.scaled(env.evaluation_interval_s),
+            over_s=over_s(self.objectives, system, env),
             told_s=needs.told_s(self.objectives, system, env),
             users_well=served.limits_of(system),
             promised_p95_s=_promised_p95_s(system),
@@ -158,6 +163,8 @@ class Recording:
         self._story.tell(Kind.DRILL_ENDED, source="muster", message=interrupted)
         self.stop()
         system, env = self._where.system, self._where.env
+        if not interrupted:
+            tell_measured(self._story, self.objectives, system, env)
         judgement = judge(
             self._story.timeline(),
             self.objectives,

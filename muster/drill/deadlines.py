@@ -35,6 +35,7 @@ class Deadlines:
     expected: Mapping[str, Any] = field(default_factory=dict)
     window_s: float = 0.0
     outlast_s: float | None = None
+    over_s: Mapping[str, float] = field(default_factory=dict)
     predicted_s: tuple[float, float] | None = None
     _at: dict[Kind, float] = field(default_factory=dict)
     _paged: set[str] = field(default_factory=set)
@@ -47,6 +48,7 @@ class Deadlines:
             expected=begun.get("expected", {}),
             window_s=float(begun.get("window_s") or 0.0),
             outlast_s=begun.get("outlast_s"),
+            over_s=begun.get("over_s") or {},
             predicted_s=(float(predicted[0]), float(predicted[1])) if predicted else None,
         )
 
@@ -77,21 +79,21 @@ class Deadlines:
         people = [name for name in (self.expected.get("page"), *self.expected.get("also_page", ())) if name]
         unpaged = [name for name in people if name not in self._paged]
         if unpaged and "page" not in broken:
-            due = self._due(Kind.ALERT_FIRING, self.expected.get("page_within_s") or DELIVERY_S)
+            due = self._due(Kind.ALERT_FIRING, self._limit("page_within") or DELIVERY_S)
             yield Awaited(what=f"the page to {unpaged[0]}", due_at=due)
         if action == "rollback" and "webhook" not in broken:
             yield from self._rollback()
         if self.outlast_s is not None and (left := self._due(Kind.FAULT_CONFIRMED, self.outlast_s)) is not None:
             yield Awaited(what=f"silence of {self.expected.get('outlast', 'alerts')} to mean something", due_at=left)
-        if (limit := self.expected.get("recovered_within_s")) is not None:
+        if (limit := self._limit("recovered_within")) is not None:
             since = {"rollback": Kind.WEBHOOK_RECEIVED, "by-hand": Kind.HEALED}.get(action, Kind.FAULT_INJECTED)
             yield Awaited(what="the steady state", due_at=self._due(since, limit))
 
     def _alert(self, alert: str) -> Awaited | None:
         if Kind.ALERT_FIRING in self._at:
             return None
-        limit, predicted = self.expected.get("detect_within_s"), ""
-        within = None if limit is None else self.window_s + float(limit)
+        limit, predicted = self._limit("detect_within"), ""
+        within = None if limit is None else self.window_s + limit
         if self.predicted_s is not None and not self.expected.get("gradual"):
             predicted = f"predicted {self.predicted_s[0]:.1f} to {self.predicted_s[1]:.1f} s"
             within = self.predicted_s[1] if within is None else within
@@ -101,12 +103,17 @@ class Deadlines:
     def _rollback(self) -> Iterator[Awaited | None]:
         steps: tuple[tuple[Kind, Kind, str, float | None], ...] = (
             (Kind.WEBHOOK_RECEIVED, Kind.ALERT_FIRING, "the responder's receipt", DELIVERY_S),
-            (Kind.DECIDED, Kind.WEBHOOK_RECEIVED, "the decision", self.expected.get("decide_within_s")),
-            (Kind.ROLLBACK_PROVEN, Kind.WEBHOOK_RECEIVED, "the proof", self.expected.get("rollback_within_s")),
+            (Kind.DECIDED, Kind.WEBHOOK_RECEIVED, "the decision", self._limit("decide_within")),
+            (Kind.ROLLBACK_PROVEN, Kind.WEBHOOK_RECEIVED, "the proof", self._limit("rollback_within")),
         )
         for kind, since, what, limit in steps:
             if kind not in self._at:
                 yield Awaited(what=what, due_at=None if limit is None else self._due(since, limit))
+
+    def _limit(self, name: str) -> float | None:
+        """The promise, and what it counts over here; None where nothing is promised."""
+        limit = self.expected.get(f"{name}_s")
+        return None if limit is None else float(limit) + float(self.over_s.get(name, 0.0))
 
     def _due(self, since: Kind, within_s: float) -> float | None:
         begun = self._at.get(since)

@@ -47,10 +47,13 @@ class Objectives(Fact):
     """What must happen, by when, and what must not happen.
 
     ``detect_within``, ``webhook_within`` count from the fault and *over the alert's own window* (its ``for`` at the
-    environment's scale), so that one file holds at every time scale. ``page_within`` counts from the alert;
-    ``decide_within``, ``traffic_off_within`` and ``rollback_within`` from the responder's receipt of the webhook, and
-    so does ``recovered_within`` where a rollback is expected; where the drill undoes the fault by hand, as a person
-    with the runbook would, it counts from there; else from the fault. ``finds_within`` counts from the fault.
+    environment's scale). ``page_within`` counts from the alert; ``decide_within``, ``traffic_off_within`` and
+    ``rollback_within`` from the responder's receipt of the webhook, and so does ``recovered_within`` where a rollback
+    is expected; where the drill undoes the fault by hand, as a person with the runbook would, it counts from there;
+    else from the fault. ``finds_within`` counts from the fault.
+
+    So that one file holds at every time scale, each limit that something physical stands below counts over that, too:
+    over what ``drill.started`` holds as ``over_s`` (limit -> seconds here, see ``muster.chaos.over``).
     """
 
     name: Literal["muster"] = "muster"
@@ -66,6 +69,7 @@ class Objectives(Fact):
     outlast: str = ""  # the fault must have been in force until this alert would surely have told, had it been one
     blind: tuple[str, ...] = ()  # alerts that cannot see this fault, and the runbook should know it
     may_fire: tuple[str, ...] = ()  # other critical alerts that the fault may bring along; any more stops the drill
+    takes_s: Seconds = Field(0.0, alias="takes")  # at true scale, until it can show: a leak, a back-off
     gradual: bool = False  # the fault grows until the alert sees it: windows alone do not predict when
     detect_within_s: Seconds | None = Field(None, alias="detect_within")
     webhook_within_s: Seconds | None = Field(None, alias="webhook_within")

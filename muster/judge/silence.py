@@ -1,6 +1,7 @@
 """What must not happen in a drill: a page, a rollback, an alert that is known to be blind to this fault.
 
-Silence is only proof where it was listened to, until nothing more could come, and while the fault was there.
+Silence is only proof where it was listened to, until nothing more could come, and while the fault was there: of each
+alert that might have acted it is asked whether the fault outlasted it or left its indicator well (``judge.proof``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from muster.judge.lasting import lasted_s
 from muster.judge.link import since_injection, source
 from muster.judge.objectives import Forbidden, Objectives
 from muster.judge.outcome import Outcome
+from muster.judge.proof import silent
 from muster.timeline import Event, Kind, Timeline
 from muster.verdict import Verdict
 
@@ -59,7 +61,23 @@ def _not_seen(what_not: Forbidden, timeline: Timeline, objectives: Objectives) -
     short = _too_short(timeline, objectives) or _unheard(timeline, what_not)
     if short:
         return Outcome(objective=name, verdict=Verdict.UNKNOWN, message=short)
-    return Outcome(objective=name, verdict=Verdict.PASS, message=f"no {what_not} followed the fault")
+    proven, unknown = _proven(timeline, objectives, what_not)
+    if unknown:
+        return Outcome(objective=name, verdict=Verdict.UNKNOWN, message=unknown)
+    return Outcome(objective=name, verdict=Verdict.PASS, message=f"no {what_not} followed the fault{proven}")
+
+
+def _proven(timeline: Timeline, objectives: Objectives, what_not: Forbidden) -> tuple[str, str]:
+    """What shows that no alert was cut short by the undo, and what is not known of that: the one or the other."""
+    if not _undone_at_will(objectives):
+        return ", which ended by itself" if objectives.action == "none" else "", ""
+    alerts = silent(timeline, objectives, what_not)
+    if alerts is None:
+        return "", f"the drill undid the fault, and which alerts might have led to a {what_not} was not recorded"
+    if unknown := [alert.unknown for alert in alerts if alert.unknown]:
+        return "", f"the drill undid the fault, and whether a {what_not} would have followed: {'; '.join(unknown)}"
+    said = ", ".join(dict.fromkeys(alert.said for alert in alerts))
+    return f": {said}" if said else "", ""
 
 
 _FORBIDDEN: dict[Forbidden, tuple[tuple[Kind, ...], str, str]] = {
@@ -115,7 +133,7 @@ def _has_acted(timeline: Timeline, event: Event, what_not: Forbidden) -> bool:
 def _too_short(timeline: Timeline, objectives: Objectives) -> str:
     """Why the fault was undone too early for silence to mean anything; empty when it was not."""
     if not objectives.outlast:
-        return _UNBOUNDED if _undone_at_will(objectives) else ""
+        return ""
     started = timeline.first(Kind.DRILL_STARTED)
     needed = started.data.get("outlast_s") if started else None
     if needed is None:
@@ -130,19 +148,13 @@ def _too_short(timeline: Timeline, objectives: Objectives) -> str:
     )
 
 
-_UNBOUNDED = (
-    "the drill undid the fault by hand, and nothing says how long it had to be there, so the silence proves nothing "
-    "(outlast: the alert that it must outlast)"
-)
-
-
 def _undone_at_will(objectives: Objectives) -> bool:
     """Whether the drill itself ends the fault, whenever it likes.
 
-    Not where an alert tells of it first. Nor where the fault is that nothing can be known: what takes the eyes away
-    could be told only after it was over, and that is listened to.
+    Not where the fault is that nothing can be known and no alert comes of it: what takes the eyes away could be told
+    only after it was over, and that is listened to.
     """
-    return objectives.action == "by-hand" and not objectives.alert and not objectives.unknown
+    return objectives.action == "by-hand" and not (objectives.unknown and not objectives.alert)
 
 
 def missed_s(timeline: Timeline) -> float:

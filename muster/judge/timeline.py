@@ -93,7 +93,7 @@ def judge(
         *_links_hold(links, objectives, timeline),
         *broken_as_expected(links, objectives),
         *not_known(timeline, objectives),
-        *_in_time(measured, objectives, links),
+        *_in_time(timeline, measured, objectives, links),
         *as_predicted(timeline, measured, objectives),
         *forbidden(timeline, objectives),
         *unseen(timeline, objectives),
@@ -147,7 +147,9 @@ _CLAIM = {
 }
 
 
-def _in_time(measured: Measured, objectives: Objectives, links: tuple[Link, ...]) -> Iterable[Outcome]:
+def _in_time(
+    timeline: Timeline, measured: Measured, objectives: Objectives, links: tuple[Link, ...]
+) -> Iterable[Outcome]:
     """Each deadline. Where the event never came, its link has already said why: the deadline shares its verdict."""
     window = measured.window_s
     over = f" over its window of {window:g} s" if window else ""
@@ -170,12 +172,20 @@ def _in_time(measured: Measured, objectives: Objectives, links: tuple[Link, ...]
         ("rollback_within", "proof", "webhook to proven rollback", measured.rollback_s, "rollback_s"),
         ("recovered_within", "recovery", f"{start_of} to recovered", measured.recover_s, "recover_s"),
     )
-    by_name = {link.name: link for link in links}
+    by_name, over_s = {link.name: link for link in links}, counted_over(timeline)
     for name, link_name, what, value, key in rows:
-        limit = getattr(objectives, f"{name.partition(' ')[0]}_s")
+        kind = name.partition(" ")[0]
+        limit = getattr(objectives, f"{kind}_s")
         if limit is not None:
             missing = _missing(by_name.get(link_name), measured.unmeasured.get(key, ""))
+            limit += over_s.get(kind, 0.0)
             yield _deadline(name, what, value, limit, bound_s=measured.bounds_s.get(key, 0.0), missing=missing)
+
+
+def counted_over(timeline: Timeline) -> dict[str, float]:
+    """What each limit counts over in the environment of this drill, in seconds; see :class:`Objectives`."""
+    began = timeline.first(Kind.DRILL_STARTED)
+    return {name: float(over) for name, over in ((began.data.get("over_s") or {}) if began else {}).items()}
 
 
 _TRAFFIC_OFF = "webhook to the last user served by the bad release"

@@ -74,6 +74,9 @@ class Environment(Fact):
     # Prometheus hands on discovered pods at most every 5 s and reloads its scrape loops at most every 5 s, whatever the
     # scrape interval: nothing scales that, and an absence shorter than this may only be a pod not yet seen.
     discovery_s: Seconds = Field(12.0, alias="discovery")
+    # What a rollout takes here at most, real time as well: image pulled, started, ready, all replicas. Limits of drills
+    # count over it. Not given: as long as a rollback may take.
+    rollout_s: Seconds | None = Field(None, alias="rollout", gt=0)
     group_wait_s: Seconds = Field(30.0, alias="group_wait")  # at true scale; rollback triggers do not wait
     group_interval_s: Seconds = Field(60.0, alias="group_interval", gt=0)
     repeat_interval_s: Seconds = Field(14400.0, alias="repeat_interval", gt=0)
@@ -84,11 +87,11 @@ class Environment(Fact):
     alertmanager: str = ""
     grafana: str = ""
     inbox: str = ""  # where pages can be read back as evidence
+    runbooks: str = ""  # the address that a runbook's relative one is below: pages link there
+    rules: RuleObject = RuleObject()  # the PrometheusRule's metadata
     responder: str = ""
     responder_token_file: str = ""  # as Alertmanager sees it; see audit_token_file
     ca_file: str = ""  # vouches for HTTPS sources beside the system's own authorities
-    runbooks: str = ""  # the address that a runbook's relative one is below: pages link there
-    rules: RuleObject = RuleObject()  # the PrometheusRule's metadata
     token_files: dict[Literal["http", "prometheus", "alertmanager", "grafana", "responder"], str] = Field(
         default_factory=dict
     )  # of bearer tokens, by source
@@ -106,9 +109,6 @@ class Environment(Fact):
             raise FactError("user and password must not stand in this address; a token's file may: token_files", "http")
         return self
 
-    @property
-    def pod_selector(self) -> str:
-        """Label matchers for ``{pods}``: the Deployment's pods in series that other programs tell about them.
     @model_validator(mode="after")
     def _runbooks_can_be_opened(self) -> Environment:
         if self.runbooks and not self.runbooks.startswith(("https://", "http://")):
@@ -117,6 +117,9 @@ class Environment(Fact):
             )
         return self
 
+    @property
+    def pod_selector(self) -> str:
+        """Label matchers for ``{pods}``: the Deployment's pods in series that other programs tell about them.
 
         kube-state-metrics knows a pod by namespace and name, not by its labels; the name is the Deployment's, the
         ReplicaSet's hash and five letters. A system without Kubernetes has only its own series.
@@ -141,6 +144,11 @@ class Environment(Fact):
         ``responder_token_file`` is Alertmanager's, in its own pod: the same file only where both share a file system.
         """
         return self.token_files.get("responder", self.responder_token_file)
+
+    @property
+    def rollout_takes_s(self) -> float:
+        """The most that a rollout takes here, in seconds of real time."""
+        return self.rollout_s if self.rollout_s is not None else self.rollback.timeout_s
 
     def scaled(self, seconds: float) -> float:
         """A true-scale duration at this environment's time scale, in seconds."""

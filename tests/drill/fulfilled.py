@@ -14,6 +14,11 @@ from muster.timeline import Event, Kind, Timeline
 
 T0 = 1_000_000.0
 PENDS_S, FIRES_S = 1.0, 6.0  # how long a blind alert may take
+TELLS_S = 8.0  # how long the one alert takes that might do what must not follow
+SILENT = {
+    "slo": "error_ratio", "bound": 0.1, "below": False, "unit": "ratio",
+    "window_s": 1.0, "told_s": TELLS_S, "adds_up": True,
+}  # fmt: skip
 SOURCE = {
     Kind.ALERT_PENDING: "prometheus",
     Kind.ALERT_FIRING: "prometheus",
@@ -80,6 +85,8 @@ def fulfilled(promised: Objectives, *, window_s: float, predicted_s: tuple[float
     """The story in which everything happens that was promised, in time, and nothing else."""
     told = 1.0 + sum(predicted_s) / 2  # the fault is in force, and to be seen, at second 1
     told_first = {"outlast_s": outlast_s, "listen_s": {"page": 9.0, "rollback": 8.0}} | LIMITS
+    told_first |= {"may_act": {what: {"Slowest": SILENT} for what in promised.must_not}, "evaluation_s": 0.25}
+    told_first |= {"over_s": {"recovered_within": 13.5, "finds_within": 8.5, "rollback_within": 5.0}}
     told_first["blind_s"] = dict.fromkeys(promised.blind, (PENDS_S, FIRES_S))
     story = Story().add(-1.0, Kind.DRILL_STARTED, **told_first)
     story = story.add(0.0, Kind.FAULT_INJECTED).add(1.0, Kind.FAULT_CONFIRMED)
@@ -129,6 +136,8 @@ def _ended(story: Story, promised: Objectives, end: float) -> Story:
         story = story.add(at, Kind.TRAFFIC, **second(rate, p95_ms=p95_ms))
     for source in WATCHED:
         story = story.add(end, Kind.NOTE, source=source, **_note(source, promised, end))
+    well = [(T0 + step / 4, 0.01) for step in range(math.ceil(4 * end))]
+    story = story.add(end, Kind.NOTE, source="indicators", indicators={"error_ratio": well})
     return story.add(end, Kind.DRILL_ENDED)
 
 

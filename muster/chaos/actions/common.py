@@ -17,7 +17,7 @@ from muster.faults import heal as heal_faults
 from muster.timeline import Kind
 from muster.wait import TimedOut
 
-CONFIRM_WITHIN = "60s"
+CONFIRM_WITHIN = "55s"  # over what a rollout takes in the environment
 TWICE = 2.0  # for two alerts one after the other: one to see the fault, one to be outlasted
 
 

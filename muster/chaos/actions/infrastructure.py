@@ -36,7 +36,7 @@ def inject(
         kind: The fault, such as ``network_delay``.
         expires: When it ends by itself if nobody has undone it, in real time; empty: not before every alert that the
             experiment is about would have told of it.
-        confirm_within: How long to wait until it is seen in force.
+        confirm_within: How long to wait until it is seen in force, over what a rollout takes here.
         configuration: The experiment's.
         how: The fault's own arguments, see the ``intend`` of its module.
 
@@ -49,7 +49,8 @@ def inject(
         entry = faults.inject(kind, on.ledger, on.kube, on.env, system=system, expires_s=order.expires_s, **order.how)
         tell_injected(entry, f"{kind.replace('_', ' ')}: {entry.target}" + (f"; {entry.note}" if entry.note else ""))
         fault = faults.faults()[kind]
-        at = fault.confirm(on.kube, on.env, entry, timeout_s=parse_duration(confirm_within))
+        confirm_s = parse_duration(confirm_within) + on.env.rollout_takes_s
+        at = fault.confirm(on.kube, on.env, entry, timeout_s=confirm_s)
         message = f"{kind.replace('_', ' ')} is in force"
         bad = fault.pods_of(on.kube, entry) if isinstance(fault, faults.HasPods) else []
         pods = {"pods": sorted(pod["metadata"]["name"] for pod in bad)} if bad else {}
