@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from muster.timeline import Event, Kind, Timeline
 from muster.verdict import Verdict
 
+# What is not declared is never read; where a declaration asks for something unusual, where that is written down.
+_NEVER = {"inbox": "the environment names no inbox: docs/drill.md, Proof of pages"}
 BLINK_S = 5.0  # unread for so long, an alert may have come and gone
 
 
@@ -39,7 +41,7 @@ def source(timeline: Timeline, name: str) -> Source:
         if event.source == name and "reads" in event.data:
             note = event
     if note is None:
-        return Source(name=name)
+        return Source(name=name, error=_NEVER.get(name, Source.error))
     return Source(
         name=name,
         reads=int(note.data.get("reads", 0)),

@@ -127,3 +127,11 @@ def test_an_alert_may_have_come_and_gone_while_nobody_looked(make, rollback, out
     judgement = judge(make(drop=(Kind.ALERT_FIRING, Kind.ALERT_PENDING), notes=blinked), rollback, window_s=5.0)
     assert outcome_of(judgement, "alert").verdict is Verdict.UNKNOWN
     assert "not for 8.0 s at a time" in outcome_of(judgement, "alert").message
+
+
+def test_pages_without_an_inbox_are_unknown_and_say_where_to_read_on(make, rollback, outcome_of):
+    """With PagerDuty nothing can be read back: that is no failure, and no riddle either."""
+    judgement = judge(make(drop=(Kind.PAGE_RECEIVED,), notes={"inbox": None}), rollback, window_s=5.0)
+    page = outcome_of(judgement, "page")
+    assert page.verdict is Verdict.UNKNOWN
+    assert page.message.endswith("(the environment names no inbox: docs/drill.md, Proof of pages)")
