@@ -71,8 +71,11 @@ def write(
     for file, text in texts.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_name(f".{file.name}.part")
-        part.write_text(text, encoding="utf-8")
-        part.replace(file)  # a reader never sees half a file
+        try:
+            part.write_text(text, encoding="utf-8")
+            part.replace(file)  # a reader never sees half a file
+        finally:
+            part.unlink(missing_ok=True)
     return list(texts)
 
 

@@ -37,13 +37,17 @@ def load_system(name: str, root: Path | None = None) -> System:
 
 
 def system_names(root: Path | None = None) -> list[str]:
-    """The names of all systems that :func:`load_system` finds."""
-    return sorted(_files(root))
+    """The names of the systems in the first folder that has any: with systems of your own the example is none."""
+    found = ([file.stem for file in folder.glob("*.yaml")] for folder in _folders(root))
+    return sorted(next(filter(None, found), []))
 
 
 def _files(root: Path | None) -> dict[str, Path]:
-    folders = [base / "systems" for base in ([root] if root else [Path.cwd(), _CHECKOUT])]
-    return {file.stem: file for folder in reversed(folders) for file in folder.glob("*.yaml")}
+    return {file.stem: file for folder in reversed(_folders(root)) for file in folder.glob("*.yaml")}
+
+
+def _folders(root: Path | None) -> list[Path]:
+    return [base / "systems" for base in ([root] if root else [Path.cwd(), _CHECKOUT])]
 
 
 @lru_cache(maxsize=8)  # command line, checks and drill each ask for them; they are frozen

@@ -1,11 +1,14 @@
 """``muster rules`` prints, writes and compares."""
 
+import shutil
 import subprocess
 import sys
 
 import pytest
 import yaml
 from small_system import write_small_system
+
+from muster.system import system_names
 
 
 def muster(*words, cwd):
@@ -60,13 +63,13 @@ def test_mistakes_are_usage_errors_in_one_sentence(root, tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_is_said_so(root, tmp_path):
-    """A file where the folder should be: exit 1 with its name, and it is still there."""
-    (tmp_path / "rules").write_text("")
+    """A folder where a file should be: exit 1 with its name, it is still there, and no half-written file beside it."""
+    (tmp_path / "rules" / "x0tta6bl4.yml").mkdir(parents=True)
     done = muster("x0tta6bl4", "--env", "staging", "--out", str(tmp_path), cwd=root)
     assert done.returncode == 1
-    assert "cannot be written" in done.stderr
+    assert f"{tmp_path} cannot be written: " in done.stderr
     assert "Traceback" not in done.stderr
-    assert list(tmp_path.iterdir()) == [tmp_path / "rules"]
+    assert list(tmp_path.rglob("*")) == [tmp_path / "rules", tmp_path / "rules" / "x0tta6bl4.yml"]
 
 
 ENVIRONMENTS = """
@@ -76,13 +79,16 @@ staging: {description: theirs, contacts: {on-call: {kind: webhook, url: "http://
 
 @pytest.fixture
 def with_small(tmp_path):
-    """A folder with a system of its own, beside which Muster's own are found."""
+    """A folder with a system of its own; Muster's example is found beside it by its name alone."""
     write_small_system(tmp_path, ENVIRONMENTS)
     return tmp_path
 
 
-def test_without_a_name_it_is_all_systems(with_small):
-    """Their routes in one file; and no single one of them is written over that afterwards."""
+def test_without_a_name_it_is_all_systems_of_the_folder(with_small, root):
+    """Their routes in one file, without the example; and no single one of them is written over that afterwards."""
+    assert system_names() == system_names(root) == ["x0tta6bl4"]
+    assert system_names(with_small) == ["small"]
+    shutil.copy(root / "systems" / "x0tta6bl4.yaml", with_small / "systems")
     out = ("--env", "staging", "--out", "made")
     assert muster(*out, cwd=with_small).returncode == 0
     assert muster(*out, "--check", cwd=with_small).returncode == 0
