@@ -9,6 +9,7 @@ user's default cluster.
 from __future__ import annotations
 
 import json
+import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 import yaml
 
 from muster.errors import MusterError, UsageError
-from muster.kubeconfig import read_plain
+from muster.kubeconfig import current_context, files_of, read_plain
 
 if TYPE_CHECKING:
     import httpx  # a tenth of a second: imported where a session is opened
@@ -49,17 +50,25 @@ class Access:
 
 
 def load_access(kubeconfig: Path | str, context: str | None = None) -> Access:
-    """Read one context of a kubeconfig, None for its current one. Raises :class:`UsageError` if it cannot be used."""
+    """Read one context of a kubeconfig, None for its current one. Raises :class:`UsageError` if it cannot be used.
+
+    A list of kubeconfigs, as KUBECONFIG may hold it, is merged as kubectl does.
+    """
     return replace(_load(kubeconfig, context), renew=lambda: _load(kubeconfig, context))
 
 
 def _load(kubeconfig: Path | str, context: str | None) -> Access:
-    path = Path(kubeconfig)
-    if not path.is_file():
-        raise UsageError(f"kubeconfig {path} does not exist")
-    plain = read_plain(path, context)
+    files = files_of(kubeconfig)
+    if not files:
+        several = (
+            "none of the kubeconfigs {} exists" if os.pathsep in str(kubeconfig) else "kubeconfig {} does not exist"
+        )
+        raise UsageError(several.format(kubeconfig))
+    path = os.pathsep.join(map(str, files))
+    plain = read_plain(files, context)
     if plain is None:
-        return _load_officially(path, context)
+        # Of several files it takes the last one's current context, and kubectl the first one's.
+        return _load_officially(path, context or (current_context(files) if len(files) > 1 else None))
     try:
         trust = _verification(plain.verify, None, plain.certificate_file, plain.key_file, ca=plain.ca)
     except (ssl.SSLError, OSError, ValueError) as error:
@@ -69,7 +78,7 @@ def _load(kubeconfig: Path | str, context: str | None) -> Access:
     return Access(server=plain.server, headers=headers, verify=trust)
 
 
-def _load_officially(path: Path, context: str | None) -> Access:
+def _load_officially(path: str, context: str | None) -> Access:
     from kubernetes.config import ConfigException, kube_config
 
     class _Sink:
@@ -84,7 +93,7 @@ def _load_officially(path: Path, context: str | None) -> Access:
 
     sink = _Sink()
     try:
-        kube_config.load_kube_config(config_file=str(path), context=context, client_configuration=sink)
+        kube_config.load_kube_config(config_file=path, context=context, client_configuration=sink)
     except yaml.MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise UsageError(f"kubeconfig {path} cannot be used: {where}{error.problem}") from None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,30 +34,75 @@ class Plain:
     key_file: str
 
 
-def read_plain(path: Path, context: str | None) -> Plain | None:
+def files_of(kubeconfig: Path | str) -> list[Path]:
+    """The files that a kubeconfig's path means: one, or what is there of a list as KUBECONFIG holds it."""
+    whole = Path(kubeconfig)
+    if whole.is_file():
+        return [whole]
+    return [Path(part).expanduser() for part in str(kubeconfig).split(os.pathsep) if part and _is_file(part)]
+
+
+def _is_file(part: str) -> bool:
+    return Path(part).expanduser().is_file()
+
+
+@dataclass(frozen=True)
+class Merged:
+    """Several kubeconfigs as kubectl reads them: of each name, and of what is there once, the first file's counts."""
+
+    files: Sequence[tuple[Path, dict[str, Any]]]
+
+    @classmethod
+    def read(cls, files: Sequence[Path]) -> Merged:
+        """Raises OSError and yaml.YAMLError for a file that cannot be read, TypeError for one that is no mapping."""
+        return cls([(file, {**read_yaml(file.read_bytes())}) for file in files])
+
+    @property
+    def context(self) -> str:
+        """The current context. Raises KeyError when none is set."""
+        named = [str(config["current-context"]) for _, config in self.files if config.get("current-context")]
+        if not named:
+            raise KeyError("current-context")
+        return named[0]
+
+    def named(self, kind: str, name: str) -> tuple[dict[str, Any], Path]:
+        """The entry, and the folder that its paths start from. Raises KeyError, ValueError for one written twice."""
+        for file, config in self.files:
+            found = [entry for entry in config.get(kind) or [] if entry["name"] == name]
+            if found:
+                (entry,) = found
+                return entry, file.parent
+        raise KeyError(name)
+
+
+def current_context(files: Sequence[Path]) -> str | None:
+    """The one that counts; None where none can be told: the official loader has the sentence for that."""
+    try:
+        return Merged.read(files).context
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
+        return None
+
+
+def read_plain(files: Sequence[Path], context: str | None) -> Plain | None:
     """What this context says, or None where it is not plain: then the official loader is to be asked."""
     try:
-        config = read_yaml(path.read_bytes())
-        chosen = _named(config["contexts"], context or config["current-context"])["context"]
-        cluster = _named(config["clusters"], chosen["cluster"])["cluster"]
-        user = _named(config["users"], chosen["user"])["user"] or {}
+        config = Merged.read(files)
+        chosen = config.named("contexts", context or config.context)[0]["context"]
+        named, folder = config.named("clusters", chosen["cluster"])
+        entry, beside = config.named("users", chosen["user"])
+        cluster, user = named["cluster"], entry["user"] or {}
         if set(cluster) - _CLUSTER or set(user) - _USER or ("client-certificate" in user) != ("client-key" in user):
             return None
         return Plain(
             server=_address(cluster["server"]),
-            token=_token(user, path.parent),
-            ca=_ca(cluster, path.parent),
+            token=_token(user, beside),
+            ca=_ca(cluster, folder),
             verify=not cluster.get("insecure-skip-tls-verify", False),
-            certificate_file=_beside(user.get("client-certificate", ""), path.parent),
-            key_file=_beside(user.get("client-key", ""), path.parent),
+            certificate_file=_beside(user.get("client-certificate", ""), beside),
+            key_file=_beside(user.get("client-key", ""), beside),
         )
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, binascii.Error):
         return None
-
-
-def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    (found,) = [entry for entry in entries if entry["name"] == name]
-    return found
 
 
 def _address(server: str) -> str:

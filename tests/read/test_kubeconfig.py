@@ -1,6 +1,7 @@
 """A plain kubeconfig is read as the official loader reads it, and anything else is left to that."""
 
 import base64
+import os
 import subprocess
 import sys
 
@@ -58,7 +59,7 @@ def test_plain_and_official_agree(write, ca, tmp_path, monkeypatch):
         ({"server": "http://127.0.0.1:1/"}, {}),
     ):
         file = write(cluster, user)
-        assert read_plain(file, None) is not None
+        assert read_plain([file], None) is not None
         mine = load_access(file)
         with monkeypatch.context() as patched:
             theirs = officially(file, patched)
@@ -85,7 +86,7 @@ def test_plain_and_official_agree(write, ca, tmp_path, monkeypatch):
 )
 def test_what_is_not_plain_is_left_to_the_official_loader(write, cluster, user):
     """Nothing is guessed: a key that is not known here, and a file that is not there."""
-    assert read_plain(write(cluster, user), None) is None
+    assert read_plain([write(cluster, user)], None) is None
 
 
 def test_the_context_that_is_named_is_the_one_that_is_read(write):
@@ -122,3 +123,44 @@ def test_a_plain_one_imports_nothing_of_the_official_client(write):
         [sys.executable, "-c", code, str(write())], capture_output=True, text=True, timeout=30, check=True
     )
     assert done.stdout.strip() == "False"
+
+
+@pytest.fixture
+def several(tmp_path):
+    """A list of kubeconfigs as KUBECONFIG holds it; the first has no current context, the last another cluster "c"."""
+
+    def config(folder, current, server, token, **more):
+        (tmp_path / folder).mkdir()
+        file = tmp_path / folder / "config"
+        body = {"clusters": [{"name": folder, "cluster": {"server": server}}], "users": [], "contexts": [], **more}
+        file.write_text(yaml.safe_dump(body | ({"current-context": current} if current else {})))
+        return str(file)
+
+    contexts = [{"name": name, "context": {"cluster": name, "user": "u"}} for name in ("one", "two", "three")]
+    (tmp_path / "token").write_text("beside-the-second")
+    one = config("one", "", "https://1", "", contexts=contexts)
+    users = [{"name": "u", "user": {"tokenFile": "../token"}}]
+    two = config("two", "two", "https://2", "", users=users)
+    later = [
+        {"name": "two", "cluster": {"server": "https://other"}},
+        {"name": "three", "cluster": {"server": "https://3"}},
+    ]
+    three = config("three", "three", "", "", clusters=later, users=[{"name": "u", "user": {"token": "other"}}])
+    return os.pathsep.join([one, str(tmp_path / "missing"), "", two, three])
+
+
+@pytest.mark.parametrize("plain", [True, False], ids=["plain", "official"])
+def test_a_list_of_kubeconfigs_is_merged_as_kubectl_does(several, monkeypatch, plain):
+    """The first file of each name counts, files that are missing are skipped, paths are relative to their own file."""
+    if not plain:
+        monkeypatch.setattr("muster.kube.read_plain", lambda *_: None)
+    for context, server in ((None, "https://2"), ("one", "https://1"), ("three", "https://3")):
+        access = load_access(several, context)
+        assert access.server == server
+        assert access.headers == {"Authorization": "Bearer beside-the-second"}
+
+
+def test_a_list_of_which_no_file_exists_is_one_sentence(tmp_path):
+    """It is a usage error, and names the list."""
+    with pytest.raises(UsageError, match=r"none of the kubeconfigs .*/a:.*/b exists"):
+        load_access(f"{tmp_path}/a:{tmp_path}/b")
