@@ -26,11 +26,26 @@ Values = Sequence[tuple[float, float]]  # seconds since the epoch, value
 
 @dataclass(frozen=True, kw_only=True)
 class Silent:
-    """One alert that might have acted; ``unknown`` says why its silence proves nothing, else ``said`` why it does."""
+    """One alert that might have acted; ``unknown`` says why its silence proves nothing, else the others why it does."""
 
     alert: str
-    said: str = ""
+    fired: bool = False  # it had its say, and nothing came of it
+    by_s: float | None = None  # the fault outlasted it by so many seconds
+    well: tuple[str, float, str] | None = None  # indicator, its limit, and how it was seen
     unknown: str = ""
+
+
+def in_words(alerts: Sequence[Silent]) -> str:
+    """What each rests on; of an indicator that several alerts stand on, the strictest limit says it for all."""
+    strictest: dict[str, tuple[float, str]] = {}
+    for slo, bound, said in (alert.well for alert in alerts if alert.well is not None):
+        strictest[slo] = min(strictest.get(slo, (bound, said)), (bound, said))
+    parts = {
+        "fired and did not": [alert.alert for alert in alerts if alert.fired],
+        "outlasted": [f"{alert.alert} by {alert.by_s:.1f} s" for alert in alerts if alert.by_s is not None],
+        "seen well": [f"{slo} {said}" for slo, (_, said) in strictest.items()],
+    }
+    return "; ".join(f"{what}: {', '.join(names)}" for what, names in parts.items() if names)
 
 
 def silent(timeline: Timeline, objectives: Objectives, what_not: Forbidden) -> list[Silent] | None:
@@ -96,16 +111,16 @@ def _one(
 ) -> Silent:
     alert, lasted_s = facts.alert, max(0.0, span[1] - span[0])
     if timeline.first(Kind.ALERT_FIRING, after=since_injection(timeline), alert=alert):
-        return Silent(alert=alert, said=f"{alert} fired, and did not")
+        return Silent(alert=alert, fired=True)
     if lasted_s >= facts.told_s:
-        return Silent(alert=alert, said=f"{alert} was outlasted by {lasted_s - facts.told_s:.1f} s")
+        return Silent(alert=alert, by_s=lasted_s - facts.told_s)
     why = lost or _unwell(facts, values, span, settle_s=settle_s, most_gap_s=EVALUATIONS * every_s)
     if not why:
         seen = (value for at, value in values if span[0] + settle_s <= at <= span[1])
         worst = (min if facts.below else max)(seen)
-        at = f"{'least' if facts.below else 'most'} {facts.show(worst)}, limit {facts.show(facts.bound)}"
-        how = "stayed well" if facts.well(worst) else "was soon well again"
-        return Silent(alert=alert, said=f"{facts.slo} {how} (at {at})")
+        said = f"at {'least' if facts.below else 'most'} {facts.show(worst)} (limit {facts.show(facts.bound)})"
+        said += "" if facts.well(worst) else ", and soon well again"
+        return Silent(alert=alert, well=(facts.slo, -facts.bound if facts.below else facts.bound, said))
     return Silent(alert=alert, unknown=f"{alert} takes up to {facts.told_s:.1f} s to tell, and {why}")
 
 

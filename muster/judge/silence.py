@@ -13,7 +13,7 @@ from muster.judge.lasting import lasted_s
 from muster.judge.link import since_injection, source
 from muster.judge.objectives import Forbidden, Objectives
 from muster.judge.outcome import Outcome
-from muster.judge.proof import silent
+from muster.judge.proof import in_words, silent
 from muster.timeline import Event, Kind, Timeline
 from muster.verdict import Verdict
 
@@ -76,8 +76,7 @@ def _proven(timeline: Timeline, objectives: Objectives, what_not: Forbidden) -> 
         return "", f"the drill undid the fault, and which alerts might have led to a {what_not} was not recorded"
     if unknown := [alert.unknown for alert in alerts if alert.unknown]:
         return "", f"the drill undid the fault, and whether a {what_not} would have followed: {'; '.join(unknown)}"
-    said = ", ".join(dict.fromkeys(alert.said for alert in alerts))
-    return f": {said}" if said else "", ""
+    return f"; {in_words(alerts)}" if alerts else "", ""
 
 
 _FORBIDDEN: dict[Forbidden, tuple[tuple[Kind, ...], str, str]] = {
