@@ -65,6 +65,24 @@ def test_a_systems_routes_are_one_entry_that_stands_anywhere(system, staging, ot
     assert {"receiver", "group_by", "group_interval", "repeat_interval"} <= own.keys()
 
 
+def test_a_systems_routes_work_in_a_configuration_of_somebody_else(system, staging, tool, tmp_path):
+    """Pasted into what kube-prometheus-stack begins with: ours are told, what is nobody's stays nobody's."""
+    ours = yaml.safe_load(render(system, staging, "alertmanager"))
+    theirs = {"receiver": "null", "routes": [{"receiver": "null", "matchers": ['alertname="Watchdog"']}]}
+    theirs["routes"].append(ours["route"]["routes"][0])
+    file = tmp_path / "alertmanager.yml"
+    file.write_text(yaml.safe_dump({"route": theirs, "receivers": [{"name": "null"}, *ours["receivers"]]}))
+    assert "SUCCESS" in tool("amtool", "check-config", file).stdout
+    for labels, reached in (
+        (["alertname=Watchdog"], "null"),
+        (["alertname=A", "system=x0tta6bl4", "environment=staging", "tell=on-call"], "x0tta6bl4/staging/on-call"),
+        (["alertname=A", "system=x0tta6bl4", "environment=staging"], "x0tta6bl4/staging/on-call"),
+        (["alertname=A", "system=x0tta6bl4", "environment=lab", "tell=on-call"], "null"),
+    ):
+        said = tool("amtool", "config", "routes", "test", f"--config.file={file}", *labels).stdout.strip()
+        assert said == reached, labels
+
+
 def test_everything_else_is_a_file_for_each(merged, rendered):
     """Rules and cases of the first are byte for byte what they are without the second."""
     for kind in ("rules", "cases", "prometheusrule"):
