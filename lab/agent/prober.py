@@ -1,7 +1,8 @@
 """Runs a container's startup, readiness and liveness probes and acts on them.
 
 Until its first success a probe is asked after 20 ms, 40 ms and so on, at last every 100 ms, so that a pod is in service
-as soon as its program is; kubelets probe at start too, if less eagerly. Failures still count once per period: a program has as long as it has on a cluster.
+as soon as its program is; kubelets probe at start too, if less eagerly. Failures still count once per period: a program
+has as long as it has on a cluster.
 """
 
 from __future__ import annotations

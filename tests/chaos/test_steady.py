@@ -32,7 +32,9 @@ def here(tmp_path, monkeypatch):
     text = json.dumps(load_system("x0tta6bl4").environments["lab"])
     keys = {part.partition("}")[0] for part in text.split("${") if part[0].islower()}
     endpoints = tmp_path / "endpoints.json"
-    endpoints.write_text(json.dumps(dict.fromkeys(keys, "http://127.0.0.1:1") | {"time_scale": "60", "discovery": "7s"}))
+    endpoints.write_text(
+        json.dumps(dict.fromkeys(keys, "http://127.0.0.1:1") | {"time_scale": "60", "discovery": "7s"})
+    )
     monkeypatch.setenv("LAB_ENDPOINTS", str(endpoints))
     monkeypatch.chdir(tmp_path)
 
