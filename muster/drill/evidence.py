@@ -11,7 +11,8 @@ import pytest
 
 from muster.chaos import outputs
 from muster.drill import picture
-from muster.drill.postmortem import Evidence, draft
+from muster.drill.postmortem import draft
+from muster.drill.recorded import Evidence
 from muster.errors import Unknown
 from muster.report.allure import links, severity
 from muster.system import load_system
@@ -79,7 +80,7 @@ def attach(config: pytest.Config, result: dict[str, Any]) -> None:
 
 
 def _label(body: dict[str, Any]) -> None:
-    """Title, epic (system), feature, story and severity (of the alert), and the picture as the description."""
+    """Title, epic (system), feature, story and severity (of the alert); what this experiment shows as description."""
     import allure
 
     system, alert = load_system(body["system"]), body["expected"].get("alert", "")
@@ -91,9 +92,15 @@ def _label(body: dict[str, Any]) -> None:
     if alert:
         for url, name in links(system, system.alerts[alert].runbook):
             allure.dynamic.link(url, name=name)
-    allure.dynamic.description(
-        "Detection, page, decision, rollback, proof and recovery: what was promised, step by step."
-    )
+    allure.dynamic.description(described(body))
+
+
+def described(body: dict[str, Any]) -> str:
+    """What this experiment shows: its title, what was promised of it in the order in which it was judged, and where."""
+    promised = list(dict.fromkeys(str(row["objective"]).replace("_", " ") for row in body["objectives"]))
+    steps = f"Judged, each a step below: {', '.join(promised)}." if promised else "Nothing of it was judged."
+    users = ", with what users saw from second to second," if body["expected"].get("load") else ""
+    return f"{body['title']}. {steps} The picture shows when each event came{users} and the postmortem draft tells it."
 
 
 def _step(objective: dict[str, Any]) -> None:

@@ -8,45 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from muster.drill.followup import Item, items, only_follows
+from muster.drill.recorded import Evidence
+from muster.drill.severity import severity
 from muster.drill.words import Fresh, clause
-from muster.system import System
-from muster.timeline import Event, Kind, Timeline
+from muster.timeline import Event, Kind
 
 _INTRODUCTION = "it claims nothing that the evidence does not show. Whoever reviews it puts in what only people know."
-SEVERITIES = ("critical", "warning", "info")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """A drill as recorded: its timeline, ``timeline.json`` of it, the facts, and what smoke warned of before."""
-
-    timeline: Timeline
-    body: Mapping[str, Any]
-    system: System
-    # findings of the baseline's summary.json whose verdict is WARN; None: no smoke run was taken before
-    warnings: Sequence[Mapping[str, Any]] | None = ()
-
-    @property
-    def injected(self) -> Event | None:
-        """The fault's injection."""
-        return self.timeline.first(Kind.FAULT_INJECTED)
-
-    def after(self, kind: Kind, **data: Any) -> Event | None:
-        """The first such event since the fault."""
-        return self.timeline.first(kind, after=self.injected.at, **data) if self.injected else None
-
-    def said(self, objective: str) -> str:
-        """The sentence of that objective; empty when it was not judged."""
-        return next((str(row["message"]) for row in self.body["objectives"] if row["objective"] == objective), "")
-
-    def missed(self, objective: str) -> str:
-        """The same where it was not met, and the sentence is of its own."""
-        rows = [row for row in self.body["objectives"] if row["objective"] == objective and row["verdict"] != "PASS"]
-        return next((str(row["message"]) for row in rows if not only_follows(row)), "")
 
 
 def draft(evidence: Evidence) -> str:
@@ -74,7 +44,7 @@ def _fields(evidence: Evidence) -> Iterable[tuple[str, str]]:
     began = injected or evidence.timeline.first(Kind.DRILL_STARTED)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(began.at)) if began else "undated"
     yield "Incident ID", f"DRILL-{stamp}-{body['experiment']}"
-    yield "Severity", _severity(evidence)
+    yield "Severity", severity(evidence)
     yield "Start time", _utc(injected.at, day=True) if injected else "not known: no fault was injected"
     yield "Detection method", _detection(evidence)
     yield "Affected services", _affected(evidence)
@@ -84,23 +54,6 @@ def _fields(evidence: Evidence) -> Iterable[tuple[str, str]]:
     yield "Root cause", _cause(evidence)
     yield "Resolution", _resolution(evidence)
     yield "Resolution time", _resolution_time(evidence)
-
-
-def _severity(evidence: Evidence) -> str:
-    expected = evidence.body["expected"].get("alert", "")
-    fired = [event for event in evidence.timeline.of(Kind.ALERT_FIRING) if _since(evidence, event)]
-    names = [str(event.data.get("alert")) for event in fired]
-    known = [name for name in names if name in evidence.system.alerts]
-    if expected in known:
-        name = expected
-    elif known:
-        name = min(known, key=lambda name: SEVERITIES.index(evidence.system.alerts[name].severity))
-    elif expected:
-        return f"not known: {expected}, which would have said it, was not seen firing"
-    else:
-        return "not known: no alert was seen firing, and nothing else classifies it"
-    alert = evidence.system.alerts[name]
-    return f"{alert.severity.capitalize()}{f' ({alert.sev})' if alert.sev else ''}, as {name} says"
 
 
 def _since(evidence: Evidence, event: Event) -> bool:
@@ -134,9 +87,21 @@ def _affected(evidence: Evidence) -> str:
     confirmed = evidence.after(Kind.FAULT_CONFIRMED)
     if confirmed is None:
         return f"not known: the fault was never seen in force (it was meant for {place})"
+    if why := evidence.missed("fault"):
+        return f"not known: {why} (it was meant for {place})"
     pods = confirmed.data.get("pods") or []
     which = f"; pods {', '.join(pods)}" if pods else ""
-    return f"{place}: {confirmed.message or 'the fault was in force'}{which}"
+    return f"{place}: {_what_was_hit(evidence, confirmed)}{which}"
+
+
+def _what_was_hit(evidence: Evidence, confirmed: Event) -> str:
+    """What was seen, and of what: the injection's own words name the ledger's target."""
+    said = confirmed.message or "the fault was in force"
+    injected = "; ".join(event.message for event in evidence.timeline.of(Kind.FAULT_INJECTED) if event.message)
+    kind = said.removesuffix(" is in force")
+    if injected.startswith(f"{kind}: "):
+        return f"{said}: {injected.removeprefix(f'{kind}: ')}"
+    return f"{said} ({injected})" if injected else said
 
 
 def _users(measured: Mapping[str, Any]) -> str:

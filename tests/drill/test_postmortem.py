@@ -10,7 +10,8 @@ import pytest
 from muster.chaos import outputs
 from muster.drill import evidence as evidence_of
 from muster.drill.followup import items
-from muster.drill.postmortem import Evidence, draft
+from muster.drill.postmortem import draft
+from muster.drill.recorded import Evidence
 from muster.judge.objectives import parse_objectives
 from muster.judge.timeline import judge
 from muster.system import load_system
@@ -185,3 +186,46 @@ def test_a_rollback_that_did_not_help_is_not_told_as_the_whole_resolution(make):
     found = make(drop=(Kind.SYMPTOM_GONE,))
     assert field(draft(found), "Resolution").endswith("; but the responder never said whether the symptom is gone")
     assert "Find out what the drill could not tell: symptom" in draft(found)
+
+
+SILENT = CASES["must-not"]["drop"]
+
+
+@pytest.mark.parametrize(
+    ("users", "said"),
+    [
+        ({"requests": 500, "errors": 500}, "Critical (SEV-1), by users: "),
+        ({"requests": 500, "errors": 11}, "Warning, by users: 2.20% of users' requests failed after the fault"),
+        (
+            {"requests": 500, "errors": 0},
+            "Info, by users: 0.00% of users' requests failed after the fault, under every",
+        ),
+        (
+            {"requests": 500, "errors": 0, "p95_ms": 620.0},
+            "not known: no alert was seen firing; 0.00% of users' requests",
+        ),
+    ],
+    ids=["nobody is served", "some fail", "well", "slow"],
+)
+def test_without_an_alert_severity_is_what_users_felt_on_the_ladder_of_the_facts(make, users, said):
+    """And it says from what; slow users are more than nothing, and one slow second is no measure of how much."""
+    told = field(draft(make(drop=SILENT, promised=CASES["must-not"]["promised"], users=users)), "Severity")
+    assert told.startswith(said)
+
+
+def test_what_was_hit_is_named_by_the_ledgers_target(make):
+    """Words of the kind of fault alone name no pod."""
+    evidence = make()
+    killed = {Kind.FAULT_INJECTED: "pod kill: pods web-a, web-b", Kind.FAULT_CONFIRMED: "pod kill is in force"}
+    events = (replace(event, message=killed.get(event.kind, event.message)) for event in evidence.timeline.events)
+    told = draft(replace(evidence, timeline=replace(evidence.timeline, events=tuple(events))))
+    assert field(told, "Affected services").endswith(": pod kill is in force: pods web-a, web-b")
+
+
+def test_the_reports_description_is_of_this_experiment(make):
+    """A pod kill promises no rollback; the chain of one would be another experiment's."""
+    quiet = evidence_of.described({**make(**CASES["must-not"]).body, "title": "A killed pod is replaced"})
+    assert quiet.startswith("A killed pod is replaced. Judged, each a step below: fault, ")
+    assert "must not page" in quiet
+    assert "proof" not in quiet
+    assert "proof" in evidence_of.described(make().body)
