@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from muster.errors import Unknown
 from muster.kube import Kube
 
 HASH_LABEL = "pod-template-hash"
@@ -18,6 +19,9 @@ REVISION = "deployment.kubernetes.io/revision"
 REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 RESTARTED = "kubectl.kubernetes.io/restartedAt"  # what `kubectl rollout restart` writes into the template
 WITHDRAWN = "muster.dev/withdrawn"  # on a ReplicaSet that a drill released as a bad one; see :func:`withdrawn`
+CANARY = "nginx.ingress.kubernetes.io/canary"  # on an Ingress: it leads to a canary
+CANARY_WEIGHT = f"{CANARY}-weight"
+_PAST_WEIGHT = ("by-header", "by-header-value", "by-header-pattern", "by-cookie")
 Json = dict[str, Any]
 
 
@@ -155,6 +159,27 @@ def withdrawn(replicaset: Json) -> str:
     """
     template_hash, _, words = (replicaset["metadata"].get("annotations") or {}).get(WITHDRAWN, "").partition(" ")
     return words if template_hash == hash_of(replicaset) else ""
+
+
+def weight_of(ingress: Json) -> float:
+    """The canary's share of users, 0 to 1, by its Ingress' annotations; 0 for a canary that is not switched on.
+
+    Raises :class:`~muster.errors.Unknown` for annotations that are no numbers.
+    """
+    notes = ingress["metadata"].get("annotations") or {}
+    if notes.get(CANARY) != "true":
+        return 0.0
+    try:
+        return float(notes.get(CANARY_WEIGHT, "0")) / float(notes.get(f"{CANARY_WEIGHT}-total", "100"))
+    except (ValueError, ZeroDivisionError):
+        name = ingress["metadata"]["name"]
+        raise Unknown(f"ingress {name} has a canary weight that is no number: {notes.get(CANARY_WEIGHT)!r}") from None
+
+
+def ways_past_weight(ingress: Json) -> list[str]:
+    """How users get to the canary whatever its weight: by headers, by cookie."""
+    notes = ingress["metadata"].get("annotations") or {}
+    return [way for way in _PAST_WEIGHT if notes.get(CANARY) == "true" and f"{CANARY}-{way}" in notes]
 
 
 def is_observed(deployment: Json) -> bool:

@@ -9,6 +9,7 @@ from muster.errors import Unknown
 from muster.judge import (
     alerting,
     autoscaling,
+    canary,
     dashboards,
     disruption,
     events,
@@ -76,6 +77,8 @@ _VIEWS: dict[str, Callable[[Any], Any]] = {
     "alertmanager_ready": reach.ready,
     "pagers": _per_replica("pagers", lambda _, raw: reach.reached(raw)),
     "responder": reach.ready,
+    "canary": canary.canary,
+    "canary_series": canary.canary_series,
     "grafana_health": dashboards.grafana,
     "dashboards": dashboards.dashboards,
     "panels": dashboards.panels,

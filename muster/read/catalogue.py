@@ -6,10 +6,11 @@ from collections.abc import Callable
 from functools import partial
 
 from muster.errors import UsageError
-from muster.read import alertmanager, grafana, metrics, prometheus, rates, reach, replicas, series
+from muster.read import alertmanager, canary, grafana, metrics, prometheus, rates, reach, replicas, series
 from muster.read.catalogue_kubernetes import KUBERNETES, WORKLOAD, workload
 from muster.read.session import READING_DEADLINE_S, Reader
 from muster.system.model import Environment, Slo, System
+from muster.system.promql import of_canary
 
 
 def _pod_port(path: str) -> Callable[[Environment], str]:
@@ -80,6 +81,12 @@ BUILT_IN = (
     Reader(name="series", read=series.read_series, source=_from_prometheus, needs=_PROMETHEUS),
     Reader(
         name="rule_series", read=series.read_rule_series, source=_from_prometheus, needs=_PROMETHEUS, after=("rules",)
+    ),
+    Reader(
+        name="canary_series",
+        read=canary.read_canary_series,
+        source=lambda environment: environment.prometheus if of_canary(environment) else "",
+        needs="canary with series of its own (rollback.canary.metric_selector) and Prometheus",
     ),
     Reader(name="buckets", read=series.read_buckets, source=_from_prometheus, needs=_PROMETHEUS),
     Reader(name="metric_types", read=series.read_metric_types, source=_from_prometheus, needs=_PROMETHEUS),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from muster.read import cluster, inside, kubernetes, logs
+from muster.read import canary, cluster, inside, kubernetes, logs
 from muster.read.session import Reader
 from muster.system.environment import Environment
 
@@ -40,6 +40,12 @@ KUBERNETES = (
     Reader(name="budgets", read=cluster.read_budgets, source=_in("budgets"), needs=WORKLOAD, after=_DEPLOYMENT),
     Reader(name="services", read=cluster.read_services, source=_in("services"), needs=WORKLOAD, after=_DEPLOYMENT),
     Reader(name="ingresses", read=cluster.read_ingresses, source=_in("ingresses"), needs=WORKLOAD, after=("services",)),
+    Reader(
+        name="canary",
+        read=canary.read_canary,
+        source=lambda environment: workload(environment) if environment.rollback.canary else "",
+        needs="canary (rollback.canary)",
+    ),
     Reader(name="logs", read=logs.read_logs, source=_in("logs"), needs=WORKLOAD, after=_PODS),
     Reader(
         name="modules", read=inside.read_modules, source=_exec, needs=_MAY, after=_PODS, deadline_s=inside.DEADLINE_S

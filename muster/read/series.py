@@ -40,7 +40,7 @@ async def read_series(session: Session) -> dict[str, int]:
     for slo in session.system.slo.values():
         for name in slo.series:
             wanted.setdefault(name, f"{name}{{{selector_of(slo.query, session.environment)}}}")
-    counts = await _count(session, list(wanted.values()))
+    counts = await count(session, list(wanted.values()))
     return {name: counts[selector] for name, selector in wanted.items()}
 
 
@@ -58,7 +58,7 @@ async def read_rule_series(session: Session, rules: Sequence[dict[str, Any]]) ->
             found.update(dict.fromkeys(own))
             for selector in own:
                 found.update(dict.fromkeys(selectors(recorded.get(selector.name, ""))))
-    return await _count(session, [str(selector) for selector in found])
+    return await count(session, [str(selector) for selector in found])
 
 
 async def read_buckets(session: Session) -> dict[str, list[float]]:
@@ -108,7 +108,7 @@ async def read_panels(session: Session, dashboards: dict[str, Any]) -> list[dict
     texts = list(dict.fromkeys(panel["query"] for panel in panels))
     # Many panels show one recorded series: those are counted together, and cannot be refused for their syntax.
     plain = [text for text in texts if "(" not in text and [str(one) for one in selectors(text) if one.name] == [text]]
-    counted = await _count(session, plain)
+    counted = await count(session, plain)
     found = await asyncio.gather(*(_series(session, text, asked) for text in texts if text not in counted))
     by_text = dict(zip((text for text in texts if text not in counted), found, strict=True))
     by_text |= {text: {"series": number} for text, number in counted.items()}
@@ -137,8 +137,8 @@ def _indicators(session: Session) -> frozenset[str]:
     )
 
 
-async def _count(session: Session, wanted: Sequence[str]) -> dict[str, int]:
-    """How many series each selector finds, few queries for many selectors."""
+async def count(session: Session, wanted: Sequence[str]) -> dict[str, int]:
+    """How many series each selector finds now, few queries for many selectors."""
     parts = [wanted[first : first + _AT_ONCE] for first in range(0, len(wanted), _AT_ONCE)]
     found = await asyncio.gather(*(_count_part(session, part) for part in parts))
     return {selector: number for part in found for selector, number in part}

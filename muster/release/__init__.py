@@ -9,7 +9,6 @@ from muster.release.canary import (
     prove_canary,
     scale_down,
     take_traffic_off,
-    weight_of,
 )
 from muster.release.command import CommandError, run_command
 from muster.release.keepers import keeper_of
@@ -20,6 +19,7 @@ from muster.release.proof import Proof, Stage, judge, prove
 from muster.release.remedy import Prescription, apply_remedy, command_for, is_applied, prescribe, prove_remedy
 from muster.release.symptom import Condition, Symptom, condition_of, no_longer, patience_s, watch
 from muster.release.undo import obstacle, patch_for, roll_back
+from muster.workload import weight_of
 
 __all__ = [
     "CanarySight", "CommandError", "Condition", "Known", "Monitor", "Prescription", "Proof", "Release",

@@ -15,11 +15,19 @@ from muster.release.proof import Proof, Stage, judge_digests, until_judged
 from muster.system import Environment
 from muster.system.rollback import Canary
 from muster.verdict import Verdict
-from muster.workload import Json, Workload, deployment_path, digest_of, epoch, hash_of, is_terminating
-
-_PREFIX = "nginx.ingress.kubernetes.io/canary"
-WEIGHT = f"{_PREFIX}-weight"
-_OTHER_WAYS = ("by-header", "by-header-value", "by-header-pattern", "by-cookie")  # these go past the weight
+from muster.workload import (
+    CANARY,
+    CANARY_WEIGHT,
+    Json,
+    Workload,
+    deployment_path,
+    digest_of,
+    epoch,
+    hash_of,
+    is_terminating,
+    ways_past_weight,
+    weight_of,
+)
 
 
 @dataclass(frozen=True)
@@ -48,29 +56,13 @@ def look_canary(kube: Kube, env: Environment) -> CanarySight:
     )
 
 
-def weight_of(ingress: Json) -> float:
-    """The canary's share of users, 0 to 1, by its annotations; 0 for a canary that is not switched on.
-
-    Raises :class:`~muster.errors.Unknown` for annotations that are no numbers.
-    """
-    notes = ingress["metadata"].get("annotations") or {}
-    if notes.get(_PREFIX) != "true":
-        return 0.0
-    try:
-        return float(notes.get(WEIGHT, "0")) / float(notes.get(f"{WEIGHT}-total", "100"))
-    except (ValueError, ZeroDivisionError):
-        name = ingress["metadata"]["name"]
-        raise Unknown(f"ingress {name} has a canary weight that is no number: {notes.get(WEIGHT)!r}") from None
-
-
 def canary_obstacle(seen: CanarySight) -> str:
     """Why an abort would not help, in one sentence; empty when nothing is in the way."""
     name = seen.ingress["metadata"]["name"]
     notes = seen.ingress["metadata"].get("annotations") or {}
-    if notes.get(_PREFIX) != "true":
-        return f"ingress {name} is no canary (it lacks the annotation {_PREFIX})"
-    ways = [way for way in _OTHER_WAYS if f"{_PREFIX}-{way}" in notes]
-    if not weight_of(seen.ingress) and not ways:
+    if notes.get(CANARY) != "true":
+        return f"ingress {name} is no canary (it lacks the annotation {CANARY})"
+    if not weight_of(seen.ingress) and not ways_past_weight(seen.ingress):
         return f"the canary gets no traffic (weight 0 in ingress {name}), so aborting it would change nothing"
     if not seen.canary.wanted:
         return f"the canary {seen.canary.name} is scaled to 0, so aborting it would change nothing"
@@ -90,7 +82,7 @@ def canary_since(seen: CanarySight, canary: Release) -> float:
 def take_traffic_off(kube: Kube, env: Environment) -> None:
     """The canary's weight goes to 0. Idempotent. Raises :class:`~muster.kube.KubeError`."""
     source, canary = source_of(env), canary_of(env)
-    patch = {"metadata": {"annotations": {WEIGHT: "0"}}}
+    patch = {"metadata": {"annotations": {CANARY_WEIGHT: "0"}}}
     kube.patch(_ingress_path(source.namespace, canary.ingress), patch, kind=MERGE)
 
 

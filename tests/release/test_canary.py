@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 
 from muster.errors import Unknown
-from muster.release.canary import CanarySight, canary_obstacle, canary_since, judge_canary, weight_of
+from muster.release.canary import CanarySight, canary_obstacle, canary_since, judge_canary
 from muster.release.model import current_of
 from muster.responder import strategy
 from muster.system import Environment
 from muster.verdict import Verdict
+from muster.workload import weight_of
 
 NGINX = "nginx.ingress.kubernetes.io/canary"
 
