@@ -10,14 +10,15 @@ from muster.system.units import Unit, show
 from muster.timeline import Kind, Timeline
 
 MOST = 0.5  # of the seconds: a rollout spoils some by itself, a release that is bad spoils most
-_SIGNS = (Kind.ALERT_PENDING, Kind.ALERT_FIRING, Kind.CHECK_FAILED, Kind.CONTAINER_ENDED)
+# Pending is none: while Prometheus discovers the pods of any rollout, "down" and "absent" are pending for a moment.
+_SIGNS = (Kind.ALERT_FIRING, Kind.CHECK_FAILED, Kind.CONTAINER_ENDED)
 _ENDS = (Kind.ROLLBACK_STARTED, Kind.HEALED, Kind.DRILL_ENDED)
 
 
 def without_effect(timeline: Timeline) -> str:
     """Why a release that runs is not known to be bad; empty where it showed itself, or where nobody looked.
 
-    It shows itself by any alert, by a check that fails or a container that ends, by users who are served badly most of
+    It shows itself by any alert that fires, by a check that fails or a container that ends, by users who are served badly most of
     the time, or by the indicator of the expected alert, which crossed its limit.
     """
     after = since_injection(timeline)

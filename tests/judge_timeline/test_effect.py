@@ -28,7 +28,8 @@ def verdicts(judgement):
 )
 def test_a_release_that_neither_users_nor_the_indicator_felt_tested_nothing(make, rollback, worst, said):
     """UNKNOWN, and so is all that did not follow: an alert that is silent about nothing has missed nothing."""
-    judgement = judge(make(drop=SILENT, extra=[effect(worst=worst)]), rollback, window_s=5.0)
+    blinked = (3.0, Kind.ALERT_PENDING, {"alert": "DataAbsent"})  # as at any rollout
+    judgement = judge(make(drop=SILENT, extra=[effect(worst=worst), blinked]), rollback, window_s=5.0)
     assert judgement.verdict is Verdict.UNKNOWN
     assert judgement.broken == "fault"
     assert said in judgement.sentence
@@ -44,7 +45,7 @@ FELT = [(at + 0.5, Kind.TRAFFIC, second(500, 75)) for at in range(1, 10)]
     [
         ([effect(worst=0.15)], "the indicator crossed its limit"),
         ([effect(worst=0.0), *FELT], "users felt it"),
-        ([effect(worst=0.0), (5.0, Kind.ALERT_PENDING, {"alert": "Another"})], "another alert saw it"),
+        ([effect(worst=0.0), (5.0, Kind.ALERT_FIRING, {"alert": "Another"})], "another alert saw it"),
         ([effect(worst=0.0), (5.0, Kind.CHECK_FAILED, {"check": "x"})], "a check saw it"),
         ([effect(worst=0.0), (5.0, Kind.CONTAINER_ENDED, {"reason": "Error"})], "a container ended"),
         ([], "nobody looked"),
