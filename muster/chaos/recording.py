@@ -20,6 +20,7 @@ from muster.chaos.watch import Watcher
 from muster.errors import MusterError
 from muster.faults import guard
 from muster.judge import served
+from muster.judge.beyond import unsettled_beyond
 from muster.judge.objectives import LoadOrder, Objectives, may_act, window_s
 from muster.judge.silence import unsettled
 from muster.judge.stopping import Stop
@@ -186,7 +187,9 @@ class Recording:
     def _settle(self, told: Story, hurry: Callable[[], bool]) -> None:
         with suppress(TimedOut):
             wait_until(
-                lambda: unsettled(told.timeline(), self.objectives),
+                lambda: (
+                    unsettled(told.timeline(), self.objectives) + unsettled_beyond(told.timeline(), self.objectives)
+                ),
                 lambda alerts: not alerts or hurry(),
                 what="alerts were still open",
                 timeout_s=self._where.env.scaled(SETTLE_S),

@@ -15,6 +15,8 @@ from muster.system.model import System
 from muster.system.promised import rate_of
 
 Forbidden = Literal["page", "rollback"]
+OTHER_PAGE, SECOND_ROLLBACK = "other-page", "second-rollback"
+Beyond = Literal["other-page", "second-rollback"]  # beside what must follow: to whom nobody named, once more
 
 
 class LoadOrder(Fact):
@@ -65,7 +67,7 @@ class Objectives(Fact):
     breaks: dict[str, str] = Field({})  # the link that must be found broken -> words of the sentence that says why
     killed: str = ""  # why a container must end, in the kubelet's word: OOMKilled
     action: Literal["rollback", "by-hand", "none"] = "none"
-    must_not: tuple[Forbidden, ...] = ()
+    must_not: tuple[Forbidden | Beyond, ...] = ()
     outlast: str = ""  # the fault must have been in force until this alert would surely have told, had it been one
     blind: tuple[str, ...] = ()  # alerts that cannot see this fault, and the runbook should know it
     may_fire: tuple[str, ...] = ()  # other critical alerts that the fault may bring along; any more stops the drill
@@ -109,6 +111,14 @@ class Objectives(Fact):
         promised = (self.alert, self.finds, self.unknown, self.killed, self.must_not, self.blind)
         if not (any(promised) or self.recovered_within_s or self.user_errors_below):
             raise ValueError("nothing is promised, so nothing would be proven")
+        return self
+
+    @model_validator(mode="after")
+    def _have_what_goes_beyond(self) -> Objectives:
+        if OTHER_PAGE in self.must_not and not self.page:
+            raise ValueError(f"must_not {OTHER_PAGE}: nobody is named by page")
+        if SECOND_ROLLBACK in self.must_not and self.action != "rollback":
+            raise ValueError(f"must_not {SECOND_ROLLBACK}: no first one is expected by action")
         return self
 
     @property
@@ -170,7 +180,7 @@ def may_act(objectives: Objectives, system: System) -> dict[Forbidden, tuple[str
         "page": tuple(name for name, alert in system.alerts.items() if alert.tell),
         "rollback": tuple(name for name, alert in system.alerts.items() if alert.action == "rollback"),
     }
-    return {what_not: by_what[what_not] for what_not in objectives.must_not}
+    return {what_not: names for what_not, names in by_what.items() if what_not in objectives.must_not}
 
 
 def window_s(objectives: Objectives, system: System, scale: float) -> float:

@@ -21,7 +21,7 @@ from muster.verdict import Verdict
 def forbidden(timeline: Timeline, objectives: Objectives) -> Iterable[Outcome]:
     """What must not follow: seen is FAIL, silent is a PASS only where it was listened to, and long enough."""
     after = since_injection(timeline)
-    for what_not in objectives.must_not:
+    for what_not in _of_silence(objectives):
         kinds, _, what = _FORBIDDEN[what_not]
         seen = [event for event in timeline.of(*kinds) if event.at >= after]
         name = f"must_not {what_not}"
@@ -37,7 +37,12 @@ def forbidden(timeline: Timeline, objectives: Objectives) -> Iterable[Outcome]:
 
 def unsettled(timeline: Timeline, objectives: Objectives) -> list[str]:
     """Open alerts that could still do what must not follow, in words: a drill that ends before they do knows less."""
-    return [said for what_not in objectives.must_not for said in _might_yet(timeline, what_not)]
+    return [said for what_not in _of_silence(objectives) for said in _might_yet(timeline, what_not)]
+
+
+def _of_silence(objectives: Objectives) -> list[Forbidden]:
+    """What must not follow at all; what must not follow beside something else is ``judge.beyond``'s."""
+    return [what_not for what_not in _FORBIDDEN if what_not in objectives.must_not]
 
 
 def _not_seen(what_not: Forbidden, timeline: Timeline, objectives: Objectives) -> Outcome:
@@ -104,7 +109,7 @@ def _might_yet(timeline: Timeline, what_not: Forbidden) -> list[str]:
         for name, event in open_alerts(timeline).items()
         if not (event.kind is Kind.ALERT_FIRING and event.at < after < float("inf"))
         and _could(event, what_not)
-        and not _has_acted(timeline, event, what_not)
+        and not has_acted(timeline, event, what_not)
     ]
 
 
@@ -119,7 +124,7 @@ def _could(event: Event, what_not: Forbidden) -> bool:
     return labels.get("action") == "rollback" if what_not == "rollback" else labels.get("tell") != ""
 
 
-def _has_acted(timeline: Timeline, event: Event, what_not: Forbidden) -> bool:
+def has_acted(timeline: Timeline, event: Event, what_not: Forbidden) -> bool:
     """Whether what this alert does has been done since it was last over: the page, or a decision that is final."""
     alert = event.data.get("alert")
     over = [e.at for e in timeline.of(Kind.ALERT_RESOLVED) if e.data.get("alert") == alert]

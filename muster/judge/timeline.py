@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from muster.judge.arrivals import arrivals, came
+from muster.judge.beyond import beyond
 from muster.judge.blackout import broken_as_expected, not_known
 from muster.judge.chain import broken, chain
 from muster.judge.link import Link, since_injection
@@ -96,6 +97,7 @@ def judge(
         *_in_time(timeline, measured, objectives, links),
         *as_predicted(timeline, measured, objectives),
         *forbidden(timeline, objectives),
+        *beyond(timeline, objectives),
         *unseen(timeline, objectives),
         *(() if doubted else came_as_ordered),
         *felt(timeline, measured, objectives, arrived),

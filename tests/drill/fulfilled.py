@@ -125,7 +125,9 @@ def _rolled_back(story: Story, promised: Objectives, told: float) -> Story:
     story = story.add(told, Kind.WEBHOOK_RECEIVED, alert=promised.alert)
     story = story.add(told + 0.05, Kind.DECIDED, alert=promised.alert, decision="roll back")
     story = story.add(told + 0.1, Kind.ROLLBACK_STARTED).add(told + 0.5, Kind.TRAFFIC_OFF)
-    story = story.add(told + 0.8, Kind.ROLLBACK_PROVEN, verdict="PASS").add(told + 0.9, Kind.ALERT_RESOLVED)
+    story = story.add(told + 0.8, Kind.ROLLBACK_PROVEN, verdict="PASS").add(
+        told + 0.9, Kind.ALERT_RESOLVED, alert=promised.alert
+    )
     return story.add(told + 0.95, Kind.SYMPTOM_GONE, alert=promised.alert, verdict="PASS")
 
 

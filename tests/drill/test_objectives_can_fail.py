@@ -79,6 +79,12 @@ def _overloaded(story):
     return _users(story, dropped=400, held_dropped=400, machine=0.99)
 
 
+FORBIDDEN = {
+    "page": lambda s: s.add(2.0, Kind.PAGE_RECEIVED, alert="Any", contact="on-call"),
+    "rollback": lambda s: s.add(2.0, Kind.DECIDED, decision="roll back"),
+    "other-page": lambda s: s.add(2.0, Kind.PAGE_RECEIVED, alert="Any", contact="senior"),
+    "second-rollback": lambda s: s.add(9.0, Kind.ROLLBACK_STARTED),
+}
 # How each objective is broken, by its first word. The second word is a contact, an alert, a check or a thing forbidden.
 BREAK = {
     "alert": lambda s, _: s.drop(Kind.ALERT_PENDING, Kind.ALERT_FIRING),
@@ -102,11 +108,7 @@ BREAK = {
     "rollback_within": lambda s, _: s.delay(Kind.ROLLBACK_PROVEN, LATE_S),
     "finds_within": lambda s, _: s.delay(Kind.CHECK_FAILED, LATE_S),
     "recovered_within": lambda s, _: s.delay(Kind.RECOVERED, LATE_S).fill(Kind.TRAFFIC),
-    "must_not": lambda s, what: (
-        s.add(2.0, Kind.PAGE_RECEIVED, alert="Any", contact="on-call")
-        if what == "page"
-        else s.add(2.0, Kind.DECIDED, decision="roll back")
-    ),
+    "must_not": lambda s, what: FORBIDDEN[what](s),
     "blind": lambda s, alert: s.add(2.0, Kind.ALERT_FIRING, alert=alert),
     "unknown": lambda s, _: s.change(Kind.STEADY, lambda e: replace(e, data=e.data | {"unknown": []})),
     "breaks": lambda s, _: s.add(2.0, Kind.PAGE_RECEIVED, alert=_alert(s), contact="on-call"),
@@ -116,8 +118,16 @@ BREAK = {
 # What rests on which source: with it lost, these are UNKNOWN.
 RESTS = {
     "prometheus": {"alert", "blind", "must_not"},
-    "inbox": {"page", "must_not page", "breaks"},
-    "responder": {"webhook", "decision", "rollback", "proof", "symptom", "must_not rollback"},
+    "inbox": {"page", "must_not page", "must_not other-page", "breaks"},
+    "responder": {
+        "webhook",
+        "decision",
+        "rollback",
+        "proof",
+        "symptom",
+        "must_not rollback",
+        "must_not second-rollback",
+    },
     "kubernetes": {"kill"},
     "load": {"load", "user_errors_below", "user_p95_above"},
     "checks": {"finding", "unknown", "recovery", "hypothesis"},
