@@ -21,7 +21,7 @@ RBAC = Path(__file__).resolve().parents[2] / "deploy" / "rbac"
 NS = "x0tta6bl4-staging"
 FROM_THE_API = [
     "deployment", "replicasets", "pods", "events", "nodes", "quotas", "autoscalers", "budgets", "services", "ingresses",
-    "logs",
+    "canary", "logs",
 ]  # fmt: skip
 INSIDE = ["modules", "certificates"]
 PLURAL = {
