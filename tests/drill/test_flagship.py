@@ -72,6 +72,25 @@ def test_a_bad_release_is_detected_paged_rolled_back_and_proven_and_a_pod_kill_w
     assert Ledger(muster.state / "state").left() == []
 
 
+CHAIN = ("fault", "alert", "page", "page team-lead", "webhook", "decision", "rollback", "proof", "symptom", "recovery")
+
+
+def test_a_slow_release_and_one_that_hangs_are_rolled_back_as_well(muster):
+    """The other two triggers, in one session: each link by its own alert, one rollback, nobody else paged."""
+    drill = muster("drill", "slow-release", "hanging-release", "--run-dir", str(muster.run))
+    code = drill.wait(300)
+    whole = json.loads((muster.run / "timeline.json").read_text())
+    assert (code, whole["verdict"]) == (0, "PASS"), drill.output.read_text()
+    for name, alert in (("slow-release", "LatencyRollback"), ("hanging-release", "DownRollback")):
+        held = {row["objective"]: row["verdict"] for row in whole["objectives"] if row["experiment"] == name}
+        promised = (*CHAIN, "predicted", "must_not other-page", "must_not second-rollback", "undone", "hypothesis")
+        assert {link: held.get(link) for link in promised} == dict.fromkeys(promised, "PASS")
+        body = json.loads((muster.run / "experiments" / name / "timeline.json").read_text())
+        (decided,) = [e for e in body["events"] if e["kind"] == "decided" and e["data"].get("decision") == "roll back"]
+        assert decided["data"]["alert"] == f"X0TTA6BL4{alert}"
+    assert Ledger(muster.state / "state").left() == []
+
+
 def test_with_users_at_the_promised_rate_it_passes_only_if_they_came(muster):
     """6,000/s: the chain holds; what a machine cannot offer beside it is said, and the load is then no plain pass."""
     drill = muster("drill", "bad-release", "--rate", "objective", "--run-dir", str(muster.run))
