@@ -18,8 +18,8 @@ _ENDS = (Kind.ROLLBACK_STARTED, Kind.HEALED, Kind.DRILL_ENDED)
 def without_effect(timeline: Timeline) -> str:
     """Why a release that runs is not known to be bad; empty where it showed itself, or where nobody looked.
 
-    It shows itself by any alert that fires, by a check that fails or a container that ends, by users who are served badly most of
-    the time, or by the indicator of the expected alert, which crossed its limit.
+    It shows itself by any alert that fires, by a check that fails or a container that ends, by users who are served
+    badly most of the time, or by the indicator of the expected alert, which crossed its limit.
     """
     after = since_injection(timeline)
     notes = [event for event in timeline.of(Kind.NOTE) if "effect" in event.data]
@@ -33,7 +33,7 @@ def without_effect(timeline: Timeline) -> str:
     measured = _indicator(notes[-1].data["effect"])
     if measured is None or (ill is not None and ill >= MOST):
         return ""
-    users = "nobody counted users" if ill is None else "users were served as before"
+    users = "nobody counted users" if ill is None else "users were well most of the time"
     return (
         f"{injected.message or 'the release is out'}, and its pods run it, but nothing shows that it is bad: {measured}"
         f"{users}; what its service makes of that is not known, so nothing was tested (docs/drill.md, Your own service)"

@@ -33,7 +33,7 @@ def test_a_release_that_neither_users_nor_the_indicator_felt_tested_nothing(make
     assert judgement.verdict is Verdict.UNKNOWN
     assert judgement.broken == "fault"
     assert said in judgement.sentence
-    assert "users were served as before; what its service makes of that is not known" in judgement.sentence
+    assert "users were well most of the time; what its service makes of that is not known" in judgement.sentence
     assert verdicts(judgement)["alert"] is Verdict.UNKNOWN
 
 
