@@ -1,0 +1,74 @@
+"""What an indicator's recorded values prove of an alert whose time the fault was too short for."""
+
+from __future__ import annotations
+
+import pytest
+
+from muster.judge.objectives import parse_objectives
+from muster.judge.proof import in_words, silent
+from muster.timeline import Kind
+
+FACTS = {
+    "slo": "cpu", "bound": 0.8, "below": False, "unit": "ratio",
+    "window_s": 5.0, "told_s": 11.0, "adds_up": True,
+}  # fmt: skip
+T0, UNTIL = 1_000_000.0, 5.0  # the fault is in force from 1 to 5
+BY_HAND = parse_objectives({"name": "muster", "must_not": ["page"], "action": "by-hand"}, where="test")
+
+
+@pytest.fixture
+def proven(make):
+    """``proven(value, alert=facts, extra=[...], error="")`` -> what is known of that alert."""
+
+    def prove(value, *, facts=None, extra=(), error=""):
+        told = {"may_act": {"page": {"A": FACTS | (facts or {})}}, "evaluation_s": 0.25, "scrape_s": 0.25}
+        values = [(T0 + step / 4, value(step / 4)) for step in range(40)]
+        story = (
+            (-1.0, Kind.DRILL_STARTED, told),
+            (0.0, Kind.FAULT_INJECTED, {}),
+            (1.0, Kind.FAULT_CONFIRMED, {}),
+            (UNTIL, Kind.HEALED, {}),
+            (9.0, Kind.NOTE, {"source": "indicators", "indicators": {"cpu": values}, "error": error}),
+            *extra,
+        )
+        (alert,) = silent(make(story=story), BY_HAND, "page")
+        return alert
+
+    return prove
+
+
+def test_the_part_of_a_window_that_the_fault_filled_is_counted_up(proven):
+    """4 s of 5: 60% may be 75% of a whole window, which is under 80%; 70% may be 87%."""
+    assert proven(lambda _: 0.6).unknown == ""
+    assert "of which the fault filled 4.0 s" in proven(lambda _: 0.7).unknown
+
+
+def test_a_quantile_of_a_part_says_nothing_of_the_whole(proven):
+    """However small; one over a window that the fault filled does."""
+    part = {"adds_up": False, "unit": "seconds"}
+    assert "of which the fault filled 4.0 s" in proven(lambda _: 0.01, facts=part).unknown
+    assert proven(lambda _: 0.01, facts=part | {"window_s": 1.0}).unknown == ""
+
+
+def test_where_small_values_are_bad_large_ones_are_well(proven):
+    """The other side of the limit, and its own word for the worst."""
+    low = {"below": True, "window_s": 0.0}
+    assert "at least 90%" in in_words([proven(lambda _: 0.9, facts=low)])
+    assert "cpu was 70%" in proven(lambda at: 0.7 if at > 4 else 0.9, facts=low).unknown
+
+
+def test_an_alert_that_fired_has_had_its_say(proven):
+    """Whether its page came is asked elsewhere."""
+    fired = proven(lambda _: 0.9, extra=[(4.0, Kind.ALERT_FIRING, {"alert": "A"})])
+    assert (fired.fired, fired.unknown) == (True, "")
+
+
+def test_prometheus_that_did_not_answer_in_the_end_leaves_it_unknown(proven):
+    """And its word is in the sentence."""
+    assert "connection refused" in proven(lambda _: 0.1, error="connection refused").unknown
+
+
+def test_of_one_indicator_the_strictest_limit_is_said_once(proven):
+    """For two alerts that stand on it."""
+    both = [proven(lambda _: 0.1, facts={"bound": bound}) for bound in (0.95, 0.8)]
+    assert in_words(both) == "seen well: cpu at most 10% (limit 80%)"
