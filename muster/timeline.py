@@ -24,7 +24,7 @@ class Kind(StrEnum):
     ALERT_RESOLVED = "alert.resolved"
     PAGE_RECEIVED = "page.received"  # the pager's own receipt: {"alert", "contact", "channel"}
     WEBHOOK_RECEIVED = "webhook.received"  # the responder's own receipt: {"alert"}
-    DECIDED = "decided"  # {"alert", "decision": "roll back" | "refuse" | "propose", "reason"}
+    DECIDED = "decided"  # {"alert", "decision": see docs/outputs.md, "reason", "final"}
     ROLLBACK_STARTED = "rollback.started"
     TRAFFIC_OFF = "traffic.off"  # no ready replica of the bad release is left
     ROLLBACK_PROVEN = "rollback.proven"  # {"verdict", "message", "revision", "digests"}

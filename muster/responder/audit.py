@@ -18,9 +18,10 @@ from muster.errors import MusterError
 from muster.responder.metrics import Series, counted
 from muster.timeline import Kind
 
+SCHEMA = "muster/audit/v1"  # of each line, described in docs/outputs.md
 KEPT = 10_000  # records that can be asked for
 TURNED_BYTES = 16_000_000  # some 40,000 records; at most twice as much is on disk, at least the newest so much
-_TOTALS = "totals"  # the only key of a file's first line, where another file went before
+_TOTALS = "totals"  # what a file's first line holds, where another file went before
 
 
 class AuditError(MusterError):
@@ -39,7 +40,7 @@ def forget(path: Path) -> None:
 
 
 class Audit:
-    """Appends records ``{"at", "kind", "alert", "message", "data"}``. Safe to use from several threads."""
+    """Appends records ``{"schema", "at", "kind", "alert", "message", "data"}``. Safe to use from several threads."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -78,6 +79,7 @@ class Audit:
         """Put one record on disk, stamped now. Raises :class:`AuditError`; the record is then not kept either."""
         with self._lock:
             record = {
+                "schema": SCHEMA,
                 "at": time.time(),
                 "kind": kind.value,
                 "alert": alert,
@@ -107,7 +109,7 @@ class Audit:
             return
         try:
             totals = [[name, labels, count] for (name, labels), count in self._counts.items()]
-            following.write(json.dumps({_TOTALS: totals}, separators=(",", ":")).encode() + b"\n")
+            following.write(json.dumps({"schema": SCHEMA, _TOTALS: totals}, separators=(",", ":")).encode() + b"\n")
             following.flush()
             os.fsync(following.fileno())
             if self.path.exists():  # else it is aside already, and the next step failed

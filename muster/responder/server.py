@@ -16,7 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from muster.errors import MusterError
-from muster.responder.audit import AuditError
+from muster.responder.audit import SCHEMA, AuditError
 from muster.responder.decide import UNKNOWN
 from muster.responder.engine import Responder
 from muster.responder.later import Later, again, left_behind
@@ -104,7 +104,7 @@ class Server:
             return _say(400, "since is not a number of seconds since the epoch")
         records = self._responder.audit.since(since)
         # ``now``: whoever reads stamps of this clock can tell how far it is from theirs
-        return web.json_response({"schema": "muster/audit/v1", "now": time.time(), "records": records})
+        return web.json_response({"schema": SCHEMA, "now": time.time(), "records": records})
 
     async def _healthz(self, request: web.Request) -> web.Response:
         """For people and monitoring: 200 when all is well, otherwise 503 with the reason in a sentence."""
