@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+import yaml
 from users_told import LIMITS, second
 
-from muster.judge.objectives import Objectives
+from muster.judge.objectives import Objectives, parse_objectives, window_s
+from muster.judge.timeline import judge
+from muster.system import load_system
 from muster.timeline import Event, Kind, Timeline
 
 T0 = 1_000_000.0
@@ -153,3 +156,39 @@ def _note(source: str, promised: Objectives, end: float) -> dict:
 def names(outcomes: Iterable) -> list[str]:
     """The objectives that were judged."""
     return [outcome.objective for outcome in outcomes]
+
+
+SYSTEM = load_system("x0tta6bl4")
+OUTLAST_S = 9.0
+
+
+class Case:
+    """One experiment: its promises, a story in which they are kept, and the judge."""
+
+    def __init__(self, file):
+        (extension,) = [e for e in yaml.safe_load(file.read_text())["extensions"] if e["name"] == "muster"]
+        self.promised = parse_objectives(extension, where=file.name, system=SYSTEM)
+        self.window_s = window_s(self.promised, SYSTEM, 60.0)
+        self.predicted_s = (self.window_s, self.window_s + 2.0) if self.promised.alert else None
+        self.kept = fulfilled(
+            self.promised,
+            window_s=self.window_s,
+            predicted_s=self.predicted_s or (2.0, 4.0),
+            outlast_s=OUTLAST_S,
+        )
+
+    def judge(self, story):
+        return judge(story.timeline(), self.promised, window_s=self.window_s, predicted_s=self.predicted_s)
+
+
+def outcome_of(judgement, name):
+    (found,) = [outcome for outcome in judgement.outcomes if outcome.objective == name]
+    return found
+
+
+def shortened(story, case, seconds):
+    """The fault over so many seconds after it was to be seen: undone, rolled back, or killed."""
+    over = T0 + (0.0 if case.promised.killed else 1.0) + seconds
+    ends = {Kind.HEALED, Kind.ROLLBACK_STARTED, Kind.CONTAINER_ENDED}
+    events = (replace(e, at=min(e.at, over)) if e.kind in ends else e for e in story.events)
+    return Story(tuple(events))

@@ -12,11 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 
-from muster.judge.objectives import parse_objectives, window_s
-from muster.judge.timeline import judge
-from muster.system import load_system
 from muster.timeline import Kind
 from muster.verdict import Verdict
 
@@ -26,36 +22,10 @@ sys.modules["fulfilled"] = stories  # dataclasses look their module up
 _spec.loader.exec_module(stories)
 
 FILES = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
-SYSTEM = load_system("x0tta6bl4")
-OUTLAST_S, LATE_S = 9.0, 1000.0
-
-
-class Case:
-    """One experiment: its promises, a story in which they are kept, and the judge."""
-
-    def __init__(self, file):
-        (extension,) = [e for e in yaml.safe_load(file.read_text())["extensions"] if e["name"] == "muster"]
-        self.promised = parse_objectives(extension, where=file.name, system=SYSTEM)
-        self.window_s = window_s(self.promised, SYSTEM, 60.0)
-        self.predicted_s = (self.window_s, self.window_s + 2.0) if self.promised.alert else None
-        self.kept = stories.fulfilled(
-            self.promised,
-            window_s=self.window_s,
-            predicted_s=self.predicted_s or (2.0, 4.0),
-            outlast_s=OUTLAST_S,
-        )
-
-    def judge(self, story):
-        return judge(story.timeline(), self.promised, window_s=self.window_s, predicted_s=self.predicted_s)
-
-
-CASES = {file.stem: Case(file) for file in FILES}
+CASES = {file.stem: stories.Case(file) for file in FILES}
+outcome_of, shortened = stories.outcome_of, stories.shortened
+LATE_S = 1000.0
 OBJECTIVES = [(name, one) for name, case in CASES.items() for one in stories.names(case.judge(case.kept).outcomes)]
-
-
-def outcome_of(judgement, name):
-    (found,) = [outcome for outcome in judgement.outcomes if outcome.objective == name]
-    return found
 
 
 def _unsteady(story):
@@ -229,14 +199,6 @@ def test_without_a_fault_nothing_was_tested(name):
 BLIND = [name for name, case in CASES.items() if case.promised.blind]
 
 
-def shortened(story, case, seconds):
-    """The fault over so many seconds after it was to be seen: undone, rolled back, or killed."""
-    over = stories.T0 + (0.0 if case.promised.killed else 1.0) + seconds
-    ends = {Kind.HEALED, Kind.ROLLBACK_STARTED, Kind.CONTAINER_ENDED}
-    events = (replace(e, at=min(e.at, over)) if e.kind in ends else e for e in story.events)
-    return stories.Story(tuple(events))
-
-
 @pytest.mark.parametrize("name", BLIND)
 def test_a_blind_alert_that_had_no_time_was_not_proven_blind(name):
     """It takes a second to become pending, and six to fire; one that was pending needs those."""
@@ -258,73 +220,6 @@ def test_a_blind_alert_of_which_nobody_says_how_long_it_takes_is_unknown(name):
     silent = case.kept.change(Kind.DRILL_STARTED, lambda e: replace(e, data={**e.data, "blind_s": {}}))
     for alert in case.promised.blind:
         assert outcome_of(case.judge(silent), f"blind {alert}").verdict is Verdict.UNKNOWN
-
-
-UNDONE = [
-    name
-    for name, case in CASES.items()
-    if case.promised.action == "by-hand"
-    and {"page", "rollback"} & {*case.promised.must_not}
-    and (case.promised.alert or not case.promised.unknown)
-]
-# What Prometheus measured while the fault was there for 6 s of the 8 that the alert takes: the ratio every 0.25 s.
-MEASURED = {
-    "well": (lambda _: 0.02, Verdict.PASS),
-    "beyond its limit": (lambda _: 0.15, Verdict.UNKNOWN),
-    "beyond it in the end": (lambda at: 0.15 if at > 3 else 0.02, Verdict.UNKNOWN),
-    "well again, for long": (lambda at: 0.15 if at < 3 else 0.02, Verdict.PASS),
-    "no data": (lambda _: None, Verdict.UNKNOWN),
-    "no data but once": (lambda at: 0.02 if at == 3 else None, Verdict.UNKNOWN),
-    "no data of a moment": (lambda at: None if 2 < at < 3 else 0.02, Verdict.PASS),
-    "none before the fault was over": (lambda at: 0.02 if at > 7 else None, Verdict.UNKNOWN),
-}
-
-
-def measured(story, value):
-    values = [(stories.T0 + step / 4, value(step / 4)) for step in range(60)]
-    found = [pair for pair in values if pair[1] is not None]
-    return story.lose("indicators").add(30.0, Kind.NOTE, source="indicators", indicators={"error_ratio": found})
-
-
-@pytest.mark.parametrize("shape", MEASURED)
-@pytest.mark.parametrize("name", UNDONE)
-def test_a_fault_undone_at_will_proves_what_it_outlasted_or_left_well(name, shape):
-    """However long it was listened to afterwards: neither is UNKNOWN, and so is a limit that was passed."""
-    case, (value, verdict) = CASES[name], MEASURED[shape]
-    loose = case.promised.model_copy(update={"outlast": ""})
-    for story, expected in (
-        (case.kept, Verdict.PASS),
-        (shortened(case.kept, case, 6.0).lose("indicators"), Verdict.UNKNOWN),
-        (measured(shortened(case.kept, case, 6.0), value), verdict),
-    ):
-        judged = judge(story.timeline(), loose, window_s=case.window_s, predicted_s=case.predicted_s)
-        for what in {"page", "rollback"} & {*loose.must_not}:
-            outcome = outcome_of(judged, f"must_not {what}")
-            assert outcome.verdict is expected, outcome.message
-            assert (
-                expected is Verdict.UNKNOWN
-                or "outlasted: Slowest" in outcome.message
-                or "error_ratio" in outcome.message
-            )
-
-
-@pytest.mark.parametrize("name", UNDONE)
-def test_a_recording_that_does_not_say_which_alerts_might_act_proves_no_silence(name):
-    """As one from before it was written down."""
-    case = CASES[name]
-    unsaid = case.kept.change(Kind.DRILL_STARTED, lambda e: replace(e, data={**e.data, "may_act": {}}))
-    for what in case.promised.must_not:
-        assert outcome_of(case.judge(unsaid), f"must_not {what}").verdict is Verdict.UNKNOWN
-
-
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.promised.outlast])
-def test_silence_that_did_not_last_proves_nothing(name):
-    """Undone before the alert could have told: whether it would have is UNKNOWN."""
-    case = CASES[name]
-    early = case.kept.change(Kind.HEALED, lambda event: replace(event, at=stories.T0 + 1.6))
-    judgement = case.judge(early)
-    for what in case.promised.must_not:
-        assert outcome_of(judgement, f"must_not {what}").verdict is Verdict.UNKNOWN
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.promised.finds])
