@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from muster.kube import MERGE, Kube, KubeError
+from muster.release.keepers import read_deployed
 from muster.release.model import source_of
 from muster.release.quota import forbids
 from muster.system import Environment, System
 from muster.system.rollback import Remedy
 from muster.verdict import Verdict
 from muster.wait import TimedOut, wait_until
-from muster.workload import RESTARTED, Json, Workload, deployment_path, read_workload
+from muster.workload import RESTARTED, Json, Workload, deployment_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ def command_for(system: System, env: Environment, remedy: Remedy) -> str:
 def prescribe(kube: Kube, system: System, env: Environment, remedy: Remedy) -> Prescription:
     """The remedy with what is in its way now. Raises :class:`~muster.kube.KubeError`."""
     source, command = source_of(env), command_for(system, env, remedy)
-    seen = read_workload(kube, source.namespace, source.deployment)
+    seen = read_deployed(kube, source.namespace, source.deployment)
     if remedy == "restart":
         paused = f"deployment {seen.name} is paused, so a restart would not begin"
         return Prescription(
@@ -106,7 +107,7 @@ def prove_remedy(kube: Kube, env: Environment, remedy: Remedy, *, replicas: int,
     def _look() -> Workload:
         looks.clear()
         tick()
-        looks.append(read_workload(kube, source.namespace, source.deployment))
+        looks.append(read_deployed(kube, source.namespace, source.deployment))
         return looks[0]
 
     def _lacks(seen: Workload) -> str:

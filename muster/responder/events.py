@@ -5,7 +5,6 @@ kubectl selects the Events of an object by its uid, so that those of a deleted o
 
 from __future__ import annotations
 
-import contextlib
 import time
 import uuid
 from datetime import UTC, datetime
@@ -51,14 +50,20 @@ def post_event(kube: Kube, source: KubernetesSource, reason: Reason, message: st
 
 
 def _involved(kube: Kube, source: KubernetesSource) -> dict[str, Any]:
-    """The Deployment as it is now. One that is gone, or cannot be read, has its Event all the same: without a uid."""
+    """The Deployment as it is now. One that is gone, or may not be read, has its Event all the same: without a uid.
+
+    Raises :class:`~muster.kube.KubeError` where the API does not answer: an Event would wait for it once more.
+    """
     named = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "name": source.deployment,
         "namespace": source.namespace,
     }
-    with contextlib.suppress(KubeError):
+    try:
         now = kube.get(deployment_path(source.namespace, source.deployment))["metadata"]
-        named |= {"uid": now["uid"], "resourceVersion": now["resourceVersion"]}
-    return named
+    except KubeError as error:
+        if not error.status:
+            raise
+        return named
+    return named | {"uid": now["uid"], "resourceVersion": now["resourceVersion"]}
