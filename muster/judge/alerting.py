@@ -157,7 +157,7 @@ def assert_nothing_critical_fires(alerts: tuple[Alert, ...], rules: tuple[Rule, 
     not fire.
     """
     firing = [
-        (alert, f"{alert.name} is firing since {_minute(alert.active_at)}: {alert.summary}")
+        (alert, f"{alert.name} is firing since {_minute(alert.active_at)}" + (alert.summary and f": {alert.summary}"))
         for alert in alerts
         if alert.state == "firing"
     ]
