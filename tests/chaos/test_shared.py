@@ -54,7 +54,7 @@ def env():
     def make(url):
         rollback = SimpleNamespace(cool_down_s=180.0)
         address = dict.fromkeys(("http", "prometheus", "alertmanager", "inbox"), "") | {"responder": url}
-        return SimpleNamespace(rollback=rollback, responder_token_file="", scaled=lambda s: s / 60.0, **address)
+        return SimpleNamespace(rollback=rollback, audit_token_file="", scaled=lambda s: s / 60.0, **address)
 
     return make
 
