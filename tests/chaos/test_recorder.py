@@ -105,7 +105,11 @@ def test_an_experiment_whose_promises_do_not_hold_fails_chaos_run(chaos, tmp_pat
 
 def test_an_alert_that_has_just_become_pending_is_given_time_to_be_over(chaos, tmp_path):
     """It is pending when the method ends, and resolves by itself soon afterwards: the silence is proven."""
-    pending = {"state": "pending", "labels": {"alertname": "Hiccup", "system": "small"}, "activeAt": "2026-01-01T00:00:00Z"}
+    pending = {
+        "state": "pending",
+        "labels": {"alertname": "Hiccup", "system": "small"},
+        "activeAt": "2026-01-01T00:00:00Z",
+    }
     until = []
 
     def alerts(_):
