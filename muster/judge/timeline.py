@@ -124,6 +124,8 @@ def _links_hold(links: tuple[Link, ...], objectives: Objectives, timeline: Timel
             kind, _, who = link.name.partition(" ")
             m = link.event.message
             claim = _CLAIM[kind].format(o=objectives, who=who or objectives.page, m=m, said=f" ({m})" if m else "")
+            if link.event.data.get("decision") == "would roll back":
+                claim = "the responder decided what it would roll back, and left it to others"
             said = f"{claim}, {link.event.at - injected:.2f} s after the fault"
             yield Outcome(objective=link.name, verdict=Verdict.PASS, message=said)
             continue

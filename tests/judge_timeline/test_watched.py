@@ -1,6 +1,7 @@
 """A drill where others roll back: what Muster measures is judged, what nobody proved to it is no pass."""
 
 from muster.judge.chain import chain
+from muster.judge.timeline import judge
 from muster.timeline import Kind
 from muster.verdict import Verdict
 
@@ -17,3 +18,5 @@ def test_detection_page_and_decision_hold_and_what_others_did_is_unknown(make, r
     for name in ("rollback", "proof", "symptom"):
         assert links[name].verdict is Verdict.UNKNOWN
         assert "rollback.strategy none" in links[name].why
+    said = {one.objective: one.message for one in judge(make(drop=DONE, extra=[decided]), rollback).outcomes}
+    assert "left it to others" in said["decision"]
