@@ -81,7 +81,12 @@ def surroundings():
         "services": [service],
         "ingresses": [way],
         "canary": {
-            "deployment": "next", "ingress": "next", "share": 0.1, "ways": [], "wanted": 1, "ready": 1,
+            "deployment": "next",
+            "ingress": "next",
+            "share": 0.1,
+            "ways": [],
+            "wanted": 1,
+            "ready": 1,
             "ready_for_s": 60.0,
         },
         "canary_series": {"selector": "app=next", "series": {"requests_total": 3}, "settles_s": 12.5},
