@@ -19,7 +19,7 @@ from muster.chaos.visible import seen_at
 from muster.judge.chain import start
 from muster.judge.link import since_injection
 from muster.judge.served import View, soonest
-from muster.judge.silence import missed_s, open_alerts
+from muster.judge.silence import following, missed_s
 from muster.judge.symptoms import failed
 from muster.release import Monitor
 from muster.system.units import parse_duration
@@ -234,7 +234,7 @@ def happened(
 
 
 def quiet(lasting: str = "1s", within: str = "15s") -> bool:
-    """Wait until no alert of the system is pending or firing, and none has been for ``lasting``.
+    """Wait until no alert of the system that may follow from the fault is open, and none has been for ``lasting``.
 
     Where something must not follow, until the slowest alert that might do it would have told, and was listened to for
     so long. It only waits: whether the silence was long enough, and which open alert spoils it, is the judge's to say.
@@ -245,7 +245,7 @@ def quiet(lasting: str = "1s", within: str = "15s") -> bool:
     def awaited() -> list[str]:
         timeline = told.timeline()
         slowest_at = start(timeline) + listen_s + missed_s(timeline) if listen_s else 0.0
-        return list(open_alerts(timeline)) or ["the slowest alert may yet come"] * (slowest_at > time.time())
+        return list(following(timeline)) or ["the slowest alert may yet come"] * (slowest_at > time.time())
 
     every_s = 0.25
     try:

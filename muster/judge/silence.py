@@ -98,18 +98,22 @@ def open_alerts(timeline: Timeline) -> dict[str, Event]:
     return {name: event for name, event in sorted(last.items()) if event.kind is not Kind.ALERT_RESOLVED}
 
 
-def _might_yet(timeline: Timeline, what_not: Forbidden) -> list[str]:
-    """The open alerts that could still do it: those that fire, too, until their page or the decision has come.
-
-    One that fires since before the fault cannot follow from it.
-    """
+def following(timeline: Timeline) -> dict[str, Event]:
+    """The open alerts that may follow from the fault: one that fires since before it cannot."""
     after = since_injection(timeline)
-    return [
-        f"{name} was still {'pending' if event.kind is Kind.ALERT_PENDING else 'firing'}"
+    return {
+        name: event
         for name, event in open_alerts(timeline).items()
         if not (event.kind is Kind.ALERT_FIRING and event.at < after < float("inf"))
-        and _could(event, what_not)
-        and not has_acted(timeline, event, what_not)
+    }
+
+
+def _might_yet(timeline: Timeline, what_not: Forbidden) -> list[str]:
+    """The open alerts that could still do it: those that fire, too, until their page or the decision has come."""
+    return [
+        f"{name} was still {'pending' if event.kind is Kind.ALERT_PENDING else 'firing'}"
+        for name, event in following(timeline).items()
+        if _could(event, what_not) and not has_acted(timeline, event, what_not)
     ]
 
 

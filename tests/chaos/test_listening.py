@@ -29,6 +29,16 @@ def test_quiet_without_a_promise_waits_for_open_alerts_only(story):
     assert time.monotonic() - began < 10.0
 
 
+def test_quiet_does_not_wait_for_what_fires_since_before_the_fault(story):
+    """It cannot follow from it, and need not end; what is pending may yet."""
+    story.tell(Kind.DRILL_STARTED, source="test", listen_s={})
+    story.tell(Kind.ALERT_FIRING, source="prometheus", alert="Older")
+    story.tell(Kind.FAULT_INJECTED, source="test")
+    assert probes.quiet(lasting="0s", within="20s") is True
+    story.tell(Kind.ALERT_PENDING, source="prometheus", alert="Newer")
+    assert probes.quiet(lasting="0s", within="0s") is False
+
+
 def test_quiet_makes_up_for_an_outage(story):
     """While Prometheus was away nobody listened: that time is waited for again, as the judge will ask for it."""
     now = time.time()

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from muster.chaos import own, stops
+from muster.chaos import own, shared, stops
 from muster.chaos.actions import common
+from muster.chaos.incidents import Noise
 from muster.chaos.stops import Stops, kill_file, switched_off
 from muster.faults import Ledger
 from muster.judge.objectives import Objectives
@@ -257,6 +258,20 @@ def test_what_fired_when_the_drill_began_ends_it_not_and_what_begins_then_does(w
     assert "the critical alert KubeSchedulerDown of others is no reason to stop: it fired when the drill began" in told
     cluster.firing.append(foreign("PaymentsDown", system="payments"))
     assert only(called).reason == "the critical alert PaymentsDown, of system payments, fires: first things first"
+
+
+def test_what_began_between_two_experiments_of_a_session_is_an_incident(story, tmp_path):
+    """The state of things is that of the session's beginning, also where a source was restarted meanwhile."""
+    system, env = load_system("x0tta6bl4"), Environment(name="lab", description="")
+    older, newer = foreign("KubeSchedulerDown"), foreign("PaymentsDown", system="payments")
+    with shared.session(tmp_path):
+        Noise(story, system, env).begins("a", [older])
+        noise = Noise(story, system, env)
+        noise.begins("a", [newer])
+        assert [noise.known("a", each["labels"]) for each in (older, newer)] == [True, False]
+    alone = Noise(story, system, env)
+    alone.begins("a", [newer])
+    assert [alone.known("a", each["labels"]) for each in (older, newer)] == [False, True]
 
 
 @pytest.mark.parametrize(
