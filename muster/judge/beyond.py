@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from muster.judge.link import since_injection, source
 from muster.judge.objectives import OTHER_PAGE, SECOND_ROLLBACK, Objectives
 from muster.judge.outcome import Outcome
-from muster.judge.silence import has_acted, open_alerts
+from muster.judge.silence import following, has_acted
 from muster.timeline import Event, Kind, Timeline
 from muster.verdict import Verdict
 
@@ -63,7 +63,7 @@ def _rollbacks(timeline: Timeline) -> list[Event]:
 
 def _might_yet(timeline: Timeline, objectives: Objectives, what_not: str) -> list[str]:
     found = []
-    for name, event in open_alerts(timeline).items():
+    for name, event in following(timeline).items():
         labels: dict[str, str] = event.data.get("labels") or {}
         told = set(filter(None, labels.get("tell", "").split(",")))
         if what_not == OTHER_PAGE:
