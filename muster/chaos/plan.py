@@ -19,6 +19,7 @@ from chaoslib.configuration import load_configuration
 from muster.chaos import actions, leftovers, needs, probes
 from muster.chaos.context import Place, place, promises
 from muster.chaos.everybody import watched_s
+from muster.chaos.over import over_s
 from muster.chaos.stops import LOST_S, SWITCH, kill_file, switched_off
 from muster.errors import MusterError, UsageError
 from muster.faults import faults, guard
@@ -85,7 +86,7 @@ def draw(name: str, experiment: Mapping[str, Any]) -> Plan:
             ("users", (_users(where, objectives, refused),)),
             ("method", planner.activities(experiment["method"])),
             ("undone by", planner.activities(experiment.get("rollbacks", []))),
-            ("expected", _expected(objectives)),
+            ("expected", _expected(where, objectives)),
             ("paged", _paged(where, objectives)),
             ("stopped when", _stopped(where, objectives)),
         )
@@ -191,9 +192,12 @@ def _users(where: Place, objectives: Objectives, refused: list[str]) -> str:
     return f"{flow}, and are needed for up to {duration(needed_s)}"
 
 
-def _expected(objectives: Objectives) -> tuple[str, ...]:
+def _expected(where: Place, objectives: Objectives) -> tuple[str, ...]:
+    """What the file promises; of a limit, what it comes to in this environment, too."""
+    over = over_s(objectives, where.system, where.env)
     given = objectives.model_dump(exclude_defaults=True, exclude={"name", "load", "stop"}, by_alias=True)
-    return tuple(f"{key}: {_shown(key, value)}" for key, value in given.items())
+    here = {key: f" ({duration(round(given[key] + over[key], 1))} here)" for key in given if over.get(key)}
+    return tuple(f"{key}: {_shown(key, value)}{here.get(key, '')}" for key, value in given.items())
 
 
 def _shown(key: str, value: Any) -> str:

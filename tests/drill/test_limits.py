@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from lab.daemon.prometheus import discovery_s
-from muster.chaos import run
+from muster.chaos import plan, run
 from muster.chaos.actions import releases
+from muster.chaos.context import Place
 from muster.chaos.over import awaited_s, over_s
 from muster.judge.objectives import parse_objectives
 from muster.system import load_environment, load_system
@@ -129,3 +130,10 @@ def test_a_number_that_follows_nothing_is_refused(paced):
     """One sentence that says what was expected, before anything is released."""
     with pytest.raises(ValueError, match="per_second"):
         releases.order_release(LAB, paced=paced)
+
+
+def test_a_plan_says_what_limits_come_to_in_its_environment():
+    """Beside the file's own word, so that nobody takes a limit over a rollout for plain seconds."""
+    said = plan._expected(Place(SYSTEM, STAGING), promised(FILES[0].with_name("bad-release.yaml")))
+    assert "recovered_within: 15s (3m57s here)" in said
+    assert "page_within: 5s" in said  # a trigger waits for no group
