@@ -115,6 +115,8 @@ class Recording:
         for watcher in self._watchers:
             watcher.start()
         self._stops.start()
+        for watcher in self._watchers:
+            watcher.await_first_look()
 
     def _users(self, order: LoadOrder) -> Load:
         session, env = shared.current(), self._where.env

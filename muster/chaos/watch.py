@@ -26,7 +26,7 @@ OUTAGE_S = 0.5  # unread for so much longer than between two looks, a source tha
 
 
 class Watcher(threading.Thread):
-    """Calls :meth:`look` every ``every_s`` until it is stopped, then once more, then notes how well that went."""
+    """Calls :meth:`look` at once and every ``every_s`` until stopped, then once more, then notes how that went."""
 
     source = ""
     forgets = False  # whether what it does not say in one look it does not say in the next: its outages are told
@@ -34,7 +34,7 @@ class Watcher(threading.Thread):
     def __init__(self, story: Story, *, every_s: float = EVERY_S) -> None:
         super().__init__(name=f"watch-{self.source}", daemon=True)
         self.story, self._every_s = story, every_s
-        self._stopping = threading.Event()
+        self._stopping, self._looked = threading.Event(), threading.Event()
         self._reads = self._failures = 0
         self._error, self._refused = "it was never read", False
         self._last_good = time.monotonic()
@@ -55,6 +55,8 @@ class Watcher(threading.Thread):
     def run(self) -> None:
         """The thread: look, wait, look again; one last look after the stop."""
         try:
+            self._try()
+            self._looked.set()
             while not self._stopping.wait(self._every_s):
                 self._try()
             self._try()
@@ -77,6 +79,13 @@ class Watcher(threading.Thread):
             if self.forgets and gap_s > self._every_s + OUTAGE_S:
                 message = f"{self.source} was not read for {gap_s:.1f} s"
                 self.story.tell(Kind.NOTE, source=self.source, message=message, unread_s=round(gap_s, 3))
+
+    def await_first_look(self) -> None:
+        """Wait, no longer than a source may take, until it was looked at once: what came before is told apart by that.
+
+        A fault that came first would be taken for what had been so before.
+        """
+        self._looked.wait(TIMEOUT_S)
 
     def stop(self) -> None:
         """Ask the thread to take its last look; :meth:`finish` waits for it."""

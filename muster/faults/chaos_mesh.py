@@ -132,7 +132,8 @@ def confirm_restarted(
         pods = kube.get(f"/api/v1/namespaces/{entry.namespace}/pods", labelSelector=source.selector)["items"]
         there = [pod for pod in pods if pod["metadata"]["uid"] in before]
         now = restarts(there, source.container)
-        return [
+        gone = len(before) - len(there)  # how its container ended nobody can say
+        return ([f"{gone} of the pods went"] if gone else []) + [
             f"{pod['metadata']['name']} {_last_end(pod, source.container) or 'runs on'}"
             for pod in there
             if now.get(pod["metadata"]["uid"], 0) <= before[pod["metadata"]["uid"]]
