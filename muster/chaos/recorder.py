@@ -63,6 +63,8 @@ def before_experiment_control(
     try:
         _State.recording = Recording(name, context, configuration, end=_end)
         _State.recording.start()
+    except KeyboardInterrupt as error:  # a signal, or a stop condition that held at the first look
+        raise InterruptExecution(_State.interrupted) from error
     except Exception as error:  # whatever it is: Chaos Toolkit would swallow it and break things unrecorded
         _State.interrupted = f"the experiment could not begin: {error or type(error).__name__}"
         raise InterruptExecution(_State.interrupted) from error

@@ -117,6 +117,7 @@ class Recording:
         self._stops.start()
         for watcher in self._watchers:
             watcher.await_first_look()
+        self._stops.await_first_look()
 
     def _users(self, order: LoadOrder) -> Load:
         session, env = shared.current(), self._where.env

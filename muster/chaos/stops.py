@@ -105,6 +105,11 @@ class Stops:
         for look in self._looks:
             look.start()
 
+    def await_first_look(self) -> None:
+        """Wait, within a bound, until each source was looked at once: what fired before is told apart by that."""
+        for look in self._looks:
+            look.await_first_look()
+
     def disarm(self) -> None:
         """From here on everything is being healed anyway."""
         self._armed.clear()

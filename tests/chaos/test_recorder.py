@@ -142,6 +142,20 @@ def test_every_source_was_looked_at_before_anything_is_broken(chaos, tmp_path):
     assert asked[0] <= injected, output
 
 
+def test_a_reason_to_stop_that_is_there_already_keeps_the_method_from_beginning(chaos, tmp_path):
+    """This system burns in another environment: nothing is broken here, and the run says why."""
+    labels = {"alertname": "Down", "system": "small", "environment": "elsewhere", "severity": "critical"}
+    firing = {"state": "firing", "labels": labels, "activeAt": "2026-01-01T00:00:00Z"}
+    chaos.answers["/api/v1/alerts"] = {"data": {"alerts": [firing]}}
+    process = chaos([activity("action", "break", "os.mkdir", path=str(tmp_path / "broken"))])
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "stopped: " in output
+    assert "Down" in output
+    assert "Traceback" not in output
+    assert not (tmp_path / "broken").exists()
+
+
 def test_nothing_is_broken_when_nothing_can_be_recorded(chaos, tmp_path):
     """An unknown environment, or an objective that cannot be judged, ends it before the method."""
     for wrong in ({"environment": "nowhere"}, {"objectives": {"must_not": ["sleep"]}}):
