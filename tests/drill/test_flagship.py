@@ -114,7 +114,7 @@ def test_with_users_at_the_promised_rate_it_passes_only_if_they_came(muster):
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "moment"), [(signal.SIGTERM, 143, "fault in force"), (signal.SIGINT, 130, "api runs")]
+    ("number", "code", "moment"), [(signal.SIGTERM, 143, "every ready pod runs"), (signal.SIGINT, 130, "api runs")]
 )
 def test_an_interrupted_drill_heals_stops_everything_and_says_so(muster, number, code, moment):
     """While the fault is in force, or the lab boots: one sentence, the signal's exit code, nothing left."""
@@ -122,7 +122,7 @@ def test_an_interrupted_drill_heals_stops_everything_and_says_so(muster, number,
     wait_until(drill.output.read_text, lambda told: moment in told, what=moment, timeout_s=90, show=lambda told: told)
     drill.send_signal(number)
     assert drill.wait(60) == code, drill.output.read_text()
-    if moment == "fault in force":
+    if moment == "every ready pod runs":
         assert json.loads((muster.run / "timeline.json").read_text())["verdict"] == "UNKNOWN"
     last = drill.output.read_text().strip().splitlines()[-1]
     assert last == f"muster: the drill was interrupted by {number.name}; it was healed and stopped"
