@@ -85,8 +85,9 @@ def _routes(system: System, environment: Environment) -> dict[str, Any]:
         }
         for tell in tells(system)
     ]
-    # What carries no known "tell" still goes to the default receiver, and at once when it is urgent.
-    routes.append(_at_once(environment))
+    # What carries no known "tell" still goes to the default receiver, and at once when it is urgent. It needs a route:
+    # Alertmanager asks a parent's receiver only when no child matched, and the responder's route is such a child.
+    routes.append({"receiver": receiver(system, environment, _default(system)), "routes": [_at_once(environment)]})
     own = [f'{key}="{value}"' for key, value in identity(system, environment).items()]
     return {"matchers": own, **_told_by_default(system, environment), "routes": routes}
 

@@ -50,11 +50,29 @@ def test_the_service_leads_to_the_pods_beside_it(manifests, staging):
 
 def test_the_fragment_for_others_configurations_is_what_is_rendered(routes, fragment):
     """The route to the responder and its receiver, by themselves: they say nothing else than the whole."""
-    (route,) = fragment["route"]["routes"]
+    route, last = fragment["route"]["routes"]
     own = routes["route"]["routes"][0]
     rendered = next(one for one in own["routes"] if one["receiver"] == route["receiver"])
     assert route == {**rendered, "group_by": own["group_by"], "matchers": [*own["matchers"], *rendered["matchers"]]}
+    assert last == {"matchers": route["matchers"]}
     assert fragment["receivers"] == [one for one in routes["receivers"] if one["name"] == route["receiver"]]
+
+
+@pytest.mark.parametrize(("labels", "told"), [({"team": "mesh"}, "mesh"), ({}, "all")])
+def test_the_fragment_takes_no_alert_from_people(fragment, tool, tmp_path, labels, told):
+    """Merged into somebody's file: whom a route of theirs tells, and whom only their root tells, once each."""
+    first, last = fragment["route"]["routes"]
+    theirs = {"receiver": "mesh", "matchers": ['team="mesh"']}
+    whole = {
+        "route": {"receiver": "all", "routes": [first, theirs, last]},
+        "receivers": [{"name": "all"}, {"name": "mesh"}, *fragment["receivers"]],
+    }
+    file = tmp_path / "alertmanager.yml"
+    file.write_text(yaml.safe_dump(whole))
+    given = {"system": "x0tta6bl4", "environment": "staging", "action": "restart", "level": "warning", **labels}
+    words = [f"{key}={value}" for key, value in given.items()]
+    said = tool("amtool", "config", "routes", "test", f"--config.file={file}", *words).stdout.strip()
+    assert said == f"x0tta6bl4/staging/responder,{told}"
 
 
 def test_every_page_opens_a_runbook(root, system, staging):

@@ -65,6 +65,14 @@ def test_nothing_is_routed_to_nobody(rendered, tool, labels):
     assert routed(tool, rendered["staging"], "Strange", labels) == [f"{OURS}on-call"]
 
 
+@pytest.mark.parametrize("action", ["restart", "scale", "rollback"])
+@pytest.mark.parametrize("told", [{}, {"tell": "nobody"}, {"tell": "nobody", "level": "critical"}])
+def test_the_responder_is_never_the_only_one_told(rendered, tool, action, told):
+    """Its route is a child that matches, so a parent's receiver would not be asked: people have a last route."""
+    labels = {"system": "x0tta6bl4", "environment": "staging", "level": "warning", "action": action, **told}
+    assert routed(tool, rendered["staging"], "Strange", labels) == [f"{OURS}responder", f"{OURS}on-call"]
+
+
 def test_rollback_and_critical_do_not_wait(system, lab):
     """Waiting to be grouped is for warnings."""
     whole = config(system, lab)["route"]
