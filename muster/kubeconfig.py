@@ -39,11 +39,16 @@ def files_of(kubeconfig: Path | str) -> list[Path]:
     whole = Path(kubeconfig)
     if whole.is_file():
         return [whole]
-    return [Path(part).expanduser() for part in str(kubeconfig).split(os.pathsep) if part and _is_file(part)]
+    named = [_at_home(part) for part in str(kubeconfig).split(os.pathsep) if part]
+    return [file for file in named if file.is_file()]
 
 
-def _is_file(part: str) -> bool:
-    return Path(part).expanduser().is_file()
+def _at_home(part: str) -> Path:
+    """The path with its "~" filled in. A home that nobody knows leaves it as it is written: such a file is missing."""
+    try:
+        return Path(part).expanduser()
+    except RuntimeError:
+        return Path(part)
 
 
 @dataclass(frozen=True)

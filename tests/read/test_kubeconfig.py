@@ -160,6 +160,14 @@ def test_a_list_of_kubeconfigs_is_merged_as_kubectl_does(several, monkeypatch, p
         assert access.headers == {"Authorization": "Bearer beside-the-second"}
 
 
+def test_a_home_that_nobody_has_is_a_file_that_is_missing(several):
+    """One sentence, as of any file that is not there; in a list it is skipped."""
+    nobody = "~no-such-user/config"
+    with pytest.raises(UsageError, match=f"^kubeconfig {nobody} does not exist$"):
+        load_access(nobody)
+    assert load_access(os.pathsep.join([nobody, several])).server == "https://2"
+
+
 def test_a_list_of_which_no_file_exists_is_one_sentence(tmp_path):
     """It is a usage error, and names the list."""
     with pytest.raises(UsageError, match=r"none of the kubeconfigs .*/a:.*/b exists"):
