@@ -39,7 +39,8 @@ def tell_effect(story: Story, system: System, env: Environment, get: Callable[..
     if confirmed is None or not any(kind in str(confirmed.data.get("fault")) for kind in RELEASES):
         return
     name = _expected(timeline)
-    if _stalled(timeline, confirmed) or timeline.first(Kind.ALERT_PENDING, after=since_injection(timeline), alert=name):
+    # That it was pending for a moment shows nothing: "down" is, at any rollout, until Prometheus knows the new pods.
+    if _stalled(timeline, confirmed) or timeline.first(Kind.ALERT_FIRING, after=since_injection(timeline), alert=name):
         return
     effect: dict[str, Any] = {}
     if name in system.alerts:
@@ -48,6 +49,8 @@ def tell_effect(story: Story, system: System, env: Environment, get: Callable[..
         effect["unit"] = facts.unit.value
         try:
             canary = CANARY in str(confirmed.data.get("fault"))
+            if facts.reads_absence:
+                effect["held_s"] = env.discovery_s
             effect["worst"] = _worst(facts.query, facts.window, env, confirmed, canary=canary, effect=effect, get=get)
         except (httpx.HTTPError, MusterError, ValueError, KeyError, TypeError) as error:
             effect["error"] = str(error) or type(error).__name__
@@ -64,12 +67,19 @@ def _worst(
     effect: dict[str, Any],
     get: Callable[..., Any],
 ) -> float | None:
-    """Asked by the query of the facts, not of the loaded rules, which may be what is broken; None: no samples."""
+    """Asked by the query of the facts, not of the loaded rules, which may be what is broken; None: no samples.
+
+    Of an indicator that reads absence it is the worst that held for ``held_s``: at any rollout there is an absence for
+    as long as Prometheus needs to find the new pods, and one that lasts no longer is none (as for its alert).
+    """
     where = (of_canary(env) if canary else None) or env
     span_s = math.ceil(time.time() - confirmed.at) + 1
-    step = prom_duration(max(STEP_S, env.scaled(env.evaluation_interval_s)))
-    function = "max_over_time" if effect["above"] else "min_over_time"
-    asked = f"{function}(({fill(query, where, window_s)})[{span_s}s:{step}])"
+    step_s = max(STEP_S, env.scaled(env.evaluation_interval_s))
+    worst, best = ("max_over_time", "min_over_time") if effect["above"] else ("min_over_time", "max_over_time")
+    value, step = f"({fill(query, where, window_s)})", prom_duration(step_s)
+    if "held_s" in effect:  # and a step, so that the first value and the last are no less than that apart
+        value = f"{best}({value}[{prom_duration(effect['held_s'] + step_s)}:{step}])"
+    asked = f"{worst}({value}[{span_s}s:{step}])"
     values = [float(sample["value"][1]) for sample in get("/api/v1/query", query=asked)["data"]["result"]]
     known = [value for value in values if math.isfinite(value)]
     return (max if effect["above"] else min)(known) if known else None

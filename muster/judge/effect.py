@@ -51,4 +51,5 @@ def _indicator(effect: dict[str, Any]) -> str | None:
         return f"{effect['slo']} has no samples, "
     if worst > bound if effect["above"] else worst < bound:
         return None
-    return f"{effect['slo']} was {show(worst, unit)} at its worst (limit {show(bound, unit)}), "
+    held = f" for {effect['held_s']:g} s together" if "held_s" in effect else ""
+    return f"{effect['slo']} was {show(worst, unit)} at its worst{held} (limit {show(bound, unit)}), "

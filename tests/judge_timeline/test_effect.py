@@ -37,6 +37,16 @@ def test_a_release_that_neither_users_nor_the_indicator_felt_tested_nothing(make
     assert verdicts(judgement)["alert"] is Verdict.UNKNOWN
 
 
+def test_an_absence_that_did_not_last_is_no_effect_and_says_how_long_it_was_asked_for(make, rollback):
+    """The expected alert was pending for a moment, as at any rollout."""
+    absence = {"slo": "down", "bound": 0, "above": True, "unit": "count", "worst": 0.0, "held_s": 12.0}
+    blinked = (3.0, Kind.ALERT_PENDING, {"alert": rollback.alert})
+    told = (19.0, Kind.NOTE, {"source": "effect", "effect": absence})
+    judgement = judge(make(drop=SILENT, extra=[told, blinked]), rollback, window_s=5.0)
+    assert verdicts(judgement)["alert"] is Verdict.UNKNOWN
+    assert "down was 0 at its worst for 12 s together (limit 0)" in judgement.sentence
+
+
 FELT = [(at + 0.5, Kind.TRAFFIC, second(500, 75)) for at in range(1, 10)]
 
 
