@@ -40,6 +40,7 @@ class Noise:
         self._story, self._system, self._env, self._names = story, system.name, env, alert_names(system)
         session = shared.current()
         self._before: shared.FiredBefore = {} if session is None else session.fired_before
+        self._late: set[str] = set()
         self._told: set[str] = set()
 
     def begins(self, source: str, alerts: Iterable[Alert]) -> None:
@@ -47,11 +48,13 @@ class Noise:
 
         An alert of this system is none of it, whatever its environment: that is a reason to do no drill.
         """
-        if source in self._before:
+        if source in self._before or source in self._late:
             return
-        broken = self._story.timeline().first(Kind.FAULT_INJECTED) is not None
+        if self._story.timeline().first(Kind.FAULT_INJECTED) is not None:
+            self._late.add(source)  # for this experiment only: the next one's first look may be in time
+            return
         of_others = [alert["labels"] for alert in alerts if _is_critical(alert) and self._of_others(alert["labels"])]
-        self._before[source] = frozenset() if broken else frozenset(frozenset(each.items()) for each in of_others)
+        self._before[source] = frozenset(frozenset(each.items()) for each in of_others)
 
     def known(self, source: str, labels: Labels) -> bool:
         """Whether the alert is no reason to stop: it fired before, or the environment ignores it. Told once."""
@@ -62,7 +65,8 @@ class Noise:
         return False
 
     def _of_others(self, labels: Labels) -> bool:
-        here = is_ours(labels, system=self._system, environment=self._env.name, names=self._names)
+        where, unlabelled = self._env.name, self._env.rollback.take_unlabelled
+        here = is_ours(labels, system=self._system, environment=where, names=self._names, take_unlabelled=unlabelled)
         return not here and labels.get("system", "") != self._system
 
     def _tell(self, labels: Labels, why: str) -> bool:

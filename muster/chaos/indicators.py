@@ -43,7 +43,8 @@ def _facts(name: str, system: System, env: Environment) -> dict[str, object]:
         "unit": slo.unit.value,
         "window_s": env.scaled(slo.window) if slo.over else 0.0,
         "told_s": predict.detection(system, env, name).upper_s,
-        "adds_up": slo.unit is not Unit.SECONDS,  # a mean and a count do; a quantile does not
+        # A mean and a count do. A quantile does not, nor what is divided by traffic, which the fault may have cut.
+        "adds_up": slo.unit is not Unit.SECONDS and "/" not in slo.query,
     }
 
 

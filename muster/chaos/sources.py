@@ -103,7 +103,9 @@ class Alerts(HttpWatcher):
 
     def _tell(self, name: str, found: list[dict[str, Any]]) -> None:
         before = self._states.pop(name, None)
-        if not found:
+        if not found:  # what is left of it fires since before the fault
+            if before is not None:
+                self.story.tell(Kind.ALERT_RESOLVED, source=self.source, message=f"{name} resolved", alert=name)
             return
         firing = [alert for alert in found if alert["state"] == "firing"]
         labels = (firing or found)[0]["labels"]

@@ -188,6 +188,7 @@ class Stops:
             quiet="page" in self._objectives.must_not,
             expected=self._expected,
             names=self._names,
+            take_unlabelled=self._env.rollback.take_unlabelled,
             exempt=exempt,
         )
 

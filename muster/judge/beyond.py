@@ -67,7 +67,7 @@ def _might_yet(timeline: Timeline, objectives: Objectives, what_not: str) -> lis
         labels: dict[str, str] = event.data.get("labels") or {}
         told = set(filter(None, labels.get("tell", "").split(",")))
         if what_not == OTHER_PAGE:
-            open_still = not labels or not told <= {*objectives.pages}
+            open_still = "tell" not in labels or not told <= {*objectives.pages}  # whom it tells is not said
         else:
             open_still = labels.get("action", "rollback") == "rollback" and not has_acted(timeline, event, "rollback")
         if open_still:

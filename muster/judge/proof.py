@@ -17,7 +17,7 @@ from muster.judge.lasting import ended
 from muster.judge.link import since_injection
 from muster.judge.objectives import Forbidden, Objectives
 from muster.system.units import Unit, show
-from muster.timeline import Kind, Timeline
+from muster.timeline import Event, Kind, Timeline
 
 EVALUATIONS = 6  # so many that were missed in a row say nothing yet: a machine has other things to do
 
@@ -65,6 +65,7 @@ def silent(timeline: Timeline, objectives: Objectives, what_not: Forbidden) -> l
         _one(
             _Facts.of(alert, facts),
             timeline,
+            what_not,
             lost=lost,
             values=values.get(str(facts["slo"]), ()),
             span=(since, until),
@@ -102,6 +103,7 @@ class _Facts:
 def _one(
     facts: _Facts,
     timeline: Timeline,
+    what_not: Forbidden,
     *,
     lost: str,
     values: Values,
@@ -110,8 +112,11 @@ def _one(
     every_s: float,
 ) -> Silent:
     alert, lasted_s = facts.alert, max(0.0, span[1] - span[0])
-    if timeline.first(Kind.ALERT_FIRING, after=since_injection(timeline), alert=alert):
-        return Silent(alert=alert, fired=True)
+    fired = timeline.first(Kind.ALERT_FIRING, after=since_injection(timeline), alert=alert)
+    if fired is not None:
+        return Silent(alert=alert, fired=True, unknown=_cut_short(timeline, fired, what_not, told_s=facts.told_s))
+    if _fired_before(timeline, alert):
+        return Silent(alert=alert, unknown=f"{alert} fired since before the fault, and could not tell again")
     if lasted_s >= facts.told_s:
         return Silent(alert=alert, by_s=lasted_s - facts.told_s)
     why = lost or _unwell(facts, values, span, settle_s=settle_s, most_gap_s=EVALUATIONS * every_s)
@@ -122,6 +127,30 @@ def _one(
         said += "" if facts.well(worst) else ", and soon well again"
         return Silent(alert=alert, well=(facts.slo, -facts.bound if facts.below else facts.bound, said))
     return Silent(alert=alert, unknown=f"{alert} takes up to {facts.told_s:.1f} s to tell, and {why}")
+
+
+def _cut_short(timeline: Timeline, fired: Event, what_not: Forbidden, *, told_s: float) -> str:
+    """Why an alert that fired may not have come to act; empty where it had its say, and this did not follow.
+
+    The responder's say is a decision that is final; a page may wait for its group, so the alert must have fired for as
+    long as all of that takes.
+    """
+    alert = str(fired.data.get("alert"))
+    if what_not == "rollback":
+        if timeline.first(Kind.DECIDED, after=fired.at, alert=alert, final=True):
+            return ""
+        return f"{alert} fired, and the responder made no final decision on it"
+    over = timeline.first(Kind.ALERT_RESOLVED, after=fired.at, alert=alert)
+    if over is None or over.at - fired.at >= told_s:
+        return ""
+    return f"{alert} fired for {over.at - fired.at:.1f} s only, and its page may take {told_s:.1f} s"
+
+
+def _fired_before(timeline: Timeline, alert: str) -> bool:
+    """Whether the alert's last state before the fault was firing."""
+    kinds = (Kind.ALERT_PENDING, Kind.ALERT_FIRING, Kind.ALERT_RESOLVED)
+    told = [e for e in timeline.of(*kinds) if e.data.get("alert") == alert and e.at < since_injection(timeline)]
+    return bool(told) and told[-1].kind is Kind.ALERT_FIRING
 
 
 def _unwell(facts: _Facts, values: Values, span: tuple[float, float], *, settle_s: float, most_gap_s: float) -> str:

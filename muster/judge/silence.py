@@ -26,7 +26,9 @@ def forbidden(timeline: Timeline, objectives: Objectives) -> Iterable[Outcome]:
         seen = [event for event in timeline.of(*kinds) if event.at >= after]
         name = f"must_not {what_not}"
         if what_not == "rollback":
-            seen = [e for e in seen if e.kind is not Kind.DECIDED or e.data.get("decision") == "roll back"]
+            # With the strategy "none" the decision is all that the responder adds: others carry it out.
+            decided = ("roll back", "would roll back")
+            seen = [e for e in seen if e.kind is not Kind.DECIDED or e.data.get("decision") in decided]
         if seen:
             who = seen[0].data.get("contact") or seen[0].data.get("alert") or seen[0].message
             message = f"{what} {seen[0].at - after:.2f} s after the fault ({who}), and must not have"
@@ -86,7 +88,7 @@ def _proven(timeline: Timeline, objectives: Objectives, what_not: Forbidden) -> 
 
 _FORBIDDEN: dict[Forbidden, tuple[tuple[Kind, ...], str, str]] = {
     "page": ((Kind.PAGE_RECEIVED,), "inbox", "somebody was paged"),
-    "rollback": ((Kind.ROLLBACK_STARTED, Kind.DECIDED, Kind.ROLLBACK_PROVEN), "responder", "a rollback followed"),
+    "rollback": ((Kind.ROLLBACK_STARTED, Kind.DECIDED, Kind.ROLLBACK_PROVEN), "responder", "a rollback was decided on"),
 }
 
 

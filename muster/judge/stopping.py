@@ -96,6 +96,7 @@ def unrelated_alert(
     quiet: bool,
     expected: Collection[str],
     names: Collection[str] = (),
+    take_unlabelled: bool = False,
     exempt: Callable[[Mapping[str, str]], bool] = lambda _: False,
 ) -> Stop | None:
     """The first critical alert that this experiment cannot have meant: of another place, or one that it does not name.
@@ -111,6 +112,7 @@ def unrelated_alert(
         expected: The alerts of this place that may come with the fault. Another one means that something else broke,
             or more than was agreed to, and nobody can tell which: UNKNOWN, as for an incident elsewhere.
         names: What alerts of this system are called, for those whose labels name no system.
+        take_unlabelled: Whether all that name no system are this place's.
         exempt: Whether an alert of another place, by its labels, is no reason to stop; this place's are not asked for.
     """
     for alert in alerts:
@@ -118,7 +120,8 @@ def unrelated_alert(
         if alert["state"] != "firing" or labels.get("severity") != "critical":
             continue
         name, of, where = labels["alertname"], labels.get("system", ""), labels.get("environment", environment)
-        if not is_ours(labels, system=system, environment=environment, names=names):
+        place = {"system": system, "environment": environment}
+        if not is_ours(labels, **place, names=names, take_unlabelled=take_unlabelled):
             if exempt(labels):
                 continue
             told = f"of system {of}" if of else "which names no system"

@@ -11,7 +11,7 @@ from muster.chaos.sources import Alerts, Routing, watchers, whose
 from muster.errors import Unknown
 from muster.judge.link import source
 from muster.judge.objectives import Objectives
-from muster.judge.silence import unsettled
+from muster.judge.silence import open_alerts, unsettled
 from muster.system import Environment, load_system
 from muster.timeline import Kind
 from muster.wait import wait_until
@@ -131,6 +131,22 @@ def test_what_fired_before_the_fault_does_not_hide_the_same_alert_of_another_ser
     watcher.look()
     watcher.close()
     assert unsettled(story.timeline(), QUIET) == []
+
+
+def test_what_blinks_beside_a_series_that_fires_since_before_is_over_when_it_is(prometheus, story):
+    """Any rollout makes some alert pending for a moment; the older series of the same alert keeps nothing open."""
+    old, new = alert("A", "firing"), alert("A", "pending")
+    new["labels"]["pod"] = "new"
+    watcher = Alerts(story, prometheus.url, since=T0, ours=OURS)
+    prometheus.answers["/api/v1/alerts"] = alerts(old)
+    watcher.look()
+    story.tell(Kind.FAULT_INJECTED, source="test")
+    prometheus.answers["/api/v1/alerts"] = alerts(old, new)
+    watcher.look()
+    prometheus.answers["/api/v1/alerts"] = alerts(old)
+    watcher.look()
+    watcher.close()
+    assert open_alerts(story.timeline()) == {}
 
 
 def test_the_first_scrape_of_each_bad_pod_is_told(prometheus, story):

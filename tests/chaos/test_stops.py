@@ -2,7 +2,8 @@
 
 import socket
 import time
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from muster.chaos import own, shared, stops
 from muster.chaos.actions import common
 from muster.chaos.incidents import Noise
 from muster.chaos.stops import Stops, kill_file, switched_off
+from muster.chaos.story import Story
 from muster.faults import Ledger
 from muster.judge.objectives import Objectives
 from muster.judge.undone import undone
@@ -244,6 +246,22 @@ class Cluster:
         until = {source: looks + times for source, looks in self.looks.items()}
         behind = lambda: [source for source, looks in self.looks.items() if looks < until[source]]  # noqa: E731
         wait_until(behind, lambda sources: not sources, what="looks", timeout_s=30)
+
+
+def test_a_first_look_that_comes_too_late_is_of_no_use_to_this_experiment_only(story, tmp_path, monkeypatch):
+    """What fired when the session began is learned by the next experiment that looks in time."""
+    system = load_system("x0tta6bl4")
+    monkeypatch.setattr(shared, "_sessions", [shared.Session(Path("nowhere"))])
+    environment = Environment(name="lab", description="test")
+    story.tell(Kind.FAULT_INJECTED, source="test")
+    known = foreign("KubeSchedulerDown")
+    late = Noise(story, system, environment)
+    late.begins("prometheus", [known])
+    assert not late.known("prometheus", known["labels"])
+    with closing(Story("next", "x0tta6bl4", "lab", tmp_path / "next.jsonl")) as following:
+        begun = Noise(following, system, environment)
+        begun.begins("prometheus", [known])
+        assert begun.known("prometheus", known["labels"])
 
 
 def test_what_fired_when_the_drill_began_ends_it_not_and_what_begins_then_does(watch, serve, story):

@@ -28,6 +28,11 @@ CASES = {
         "PASS",
     ),
     "one that fires since before": ([(-0.5, Kind.ALERT_FIRING, {"alert": "A", "labels": TELLS})], "PASS", "PASS"),
+    "one that says not whom it tells": (
+        [(12.0, Kind.ALERT_FIRING, {"alert": "A", "labels": {"action": "none"}})],
+        "UNKNOWN",
+        "PASS",
+    ),
     "one of unknown labels": ([(12.0, Kind.ALERT_FIRING, {"alert": "A"})], "UNKNOWN", "UNKNOWN"),
     "one that is over": (
         [(12.0, Kind.ALERT_PENDING, {"alert": "A", "labels": TELLS}), (12.5, Kind.ALERT_RESOLVED, {"alert": "A"})],

@@ -177,6 +177,13 @@ def test_what_must_not_happen_fails_when_it_does(make, quiet, killed, outcome_of
     assert "4.00 s after the fault" in outcome_of(judgement, name).message
 
 
+def test_a_rollback_that_is_left_to_others_was_decided_on_all_the_same(make, quiet, killed, outcome_of):
+    """With the strategy "none" nobody here rolls back; what others make of it is not known, and it must not follow."""
+    decided = (4.0, Kind.DECIDED, {"decision": "would roll back", "alert": ALERT, "final": True})
+    judgement = judge(make(story=killed, rps=(500, 0), extra=[decided]), quiet)
+    assert outcome_of(judgement, "must_not rollback").verdict is Verdict.FAIL
+
+
 def test_a_pod_kill_that_nobody_heard_of_passes(make, quiet, killed):
     """Healed by itself, without page or rollback, under the users' limit."""
     assert judge(make(story=killed, rps=(500, 0)), quiet).verdict is Verdict.PASS

@@ -18,10 +18,10 @@ BY_HAND = parse_objectives({"name": "muster", "must_not": ["page"], "action": "b
 
 @pytest.fixture
 def proven(make):
-    """``proven(value, alert=facts, extra=[...], error="")`` -> what is known of that alert."""
+    """``proven(value, facts=..., extra=[...], error="", what_not="page")`` -> what is known of that alert."""
 
-    def prove(value, *, facts=None, extra=(), error=""):
-        told = {"may_act": {"page": {"A": FACTS | (facts or {})}}, "evaluation_s": 0.25, "scrape_s": 0.25}
+    def prove(value, *, facts=None, extra=(), error="", what_not="page"):
+        told = {"may_act": {what_not: {"A": FACTS | (facts or {})}}, "evaluation_s": 0.25, "scrape_s": 0.25}
         values = [(T0 + step / 4, value(step / 4)) for step in range(40)]
         story = (
             (-1.0, Kind.DRILL_STARTED, told),
@@ -31,7 +31,7 @@ def proven(make):
             (9.0, Kind.NOTE, {"source": "indicators", "indicators": {"cpu": values}, "error": error}),
             *extra,
         )
-        (alert,) = silent(make(story=story), BY_HAND, "page")
+        (alert,) = silent(make(story=story), BY_HAND, what_not)
         return alert
 
     return prove
@@ -57,10 +57,31 @@ def test_where_small_values_are_bad_large_ones_are_well(proven):
     assert "cpu was 70%" in proven(lambda at: 0.7 if at > 4 else 0.9, facts=low).unknown
 
 
-def test_an_alert_that_fired_has_had_its_say(proven):
-    """Whether its page came is asked elsewhere."""
-    fired = proven(lambda _: 0.9, extra=[(4.0, Kind.ALERT_FIRING, {"alert": "A"})])
-    assert (fired.fired, fired.unknown) == (True, "")
+@pytest.mark.parametrize(
+    ("what_not", "later", "words"),
+    [
+        ("page", [(16.0, Kind.ALERT_RESOLVED, {"alert": "A"})], ""),
+        ("page", [(6.0, Kind.ALERT_RESOLVED, {"alert": "A"})], "fired for 2.0 s only, and its page may take 11.0 s"),
+        ("rollback", [(4.5, Kind.DECIDED, {"alert": "A", "decision": "refuse", "final": True})], ""),
+        ("rollback", [(4.5, Kind.DECIDED, {"alert": "A", "decision": "refuse", "final": False})], "no final decision"),
+        ("rollback", [(16.0, Kind.ALERT_RESOLVED, {"alert": "A"})], "the responder made no final decision on it"),
+    ],
+)
+def test_an_alert_that_fired_proves_silence_only_where_it_has_had_its_say(proven, what_not, later, words):
+    """An undo that ends it before its group's wait, or a webhook that never came, is no silence."""
+    fired = proven(lambda _: 0.9, what_not=what_not, extra=[(4.0, Kind.ALERT_FIRING, {"alert": "A"}), *later])
+    assert fired.fired
+    assert words in fired.unknown
+    assert bool(fired.unknown) is bool(words)
+
+
+def test_an_alert_that_fires_since_before_the_fault_proves_nothing(proven):
+    """It cannot fire again, and nobody is paged again: however long the fault was there; one that was over can."""
+    long_ago = [(-9.0, Kind.ALERT_FIRING, {"alert": "A"})]
+    short = {"told_s": 1.0}
+    assert "could not tell again" in proven(lambda _: 0.1, facts=short, extra=long_ago).unknown
+    over = [*long_ago, (-5.0, Kind.ALERT_RESOLVED, {"alert": "A"})]
+    assert proven(lambda _: 0.1, facts=short, extra=over).unknown == ""
 
 
 def test_prometheus_that_did_not_answer_in_the_end_leaves_it_unknown(proven):
