@@ -26,10 +26,14 @@ class Canary:
 
 @dataclass(frozen=True, kw_only=True)
 class CanarySeries:
-    """How many series each metric of its triggers has; ``settles_s`` after readiness there should be some."""
+    """How many series each metric of its triggers has; ``settles_s`` after readiness there should be some.
+
+    ``scraped`` is the number of targets by that selector that answer Prometheus.
+    """
 
     selector: str
     series: Mapping[str, int]
+    scraped: int
     settles_s: float
 
 
@@ -47,7 +51,8 @@ def assert_its_series_are_found(canary: Canary, found: CanarySeries) -> None:
     """A canary that serves users has series by ``rollback.canary.metric_selector``, or none of its triggers can fire.
 
     Nothing to tell while nobody is led to it; Unknown while no pod is ready, while Prometheus may not have seen the
-    pods yet, and where only some series are absent (a counter that nothing has counted yet is absent, too).
+    pods yet, and where only some series are absent (a counter that nothing has counted yet is absent, too), or all are
+    while the selector finds pods that are scraped: who is led to it by a header need not have come yet.
     """
     if not found.series:
         raise Undeclared("no rollback trigger of the facts is judged for a canary by itself")
@@ -65,8 +70,13 @@ def assert_its_series_are_found(canary: Canary, found: CanarySeries) -> None:
         young = f"ready for {canary.ready_for_s:.0f} s, and Prometheus may take {found.settles_s:.0f} s to have samples"
         raise Unknown(f"{who}, has no series {', '.join(absent)} yet: {young}")
     where = f"by rollback.canary.metric_selector {found.selector}"
-    no_alert = "no alert speaks of it, and nothing would abort it"
-    claim(len(absent) < len(found.series), f"{who}, has none of its triggers' series {where}: {no_alert}")
+    if len(absent) == len(found.series):
+        none = f"{who}, has none of its triggers' series {where}"
+        claim(found.scraped > 0, f"{none}: no alert speaks of it, and nothing would abort it")
+        raise Unknown(
+            f"{none}, though Prometheus scrapes by that selector (targets up: {found.scraped}): nobody has visited it "
+            f"yet, or its metrics have other names than {', '.join(absent)}, and then nothing would abort it"
+        )
     if absent:
         raise Unknown(f"{who}, has no series {', '.join(absent)} {where}: triggers that stand on them stay silent")
 

@@ -66,9 +66,10 @@ def _is_ready(condition: dict[str, Any]) -> bool:
 
 
 async def read_canary_series(session: Session) -> dict[str, Any]:
-    """``{"selector", "series": {metric: number}, "settles_s"}``: what the canary's own triggers stand on.
+    """``{"selector", "series": {metric: number}, "scraped", "settles_s"}``: what the canary's own triggers stand on.
 
-    ``settles_s``: how long Prometheus may take to have the first samples of a new pod.
+    ``scraped``: how many targets the selector finds that answer; ``settles_s``: how long Prometheus may take to have
+    the first samples of a new pod.
     """
     env = session.environment
     alone = of_canary(env)
@@ -76,10 +77,14 @@ async def read_canary_series(session: Session) -> dict[str, Any]:
     of = {session.system.alerts[name].slo for name in session.system.alerts if _is_trigger(session, name)}
     metrics = sorted({metric for name in of for metric in session.system.slo[name].series})
     wanted = {metric: f"{metric}{{{alone.metric_selector}}}" for metric in metrics}
-    counts = await count(session, list(wanted.values()))
+    # Where the selector has labels that only the metrics themselves bring, it finds no `up`: then that tells nothing,
+    # 0 are known to be scraped, and absent series are judged without it.
+    answering = f"up{{{alone.metric_selector}}} == 1"
+    counts = await count(session, [*wanted.values(), answering])
     settles_s = env.discovery_s + _SCRAPES * env.scaled(env.scrape_interval_s)
     series = {metric: counts[selector] for metric, selector in wanted.items()}
-    return {"selector": alone.metric_selector, "series": series, "settles_s": settles_s}
+    scraped = counts[answering]
+    return {"selector": alone.metric_selector, "series": series, "scraped": scraped, "settles_s": settles_s}
 
 
 def _is_trigger(session: Session, name: str) -> bool:

@@ -9,10 +9,10 @@ from muster.judge import canary as judge
 FOUND, NONE = {"requests_total": 2, "latency_bucket": 9}, {"requests_total": 0, "latency_bucket": 0}
 
 
-def judged(series=FOUND, **changes):
+def judged(series=FOUND, scraped=0, **changes):
     raw = {"deployment": "next", "ingress": "next", "share": 0.1, "ways": [], "wanted": 1, "ready": 1}
     raw |= {"ready_for_s": 60.0} | changes
-    found = {"selector": 'app="wrong"', "series": series, "settles_s": 12.5}
+    found = {"selector": 'app="wrong"', "series": series, "scraped": scraped, "settles_s": 12.5}
     judge.assert_its_series_are_found(judge.canary(raw), judge.canary_series(found))
 
 
@@ -37,10 +37,11 @@ def test_wrong_selector_is_a_fail_that_names_it():
         ({"series": NONE, "ready_for_s": 3.0}, "Prometheus may take 12 s"),
         ({"series": FOUND | {"requests_total": 0}}, "no series requests_total"),
         ({"ready": 0}, "no ready pod"),
+        ({"series": NONE, "scraped": 1}, r"up: 1\): nobody has visited it yet, or .* other names"),
     ],
 )
 def test_what_cannot_be_told_yet_is_unknown(changes, words):
-    """Too young, partly absent, or nobody to have series."""
+    """Too young, partly absent, nobody to have series, or found but without visitors: counters begin with the first."""
     with pytest.raises(Unknown, match=words) as unknown:
         judged(**changes)
     assert not isinstance(unknown.value, Undeclared)

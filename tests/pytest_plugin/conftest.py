@@ -89,7 +89,7 @@ def surroundings():
             "ready": 1,
             "ready_for_s": 60.0,
         },
-        "canary_series": {"selector": "app=next", "series": {"requests_total": 3}, "settles_s": 12.5},
+        "canary_series": {"selector": "app=next", "series": {"requests_total": 3}, "scraped": 1, "settles_s": 12.5},
         "logs": {"window_s": 5.0, "running": 3, "replicas": each(lambda _: log)},
         "modules": {"a": {"modules": {"oqs": "", "liboqs": ""}, "algorithms": {"ML-KEM-768": ""}}},
         "certificates": each(lambda _: folder),

@@ -81,7 +81,9 @@ def test_series_of_its_triggers_are_counted_by_its_own_selector(serve, environme
 
     def _answer(query):
         asked.append(parse_qs(query)["query"][0])
-        result = [{"metric": {"selector": "0"}, "value": [1.0, "4"]}]
+        of_up = next(i for i, part in enumerate(asked[-1].split(" or ")) if "(up{" in part)
+        numbers = {"0": "4", str(of_up): "2"}
+        result = [{"metric": {"selector": index}, "value": [1.0, number]} for index, number in numbers.items()]
         return {"status": "success", "data": {"resultType": "vector", "result": result}}
 
     prometheus = serve({"/api/v1/query": _answer}).url
@@ -91,6 +93,9 @@ def test_series_of_its_triggers_are_counted_by_its_own_selector(serve, environme
     assert "x0tta6bl4_requests_total" in found["series"]
     assert max(found["series"].values()) == 4
     assert found["settles_s"] == 12.5
+    assert found["scraped"] == 2
+    assert len(asked) == 1
+    assert 'count(up{app="next"} == 1)' in asked[0]
     assert all('{app="next"}' in part for part in asked[0].split(" or "))
 
 
