@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from muster.plain_yaml import read_yaml
+from muster.system.fill import at_home
 
 _CLUSTER = {"server", "certificate-authority", "certificate-authority-data", "insecure-skip-tls-verify", "extensions"}
 _USER = {"token", "tokenFile", "client-certificate", "client-key"}
@@ -39,16 +40,8 @@ def files_of(kubeconfig: Path | str) -> list[Path]:
     whole = Path(kubeconfig)
     if whole.is_file():
         return [whole]
-    named = [_at_home(part) for part in str(kubeconfig).split(os.pathsep) if part]
+    named = [at_home(part) for part in str(kubeconfig).split(os.pathsep) if part]
     return [file for file in named if file.is_file()]
-
-
-def _at_home(part: str) -> Path:
-    """The path with its "~" filled in. A home that nobody knows leaves it as it is written: such a file is missing."""
-    try:
-        return Path(part).expanduser()
-    except RuntimeError:
-        return Path(part)
 
 
 @dataclass(frozen=True)

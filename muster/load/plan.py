@@ -13,6 +13,7 @@ from muster.errors import UsageError
 from muster.judge.seconds import Step
 from muster.system import Environment, System
 from muster.system.expectations import Request
+from muster.system.fill import at_home
 
 USERS = 50  # to begin with, at least; more come as they are needed
 BEGIN = 0.1  # of the users that rate and promised latency need (Little's law): those of a system ten times as fast
@@ -108,4 +109,4 @@ def make(system: System, env: Environment, steps: Sequence[Step], *, users: int 
 
 
 def _absolute(env: Environment, file: str) -> Path:
-    return (env.base_dir / Path(file).expanduser()).resolve()
+    return (env.base_dir / at_home(file)).resolve()

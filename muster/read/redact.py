@@ -16,6 +16,7 @@ from typing import Any
 
 from muster.snapshot import Failure, Reading
 from muster.system.environment import Environment
+from muster.system.fill import at_home
 
 REDACTED = "[redacted]"
 SHORTEST = 6  # characters: a shorter secret is a word, and would blacken every sentence
@@ -141,7 +142,7 @@ def known_secrets(environment: Environment) -> list[str]:
     """
     found = []
     for name in _secret_files(environment.model_dump()):
-        file = Path(environment.base_dir, Path(name).expanduser())
+        file = Path(environment.base_dir, at_home(name))
         try:
             with file.open("rb") as opened:
                 found.append(opened.read(LARGEST_BYTES).decode("utf-8").strip())

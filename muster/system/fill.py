@@ -43,7 +43,15 @@ class Fill:
         except Fill.Missing as error:
             error.path = path
             raise
-        return str(Path(filled).expanduser()) if filled.startswith("~/") else filled
+        return str(at_home(filled)) if filled.startswith("~/") else filled
+
+
+def at_home(path: str) -> Path:
+    """The path with its "~" filled in. A home that nobody knows leaves it as it is written: such a file is missing."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # no such user; or no HOME, and none of this user's on record, as in many a container
+        return Path(path)
 
 
 def expand(text: str, endpoints: Mapping[str, str]) -> str:

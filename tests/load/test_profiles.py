@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from muster.errors import UsageError
+from muster.judge.seconds import Step
 from muster.load import plan as plans
 from muster.load.allowed import allowed_host
 from muster.load.profile import load_profile
@@ -114,3 +115,10 @@ def test_what_is_not_this_machine_needs_a_bound():
 def test_loopback_needs_none(host):
     """Whoever loads this machine hurts nobody else."""
     assert allowed_host(at(f"http://{host}:80"), rate=1e6, time_s=1e6) == f"http://{host}:80"
+
+
+def test_a_token_in_a_home_that_nobody_has_stays_as_it_is_written(system):
+    """The file is missing, as whoever reads it says; making the plan breaks over nothing."""
+    env = Environment(name="e", description="e", token_files={"http": "~no-such-user/token"}, http="http://h")
+    plan = plans.make(system, env, [Step(duration_s=1.0, first=1.0, last=1.0)])
+    assert plan.token_file.endswith("/~no-such-user/token")

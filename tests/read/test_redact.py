@@ -88,3 +88,10 @@ def test_what_secret_files_hold_is_known(tmp_path):
         }
     )
     assert sorted(known_secrets(environment)) == sorted([PAGER_KEY, "s3cr3t-of-the-responder", "b3ar3r-of-prometheus"])
+
+
+def test_a_secret_in_a_home_that_nobody_has_is_none():
+    """As of any file that cannot be read."""
+    contact = {"kind": "pagerduty", "url": "http://p", "secret_file": "~no-such-user/key"}
+    environment = Environment.model_validate({"name": "a", "description": "b", "contacts": {"on-call": contact}})
+    assert known_secrets(environment) == []

@@ -174,3 +174,16 @@ def test_what_the_operator_and_pages_cannot_use_is_refused(small, facts, said):
     )
     with pytest.raises(UsageError, match=rf"systems/small\.yaml:\d+: environments\.odd\.{said}"):
         load_environment(system, "odd")
+
+
+def test_without_a_home_its_files_are_missing_and_nothing_breaks(monkeypatch):
+    """A container often runs as a user whom no record knows: the path stays, and is said to be missing where read."""
+
+    def nobody(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setenv("HOME", "/home/me")
+    assert Fill({}).tree({"kubeconfig": "~/.kube/config"}) == {"kubeconfig": "/home/me/.kube/config"}
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    assert Fill({}).tree({"kubeconfig": "~/.kube/config"}) == {"kubeconfig": "~/.kube/config"}
