@@ -40,11 +40,15 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def program(tmp_path):
-    """A package ``warmth`` to be run with ``python -m``; returns its folder."""
+    """A package ``warmth`` to be run with ``python -m``; returns its folder.
+
+    Of each test its own to the last byte: the world is shared, and a standby of the same files is taken again, with the
+    path of the test before.
+    """
     folder = tmp_path / "warmth"
     folder.mkdir()
     (folder / "__init__.py").touch()
-    (folder / "__main__.py").write_text(PROGRAM)
+    (folder / "__main__.py").write_text(f"{PROGRAM}\n# {tmp_path.name}\n")
     (folder / "words.py").write_text("WORDS = 'first'\n")
     return folder
 
@@ -127,7 +131,9 @@ def test_changed_files_are_what_runs_next_and_the_end_of_what_ran_before_is_stil
 def test_a_lost_standby_takes_nobody_with_it_and_another_takes_its_place(world, namespace, run, wait_until):
     """Killed: its pods run on, only their exit codes are lost; the next pod starts, cold, the one after it warm."""
     orphan = run("orphan", pod={"restartPolicy": "Never"})
-    psutil.Process(orphan["pid"]).parent().kill()
+    standby = psutil.Process(orphan["pid"]).parent()
+    assert standby.cmdline()[2] == "lab.agent.standby"  # else the agent itself would be killed
+    standby.kill()
     assert psutil.Process(run("next")["pid"]).parent().cmdline()[2] == "lab.agent"
     assert psutil.Process(orphan["pid"]).is_running()
     assert psutil.Process(run("later")["pid"]).parent().cmdline()[2] == "lab.agent.standby"
