@@ -15,6 +15,7 @@ from muster.faults.ledger import Entry
 from muster.faults.withdrawal import put_back, withdraw
 from muster.kube import JSON_PATCH, MERGE, Kube, KubeError
 from muster.system import Environment
+from muster.system.rollback import Canary
 from muster.wait import wait_until
 from muster.workload import Json, Workload, deployment_path, is_ready, read_workload, revision, same_template
 
@@ -47,11 +48,7 @@ def intend(
         UsageError: There is no canary, it is the one that runs already, or the weight is no share.
         KubeError: The API could not be asked.
     """
-    source, canary = guard.cluster_of(env), env.rollback.canary
-    if canary is None:
-        raise UsageError(f"environment {env.name} declares no canary (rollback.canary), so there is none to be bad")
-    if not 0 < weight <= 100 or replicas < 1:
-        raise UsageError(f"a canary with {replicas} pods and {weight}% of the users is none")
+    source, canary = guard.cluster_of(env), _canary_of(env, weight=weight, replicas=replicas)
     path, ingress = deployment_path(source.namespace, canary.deployment), _ingress(source.namespace, canary.ingress)
     deployment, notes = kube.get(path), kube.get(ingress)["metadata"].get("annotations") or {}
     replicas_was = int(deployment["spec"].get("replicas", 1))
@@ -95,6 +92,15 @@ def intend(
         pods=wanted,
         ready=wanted,
     )
+
+
+def _canary_of(env: Environment, *, weight: int, replicas: int) -> Canary:
+    """The environment's canary. Raises UsageError where there is none, or none would come of what is asked."""
+    if env.rollback.canary is None:
+        raise UsageError(f"environment {env.name} declares no canary (rollback.canary), so there is none to be bad")
+    if not 0 < weight <= 100 or replicas < 1:
+        raise UsageError(f"a canary with {replicas} pods and {weight}% of the users is none")
+    return env.rollback.canary
 
 
 def _must_be_idle(ingress: str, notes: Mapping[str, str]) -> None:

@@ -6,20 +6,14 @@ is added is covered by itself; an objective of a new kind fails here until it is
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import replace
 from pathlib import Path
 
+import fulfilled as stories
 import pytest
 
 from muster.timeline import Kind
 from muster.verdict import Verdict
-
-_spec = importlib.util.spec_from_file_location("fulfilled", Path(__file__).with_name("fulfilled.py"))
-stories = importlib.util.module_from_spec(_spec)
-sys.modules["fulfilled"] = stories  # dataclasses look their module up
-_spec.loader.exec_module(stories)
 
 FILES = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
 CASES = {file.stem: stories.Case(file) for file in FILES}

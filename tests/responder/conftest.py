@@ -1,5 +1,11 @@
 """Alerts, releases, environments and situations with sensible defaults."""
 
+import http.server
+import json
+import threading
+import time
+from types import SimpleNamespace
+
 import pytest
 
 from muster.release import Release
@@ -87,3 +93,31 @@ def situation(alert, release):
         return Situation(**{**given, **changes})
 
     return _make
+
+
+@pytest.fixture
+def prometheus():
+    """A Prometheus with one value for any query, none for None, after ``delay_s``; ``asked`` are the queries."""
+    tells = SimpleNamespace(value=0.0, delay_s=0.0, asked=[], url="")
+
+    class _Answers(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            tells.asked.append(self.path)
+            time.sleep(tells.delay_s)
+            result = [] if tells.value is None else [{"metric": {}, "value": [1.0, str(tells.value)]}]
+            body = json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            """Quiet."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        tells.url = f"http://127.0.0.1:{server.server_address[1]}"
+        yield tells
+        server.shutdown()
+        thread.join()

@@ -1,9 +1,6 @@
 """What the responder does when the cluster cannot be read."""
 
-import http.server
-import json
 import socket
-import threading
 from types import SimpleNamespace
 
 import pytest
@@ -50,33 +47,6 @@ def test_stop_ends_the_retries(responder, alert):
     """A responder that is told to stop does not wait for the API."""
     responder.stop.set()
     assert responder.handle(alert()) is False
-
-
-@pytest.fixture
-def prometheus():
-    """A Prometheus with one value for any query, none for None; ``asked`` are the queries."""
-    tells = SimpleNamespace(value=0.0, asked=[], url="")
-
-    class _Answers(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            tells.asked.append(self.path)
-            result = [] if tells.value is None else [{"metric": {}, "value": [1.0, str(tells.value)]}]
-            body = json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            """Quiet."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        tells.url = f"http://127.0.0.1:{server.server_address[1]}"
-        yield tells
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 """How long Prometheus is waited for before a release is rolled back without having been compared."""
 
-import http.server
-import json
-import threading
 import time
 
 import pytest
@@ -12,28 +9,10 @@ from muster.responder.compare import compare, patience_s
 
 
 @pytest.fixture
-def loaded():
+def loaded(prometheus):
     """The address of a Prometheus that has every value at 20%, and says so after 0.8 s."""
-
-    class _Late(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            time.sleep(0.8)
-            result = [{"metric": {}, "value": [1.0, "0.2"]}]
-            body = json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            """Quiet."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Late) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    prometheus.value, prometheus.delay_s = 0.2, 0.8
+    return prometheus.url
 
 
 def told(system, env):
