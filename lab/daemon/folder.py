@@ -28,9 +28,17 @@ class Folder:
     root: Path
 
     @classmethod
+    def at(cls, state: Path | str) -> Self:
+        """The folder that this path means, there or not. Raises :class:`LabError` for a "~" whose home nobody knows."""
+        try:
+            return cls(Path(state).expanduser().absolute())
+        except RuntimeError:
+            raise LabError(f"the state folder {state} lies in a home that this machine does not know") from None
+
+    @classmethod
     def claim(cls, state: Path | str) -> Self:
         """The folder, created (mode 0700) when missing. Raises :class:`LabError` when it cannot be used."""
-        folder = cls(Path(state).expanduser().absolute())
+        folder = cls.at(state)
         try:
             folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:

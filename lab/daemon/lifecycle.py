@@ -96,10 +96,9 @@ def up(state: Path, responder: list[str] | None, on_progress: Callable[[str], No
 
 def down(state: Path) -> None:
     """End everything of the lab in this folder, whatever state it is in. Nothing happens when none runs."""
-    root = Path(state).expanduser().absolute()
-    if not root.is_dir():
+    folder = Folder.at(state)
+    if not folder.root.is_dir():
         return
-    folder = Folder(root)
     folder.check_owner()
     # Before the lock: a boot in progress holds it, and ends with its daemon.
     daemon = records.read(folder.records / f"{control.DAEMON}.json")
@@ -115,7 +114,7 @@ def status(state: Path) -> Status:
 
     Raises :class:`LabError` when the daemon lives but does not answer, or its endpoints are damaged.
     """
-    folder = Folder(Path(state).expanduser().absolute())
+    folder = Folder.at(state)
     if not folder.root.is_dir() or not daemon_runs(folder):
         return Status(running=False, endpoints={}, components=[], pods=None)
     folder.check_owner()
@@ -143,7 +142,7 @@ def start(state: Path, component: str) -> None:
 
 def is_up(state: Path) -> bool:
     """Whether a lab runs here, in whatever health, and says where: one with damaged endpoints is of no use."""
-    folder = Folder(Path(state).expanduser().absolute())
+    folder = Folder.at(state)
     try:
         return daemon_runs(folder) and _endpoints(folder) is not None
     except DamagedError:
@@ -159,7 +158,7 @@ def running(
     One that runs is used as it is, sabotage included, and left running; otherwise ``begin`` brings one up, and it is
     taken down afterwards (``on_end`` is called first). Raises :class:`DamagedError`: what runs is not ours to end.
     """
-    folder = Folder(Path(state).expanduser().absolute())
+    folder = Folder.at(state)
     endpoints = _endpoints(folder) if daemon_runs(folder) else None
     if endpoints is not None:
         yield endpoints
@@ -173,7 +172,7 @@ def running(
 
 
 def _running(state: Path) -> Folder:
-    folder = Folder(Path(state).expanduser().absolute())
+    folder = Folder.at(state)
     if not daemon_runs(folder) or _endpoints(folder) is None:
         raise LabError(f"no lab runs in {folder.root}; `muster lab up` starts one")
     folder.check_owner()

@@ -234,7 +234,8 @@ def run(system: str, state: Path) -> None:
     from lab import daemon
     from muster.cli import lab_table
 
-    ours = not daemon.is_up(state)
+    with _sentences():
+        ours = not daemon.is_up(state)
     with terminable():
         try:
             with running(system, state, _progress) as endpoints:

@@ -4,6 +4,8 @@ import json
 import os
 import socket
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -80,6 +82,16 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(LabError, match=r"file/state cannot be made: Not a directory"):
         daemon.plan(tmp_path / "file" / "state")
+
+
+@pytest.mark.parametrize("command", ["up", "down", "status", "run", "inbox", "kubeconfig"])
+def test_a_folder_in_a_home_that_nobody_has_is_one_sentence(command):
+    """By every command that takes a state folder, and nothing is begun there."""
+    argv = [sys.executable, "-m", "muster", "lab", command, "--state", "~no-such-user/lab"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "~no-such-user/lab lies in a home that this machine does not know" in done.stderr
 
 
 def test_sockets_of_a_folder_with_a_long_path_lie_under_a_short_private_name(tmp_path):
