@@ -9,12 +9,12 @@ of file it ends.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
 import os
 import runpy
-import signal
 import socket
 import sys
 from typing import Any
@@ -23,6 +23,8 @@ from setproctitle import setproctitle
 
 ORDER_BYTES = 1 << 17
 _DESCRIPTORS = 16
+_REFUSAL_BYTES = 4096
+_RUN = b"r"
 
 
 class _GoneError(Exception):
@@ -58,42 +60,49 @@ def _serve(orders: socket.socket) -> dict[str, Any]:
             raise _GoneError
         order: dict[str, Any] = json.loads(content)
         if "reap" in order:
-            answer = {"code": os.waitstatus_to_exitcode(os.waitpid(order["reap"], 0)[1])}
-        else:
-            pid, answer = _fork(order, descriptors)
-            if pid == 0:
-                orders.close()
-                return order
+            code = os.waitstatus_to_exitcode(os.waitpid(order["reap"], 0)[1])
+            orders.send(json.dumps({"code": code}).encode())
+        elif _fork(orders, order["folder"], descriptors):
+            return order
         for descriptor in descriptors:
             os.close(descriptor)
-        try:
-            orders.send(json.dumps(answer).encode())
-        except ConnectionError:
-            if "pid" in answer:  # it would run, and nobody would know
-                os.kill(int(answer["pid"]), signal.SIGKILL)
-            raise
 
 
-def _fork(order: dict[str, Any], descriptors: list[int]) -> tuple[int, dict[str, Any]]:
-    """``(0, {})`` in the fork; in the parent its pid and what to answer, once the fork stands where it belongs."""
-    listen, tell = os.pipe()
+def _fork(orders: socket.socket, folder: str, descriptors: list[int]) -> bool:
+    """Whether this is the fork. It stands where it belongs and the agent knows of it, else it would not go on.
+
+    Raises ConnectionError in the parent when nobody is there to be told: the fork ends with it.
+    """
+    ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
-        os.close(listen)
+        ours.close()
+        orders.close()
+        _wait_to_run(theirs, folder, descriptors)
+        return True
+    theirs.close()
+    with ours:
+        refusal = ours.recv(_REFUSAL_BYTES)
+        orders.send(refusal or json.dumps({"pid": pid}).encode())
+        if refusal:
+            os.waitpid(pid, 0)
+        else:
+            with contextlib.suppress(ConnectionError):  # it has been killed: its end is asked for like any other
+                ours.send(_RUN)
+    return False
+
+
+def _wait_to_run(standby: socket.socket, folder: str, descriptors: list[int]) -> None:
+    """Settle, or say why not; then return when told to. A standby that is lost says nothing: nobody knows this pid."""
+    with standby:
         try:
-            _settle(order["folder"], descriptors)
+            _settle(folder, descriptors)
         except OSError as error:
-            os.write(tell, json.dumps({"errno": error.errno, "error": error.strerror}).encode())
+            standby.send(json.dumps({"errno": error.errno, "error": error.strerror}).encode())
             os._exit(127)
-        os.close(tell)
-        return 0, {}
-    os.close(tell)
-    with os.fdopen(listen, "rb") as said:
-        refusal = said.read()
-    if refusal:
-        os.waitpid(pid, 0)
-        return pid, dict(json.loads(refusal))
-    return pid, {"pid": pid}
+        standby.shutdown(socket.SHUT_WR)
+        if standby.recv(1) != _RUN:
+            os._exit(127)
 
 
 def _settle(folder: str, descriptors: list[int]) -> None:

@@ -1,9 +1,11 @@
 """Warm starts: a fork of a program in waiting is what a start of the program would have been."""
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from lab.agent import process
 from lab.agent.images import Image
+from lab.agent.standby import ORDER_BYTES
 from lab.agent.warm import WarmStarts
 
 PROGRAM = """
@@ -211,6 +214,28 @@ def test_a_pod_that_is_deleted_while_it_waits_for_the_standby_does_not_hold_up_t
             starts.close()
 
     assert asyncio.run(start()) is not process.spawn
+
+
+def test_a_program_does_not_run_when_nobody_was_told_of_it(program, tmp_path, wait_until):
+    """Its standby is killed before it answered: another one, started cold, would have had it for company."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    one, log, (way_out, door) = image(program), tmp_path / "log", os.pipe()
+    size = fcntl.fcntl(door, fcntl.F_GETPIPE_SZ)
+    os.write(door, bytes(size))  # full: the fork waits at it
+    with ours, log.open("wb") as written, os.fdopen(way_out, "rb") as inside:
+        standby = psutil.Popen([sys.executable, "-m", "lab.agent.standby", "warmth"], env=one.env, stdin=theirs)
+        theirs.close()
+        assert json.loads(ours.recv(ORDER_BYTES)) == {"ready": True}
+        order = {"argv": one.command, "env": one.env | {"EXIT": "0"}, "folder": str(tmp_path)}
+        socket.send_fds(ours, [json.dumps(order).encode()], [written.fileno(), door])
+        os.close(door)
+        (fork,) = wait_until(standby.children, "its fork")
+        standby.kill()
+        standby.wait(timeout=30)
+        inside.read(size)
+        psutil.wait_procs([fork], timeout=30)
+        assert not fork.is_running()
+    assert log.read_text() == ""
 
 
 @pytest.mark.parametrize("when", ["start", "reap"])
