@@ -135,8 +135,9 @@ class DrillRun:
             outputs.write_whole(self.folder, self._whole)
         junit.write(self.folder, summary, self._seconds)
         if self._config.pluginmanager.hasplugin("allure_listener"):
-            values = {"system": self.system, "environment": self.environment}
-            allure.write_environment(Path(self._config.option.allure_report_dir), values)
+            results = Path(self._config.option.allure_report_dir)
+            allure.write_environment(results, {"system": self.system, "environment": self.environment})
+            allure.write_executor(results, self.folder.name)
 
     def _heal(self) -> None:
         """Whatever the end was: a session that leaves something broken has failed, and says so."""

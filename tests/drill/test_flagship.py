@@ -65,6 +65,8 @@ def test_a_bad_release_is_detected_paged_rolled_back_and_proven_and_a_pod_kill_w
         assert (run / name).stat().st_size > 0
     attached = {file.suffix for file in (run / "allure-results").iterdir()}
     assert ".png" in attached
+    executor = json.loads((run / "allure-results" / "executor.json").read_text())
+    assert executor["buildName"] == run.name  # not its baseline, which wrote there before
     told = drill.output.read_text()
     for words in ("fault injected", "alert firing", "paged on-call", "rolling back", "proven PASS", "recovered"):
         assert words in told
