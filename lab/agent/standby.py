@@ -83,12 +83,11 @@ def _fork(orders: socket.socket, folder: str, descriptors: list[int]) -> bool:
     theirs.close()
     with ours:
         refusal = ours.recv(_REFUSAL_BYTES)
-        orders.send(refusal or json.dumps({"pid": pid}).encode())
         if refusal:
             os.waitpid(pid, 0)
-        else:
-            with contextlib.suppress(ConnectionError):  # it has been killed: its end is asked for like any other
-                ours.send(_RUN)
+        orders.send(refusal or json.dumps({"pid": pid}).encode())
+        with contextlib.suppress(ConnectionError):  # it has been killed: its end is asked for like any other
+            ours.send(_RUN)
     return False
 
 

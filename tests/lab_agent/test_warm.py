@@ -239,7 +239,7 @@ def test_a_program_does_not_run_when_nobody_was_told_of_it(program, tmp_path, wa
 
 
 @pytest.mark.parametrize("when", ["start", "reap"])
-def test_a_standby_that_does_not_answer_is_given_up(program, tmp_path, when):
+def test_a_standby_that_does_not_answer_is_given_up(program, tmp_path, wait_until, when):
     """Stopped: the start that waited for it is a cold one, an exit code is lost, the next start is warm again."""
     before = set(psutil.Process().children())
 
@@ -256,6 +256,8 @@ def test_a_standby_that_does_not_answer_is_given_up(program, tmp_path, when):
                 assert await spawn(one.command, env, tmp_path, 1).wait() == 7
             else:
                 waiting = spawn(one.command, env, tmp_path, 1)
+                ended = psutil.Process(waiting.pid)
+                wait_until(lambda: ended.status() == psutil.STATUS_ZOMBIE, "its end, which nobody is told of yet")
                 standby.suspend()
                 asked._orders.settimeout(0.3)
                 assert await waiting.wait() == process.UNKNOWN_EXIT
