@@ -24,6 +24,7 @@ from muster.timeline import Kind
 from muster.trust import bearer, trust_of
 
 WITHIN_S = 2.0  # for the one answer
+DELIVERY_S = 1.0  # from Prometheus to Alertmanager, once a rule has fired
 SOURCE = "indicators"
 
 
@@ -36,13 +37,15 @@ def facts_of(objectives: Objectives, system: System, env: Environment) -> dict[s
 
 def _facts(name: str, system: System, env: Environment) -> dict[str, object]:
     slo, limit = system.slo[system.alerts[name].slo], system.limit_of(name)
+    predicted = predict.detection(system, env, name)
     return {
         "slo": system.alerts[name].slo,
         "bound": limit.bound,
         "below": limit.above is None,
         "unit": slo.unit.value,
         "window_s": env.scaled(slo.window) if slo.over else 0.0,
-        "told_s": predict.detection(system, env, name).upper_s,
+        "told_s": predicted.upper_s,
+        "word_s": predicted.parts["group wait"][1] + env.scaled(env.evaluation_interval_s) + DELIVERY_S,
         # A mean and a count do. A quantile does not, nor what is divided by traffic, which the fault may have cut.
         "adds_up": slo.unit is not Unit.SECONDS and "/" not in slo.query,
     }

@@ -66,6 +66,7 @@ def silent(timeline: Timeline, objectives: Objectives, what_not: Forbidden) -> l
             _Facts.of(alert, facts),
             timeline,
             what_not,
+            unheard=bool(objectives.breaks),
             lost=lost,
             values=values.get(str(facts["slo"]), ()),
             span=(since, until),
@@ -87,6 +88,7 @@ class _Facts:
     unit: Unit
     window_s: float
     told_s: float  # the most from a fault that can be measured until it tells
+    word_s: float  # of that, the most from when it fires
     adds_up: bool  # whether the part of a window that the fault fills shows that part of the whole
 
     @classmethod
@@ -105,6 +107,7 @@ def _one(
     timeline: Timeline,
     what_not: Forbidden,
     *,
+    unheard: bool,
     lost: str,
     values: Values,
     span: tuple[float, float],
@@ -114,7 +117,7 @@ def _one(
     alert, lasted_s = facts.alert, max(0.0, span[1] - span[0])
     fired = timeline.first(Kind.ALERT_FIRING, after=since_injection(timeline), alert=alert)
     if fired is not None:
-        return Silent(alert=alert, fired=True, unknown=_cut_short(timeline, fired, what_not, told_s=facts.told_s))
+        return Silent(alert=alert, fired=True, unknown=_cut_short(facts, timeline, fired, what_not, unheard=unheard))
     if _fired_before(timeline, alert):
         return Silent(alert=alert, unknown=f"{alert} fired since before the fault, and could not tell again")
     if lasted_s >= facts.told_s:
@@ -129,21 +132,22 @@ def _one(
     return Silent(alert=alert, unknown=f"{alert} takes up to {facts.told_s:.1f} s to tell, and {why}")
 
 
-def _cut_short(timeline: Timeline, fired: Event, what_not: Forbidden, *, told_s: float) -> str:
+def _cut_short(facts: _Facts, timeline: Timeline, fired: Event, what_not: Forbidden, *, unheard: bool) -> str:
     """Why an alert that fired may not have come to act; empty where it had its say, and this did not follow.
 
     The responder's say is a decision that is final; a page may wait for its group, so the alert must have fired for as
-    long as all of that takes.
+    long as that takes. The same where the responder is promised to hear nothing (``breaks``), and has not.
     """
-    alert = str(fired.data.get("alert"))
+    alert = facts.alert
     if what_not == "rollback":
         if timeline.first(Kind.DECIDED, after=fired.at, alert=alert, final=True):
             return ""
-        return f"{alert} fired, and the responder made no final decision on it"
+        if not unheard or timeline.first(Kind.WEBHOOK_RECEIVED, after=fired.at, alert=alert):
+            return f"{alert} fired, and the responder made no final decision on it"
     over = timeline.first(Kind.ALERT_RESOLVED, after=fired.at, alert=alert)
-    if over is None or over.at - fired.at >= told_s:
+    if over is None or over.at - fired.at >= facts.word_s:
         return ""
-    return f"{alert} fired for {over.at - fired.at:.1f} s only, and its page may take {told_s:.1f} s"
+    return f"{alert} fired for {over.at - fired.at:.1f} s only, and its word may take {facts.word_s:.1f} s"
 
 
 def _fired_before(timeline: Timeline, alert: str) -> bool:

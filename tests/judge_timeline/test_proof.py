@@ -10,7 +10,7 @@ from muster.timeline import Kind
 
 FACTS = {
     "slo": "cpu", "bound": 0.8, "below": False, "unit": "ratio",
-    "window_s": 5.0, "told_s": 11.0, "adds_up": True,
+    "window_s": 5.0, "told_s": 11.0, "word_s": 3.0, "adds_up": True,
 }  # fmt: skip
 T0, UNTIL = 1_000_000.0, 5.0  # the fault is in force from 1 to 5
 BY_HAND = parse_objectives({"name": "muster", "must_not": ["page"], "action": "by-hand"}, where="test")
@@ -20,7 +20,7 @@ BY_HAND = parse_objectives({"name": "muster", "must_not": ["page"], "action": "b
 def proven(make):
     """``proven(value, facts=..., extra=[...], error="", what_not="page")`` -> what is known of that alert."""
 
-    def prove(value, *, facts=None, extra=(), error="", what_not="page"):
+    def prove(value, *, facts=None, extra=(), error="", what_not="page", objectives=BY_HAND):
         told = {"may_act": {what_not: {"A": FACTS | (facts or {})}}, "evaluation_s": 0.25, "scrape_s": 0.25}
         values = [(T0 + step / 4, value(step / 4)) for step in range(40)]
         story = (
@@ -31,7 +31,7 @@ def proven(make):
             (9.0, Kind.NOTE, {"source": "indicators", "indicators": {"cpu": values}, "error": error}),
             *extra,
         )
-        (alert,) = silent(make(story=story), BY_HAND, what_not)
+        (alert,) = silent(make(story=story), objectives, what_not)
         return alert
 
     return prove
@@ -61,7 +61,7 @@ def test_where_small_values_are_bad_large_ones_are_well(proven):
     ("what_not", "later", "words"),
     [
         ("page", [(16.0, Kind.ALERT_RESOLVED, {"alert": "A"})], ""),
-        ("page", [(6.0, Kind.ALERT_RESOLVED, {"alert": "A"})], "fired for 2.0 s only, and its page may take 11.0 s"),
+        ("page", [(6.0, Kind.ALERT_RESOLVED, {"alert": "A"})], "fired for 2.0 s only, and its word may take 3.0 s"),
         ("rollback", [(4.5, Kind.DECIDED, {"alert": "A", "decision": "refuse", "final": True})], ""),
         ("rollback", [(4.5, Kind.DECIDED, {"alert": "A", "decision": "refuse", "final": False})], "no final decision"),
         ("rollback", [(16.0, Kind.ALERT_RESOLVED, {"alert": "A"})], "the responder made no final decision on it"),
@@ -71,6 +71,23 @@ def test_an_alert_that_fired_proves_silence_only_where_it_has_had_its_say(proven
     """An undo that ends it before its group's wait, or a webhook that never came, is no silence."""
     fired = proven(lambda _: 0.9, what_not=what_not, extra=[(4.0, Kind.ALERT_FIRING, {"alert": "A"}), *later])
     assert fired.fired
+    assert words in fired.unknown
+    assert bool(fired.unknown) is bool(words)
+
+
+@pytest.mark.parametrize(
+    ("later", "words"),
+    [
+        ([(7.0, Kind.ALERT_RESOLVED, {"alert": "A"})], ""),
+        ([(6.0, Kind.ALERT_RESOLVED, {"alert": "A"})], "fired for 2.0 s only, and its word may take 3.0 s"),
+        ([(5.0, Kind.WEBHOOK_RECEIVED, {"alert": "A"})], "the responder made no final decision on it"),
+    ],
+)
+def test_where_the_responder_is_promised_to_hear_nothing_its_silence_is_listened_to(proven, later, words):
+    """Alertmanager is away: nothing can be decided; the alert fired for long enough, and nothing came of it."""
+    promised = BY_HAND.model_copy(update={"breaks": {"page": "Alertmanager"}})
+    story = [(4.0, Kind.ALERT_FIRING, {"alert": "A"}), *later]
+    fired = proven(lambda _: 0.9, what_not="rollback", extra=story, objectives=promised)
     assert words in fired.unknown
     assert bool(fired.unknown) is bool(words)
 
