@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,13 +45,23 @@ class Caption:
     rate: float | None = None  # requests a second that users were ordered to send
 
 
-def draw(timeline: Timeline, caption: Caption, limits: Limits) -> Any:
-    """A matplotlib Figure: the story's marks above request rate, error ratio and P95, on one axis of time."""
+def prepare() -> None:
+    """Read the drawing library meanwhile: a second and more that would hold up the second experiment."""
+    threading.Thread(target=_library, name="drawing library").start()
+
+
+def _library() -> tuple[type[Any], type[Any]]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12.8, 8.4), dpi=150, facecolor="white")
-    FigureCanvasAgg(figure)
+    return Figure, FigureCanvasAgg
+
+
+def draw(timeline: Timeline, caption: Caption, limits: Limits) -> Any:
+    """A matplotlib Figure: the story's marks above request rate, error ratio and P95, on one axis of time."""
+    new_figure, canvas = _library()
+    figure = new_figure(figsize=(12.8, 8.4), dpi=150, facecolor="white")
+    canvas(figure)
     grid = figure.add_gridspec(
         4, 1, height_ratios=(1.15, 1.6, 1.6, 1.6), left=0.075, right=0.905, top=0.865, bottom=0.075, hspace=0.13
     )

@@ -16,7 +16,7 @@ from muster.chaos import outputs, own, shared
 from muster.chaos.context import ENVIRONMENT, SYSTEM
 from muster.chaos.patience import patience
 from muster.chaos.whole import Whole
-from muster.drill import collect
+from muster.drill import collect, picture
 from muster.drill.collect import Experiment
 from muster.drill.selection import title_of
 from muster.report import RUN_VARIABLE, Summary, allure, junit, run_folder
@@ -89,6 +89,7 @@ class DrillRun:
         if selected:
             self._whole = self._session.whole = Whole(self.system, self.environment, selected)
             outputs.write_whole(self.folder, self._whole)
+            picture.prepare()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
