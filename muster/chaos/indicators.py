@@ -45,7 +45,7 @@ def _facts(name: str, system: System, env: Environment) -> dict[str, object]:
         "unit": slo.unit.value,
         "window_s": env.scaled(slo.window) if slo.over else 0.0,
         "told_s": predicted.upper_s,
-        "word_s": predicted.parts["group wait"][1] + env.scaled(env.evaluation_interval_s) + DELIVERY_S,
+        "notified_s": predicted.parts["group wait"][1] + env.scaled(env.evaluation_interval_s) + DELIVERY_S,
         # A mean and a count do. A quantile does not, nor what is divided by traffic, which the fault may have cut.
         "adds_up": slo.unit is not Unit.SECONDS and "/" not in slo.query,
     }

@@ -88,7 +88,7 @@ class _Facts:
     unit: Unit
     window_s: float
     told_s: float  # the most from a fault that can be measured until it tells
-    word_s: float  # of that, the most from when it fires
+    notified_s: float  # of that, the most from when it fires
     adds_up: bool  # whether the part of a window that the fault fills shows that part of the whole
 
     @classmethod
@@ -145,9 +145,9 @@ def _cut_short(facts: _Facts, timeline: Timeline, fired: Event, what_not: Forbid
         if not unheard or timeline.first(Kind.WEBHOOK_RECEIVED, after=fired.at, alert=alert):
             return f"{alert} fired, and the responder made no final decision on it"
     over = timeline.first(Kind.ALERT_RESOLVED, after=fired.at, alert=alert)
-    if over is None or over.at - fired.at >= facts.word_s:
+    if over is None or over.at - fired.at >= facts.notified_s:
         return ""
-    return f"{alert} fired for {over.at - fired.at:.1f} s only, and its word may take {facts.word_s:.1f} s"
+    return f"{alert} fired for {over.at - fired.at:.1f} s only, and its word may take {facts.notified_s:.1f} s"
 
 
 def _fired_before(timeline: Timeline, alert: str) -> bool:

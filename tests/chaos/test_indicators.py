@@ -77,7 +77,7 @@ def test_each_alert_that_might_act_is_told_with_what_it_stands_on():
     assert (ratio["slo"], ratio["bound"], ratio["window_s"], ratio["adds_up"]) == ("error_ratio", 0.1, 1.0, False)
     assert (latency["bound"], latency["adds_up"]) == (0.5, False)
     assert ratio["told_s"] == pytest.approx(6.75)
-    assert ratio["word_s"] == pytest.approx(1.25)  # an evaluation and the way to Alertmanager: no group waits
+    assert ratio["notified_s"] == pytest.approx(1.25)  # an evaluation and the way to Alertmanager: no group waits
 
 
 def test_probes_wait_for_what_is_promised_over_what_it_counts_over(story):

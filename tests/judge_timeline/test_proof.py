@@ -10,7 +10,7 @@ from muster.timeline import Kind
 
 FACTS = {
     "slo": "cpu", "bound": 0.8, "below": False, "unit": "ratio",
-    "window_s": 5.0, "told_s": 11.0, "word_s": 3.0, "adds_up": True,
+    "window_s": 5.0, "told_s": 11.0, "notified_s": 3.0, "adds_up": True,
 }  # fmt: skip
 T0, UNTIL = 1_000_000.0, 5.0  # the fault is in force from 1 to 5
 BY_HAND = parse_objectives({"name": "muster", "must_not": ["page"], "action": "by-hand"}, where="test")

@@ -20,7 +20,7 @@ PENDS_S, FIRES_S = 1.0, 6.0  # how long a blind alert may take
 TELLS_S = 8.0  # how long the one alert takes that might do what must not follow
 SILENT = {
     "slo": "error_ratio", "bound": 0.1, "below": False, "unit": "ratio",
-    "window_s": 1.0, "told_s": TELLS_S, "word_s": TELLS_S, "adds_up": True,
+    "window_s": 1.0, "told_s": TELLS_S, "notified_s": TELLS_S, "adds_up": True,
 }  # fmt: skip
 SOURCE = {
     Kind.ALERT_PENDING: "prometheus",
