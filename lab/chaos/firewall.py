@@ -19,7 +19,7 @@ from lab.errors import LabError
 
 MARK = 0x6D75  # on the proxy's own connections, which must not come back to it
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-_ANSWER_S = 3.0
+_ANSWER_S = 30.0  # a machine that stands still for seconds is no kernel without nftables
 _GONE_S = 0.3
 _ECHO = b"describe ip ttl\n"  # answers the same everywhere, after whatever was asked before it
 _ECHOED = b"payload expression"
@@ -79,18 +79,24 @@ class Firewall:
                 return
 
     async def _ask(self, commands: str) -> None:
-        if self._nft is None or self._nft.stdin is None or self._nft.stdout is None:
+        nft = self._nft
+        if nft is None or nft.stdin is None or nft.stdout is None:
             raise LabError("nft does not run")
         said: list[str] = []
         try:
-            self._nft.stdin.write(commands.encode() + b"\n" + _ECHO)
+            nft.stdin.write(commands.encode() + b"\n" + _ECHO)
             async with asyncio.timeout(_ANSWER_S):
-                while _ECHOED not in (line := await self._nft.stdout.readline()):
+                while _ECHOED not in (line := await nft.stdout.readline()):
                     if not line:
                         raise LabError("nft ended")
                     said.append(line.decode(errors="replace").strip())
-        except (OSError, TimeoutError) as error:
-            raise LabError(f"nft does not answer: {error or type(error).__name__}") from None
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                nft.kill()  # what it says later would be taken for its next answer
+            await nft.wait()
+            raise LabError("nft does not answer") from None
+        except OSError as error:
+            raise LabError(f"nft does not answer: {error}") from None
         if complaint := next((line for line in said if "Error" in line), ""):
             raise LabError(f"nft: {complaint.rpartition('Error: ')[2]}")
 

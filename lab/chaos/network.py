@@ -55,6 +55,7 @@ class Network:
         self._door = ("", 0)  # where the firewall leads connections to
         self._detours: dict[str, str] = {}
         self._felt: list[Link] = []  # by what passes the proxy
+        self._stale = False  # what is in force is not what the faults ask for: the last try has failed
         self._detoured: set[str] = set()
         self._lock = asyncio.Lock()
         self._draining: asyncio.Task[None] | None = None
@@ -63,35 +64,48 @@ class Network:
         self._file.unlink(missing_ok=True)  # of an agent that was killed
 
     async def bring(self, uid: str, plan: Plan, key: str, target: str, pod: Object | None) -> None:
-        """Let a fault concern a pod; again is nothing new. Raises :class:`LabError` when the pod has no address."""
+        """Let a fault concern a pod; again is nothing new. Raises :class:`LabError` when it cannot be done now."""
         address = ((pod or {}).get("status") or {}).get("podIP")
         if pod is None or not address:
             raise LabError(f"pod {target} has no address")
         ports = [port["containerPort"] for each in pod["spec"]["containers"] for port in each.get("ports") or ()]
-        fault = self._faults.setdefault(uid, _Fault(plan))
-        if fault.groups[key].get(target) != address:
-            self._ports[address] = tuple(ports)
-            fault.groups[key][target] = address
+        group = self._faults.setdefault(uid, _Fault(plan)).groups[key]
+        before = group.get(target)
+        if before == address and not self._stale:
+            return
+        self._ports[address] = tuple(ports)
+        group[target] = address
+        try:
             await self._apply(address)
+        except LabError:  # it does not suffer: whoever tries again must find it so
+            if before is None:
+                self._release(uid, key, target)
+            else:
+                group[target] = before
+            raise
 
     async def lift(self, uid: str, key: str, target: str) -> None:
         """Let it concern the pod no longer; one that it did not concern is no error."""
+        if self._release(uid, key, target) or self._stale:
+            await self._apply(None)
+
+    def _release(self, uid: str, key: str, target: str) -> bool:
         fault = self._faults.get(uid)
         if fault is None or fault.groups[key].pop(target, None) is None:
-            return
+            return False
         if not any(fault.groups.values()):
             del self._faults[uid]
-        await self._apply(None)
+        return True
 
     async def lift_all(self, uid: str) -> None:
         """The object is gone."""
-        if self._faults.pop(uid, None) is not None:
+        if self._faults.pop(uid, None) is not None or self._stale:
             await self._apply(None)
 
     async def forget(self, target: str) -> None:
         """The pod is gone: its address may be another's one day."""
         gone = [group for fault in self._faults.values() for group in fault.groups.values() if group.pop(target, None)]
-        if gone:
+        if gone or self._stale:
             await self._apply(None)
 
     async def close(self) -> None:
@@ -105,16 +119,20 @@ class Network:
     # Making it felt
 
     async def _apply(self, address: str | None) -> None:
-        async with self._lock:
-            links = [link for fault in self._faults.values() for link in fault.links()]
-            if self._proxy is None and address is not None:
-                await self._begin(address)
-            if self._firewall is not None:
-                await self._by_kernel(self._firewall, links)
-            else:
-                await self._by_ingress(links)
-        if self._draining is None or self._draining.done():
-            self._draining = asyncio.ensure_future(self._drain())
+        try:
+            async with self._lock:
+                self._stale = True
+                links = [link for fault in self._faults.values() for link in fault.links()]
+                if self._proxy is None and address is not None:
+                    await self._begin(address)
+                if self._firewall is not None:
+                    await self._by_kernel(self._firewall, links)
+                else:
+                    await self._by_ingress(links)
+                self._stale = False
+        finally:
+            if self._draining is None or self._draining.done():
+                self._draining = asyncio.ensure_future(self._drain())
 
     async def _begin(self, address: str) -> None:
         first, second, *_ = address.split(".")
@@ -198,4 +216,5 @@ class Network:
         if firewall is not None:
             await firewall.close()
         self._detours, self._detoured, self._felt = {}, set(), []
+        self._stale = False
         self._ports.clear()

@@ -1,6 +1,7 @@
 """Pods' stand-ins: programs on addresses of a network that is the test's own."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import time
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 import lab
+from lab.agent.addresses import Addresses
 from lab.chaos.network import Network
 from muster.kube import MERGE, KubeError
 
@@ -47,7 +49,8 @@ class Place:
     """A small network ``127.N.0.0/16`` in which every address can serve."""
 
     def __init__(self, state):
-        self.prefix = f"127.{3 + os.getpid() % 12}.{int(time.time() * 10) % 250}"
+        self._claim = Addresses(state)  # the table is the network's: two tests may not have the same
+        self.prefix = self._claim.take([]).rpartition(".")[0]
         self.network = Network(state)
         self.state = state
         self._servers = []
@@ -98,12 +101,20 @@ class Place:
         for peer in list(self._peers):
             peer.abort()
         await asyncio.sleep(0.01)
+        self._claim.close()
 
-    async def table(self):
-        """The rules of this network that the kernel has now."""
-        process = await asyncio.create_subprocess_exec(NFT, "list", "ruleset", stdout=asyncio.subprocess.PIPE)
-        said, _ = await process.communicate()
-        return f"muster-{'-'.join(self.prefix.split('.')[:2])}-0-0" in said.decode()
+    async def rules(self, wanted):
+        """Wait until the kernel's rules of this network (empty without a table) are as wanted: it tells nobody."""
+        table = f"muster-{'-'.join(self.prefix.split('.')[:2])}-0-0"
+        pipe, nobody = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+        async with asyncio.timeout(20):
+            while True:
+                argv = (NFT, "list", "table", "ip", table)
+                process = await asyncio.create_subprocess_exec(*argv, stdout=pipe, stderr=nobody)
+                said, _ = await process.communicate()
+                if wanted(said.decode()):
+                    return
+                await asyncio.sleep(0.05)
 
 
 @pytest.fixture
@@ -175,8 +186,11 @@ class ChaosWorld(lab_world.World):
 
     def workers(self):
         """The processes that stress containers."""
-        family = psutil.Process(self._processes["agent"].pid).children()
-        return [each for each in family if "worker.py" in " ".join(each.cmdline())]
+        found = []
+        for each in psutil.Process(self._processes["agent"].pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):  # another child, which has just ended
+                found += [each] if "worker.py" in " ".join(each.cmdline()) else []
+        return found
 
     def annotate(self, namespace, plural, name="fault", **annotations):
         path = f"{_ROOT}/{namespace}/{plural}/{name}"

@@ -1,12 +1,14 @@
 """Network faults between real programs."""
 
 import asyncio
+import signal
 
 import pytest
 
 from lab.chaos import detours
 from lab.chaos.links import Effect
 from lab.chaos.spec import Plan, Selection
+from lab.errors import LabError
 
 EVERYBODY = Selection(mode="all", value="", selector={})
 
@@ -61,10 +63,8 @@ def test_established_connections_are_cut_once_and_new_ones_are_slow(run):
         await asyncio.sleep(0.3)
         writer.write(b" whole\n")
         assert await asyncio.wait_for(reader.readline(), 20) == b"half whole\n"
-        async with asyncio.timeout(20):
-            assert await reader.read() == b""  # between two exchanges it is let go
-            while await place.table():  # noqa: ASYNC110 - the kernel tells nobody
-                await asyncio.sleep(0.05)
+        assert await asyncio.wait_for(reader.read(), 20) == b""  # between two exchanges it is let go
+        await place.rules(lambda told: not told)
         writer.close()
 
     run(scenario)
@@ -123,16 +123,60 @@ def test_rules_end_with_the_process_that_holds_them_and_are_made_again(run):
         first = place.network._firewall._nft
         first.kill()
         await first.wait()
-        async with asyncio.timeout(20):
-            while place.network._firewall._nft is first or not await place.table():  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+        await place.rules(lambda told: "drop" in told and place.network._firewall._nft is not first)
         with pytest.raises(TimeoutError):
             await place.call(1, timeout_s=0.3)
         await place.network.lift("u", ".", "n/p1")
         await place.call(1)
-        async with asyncio.timeout(20):
-            while await place.table():  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+        await place.rules(lambda told: not told)
+
+    run(scenario)
+
+
+@pytest.mark.usefixtures("kernel")
+def test_what_the_kernel_has_refused_is_not_taken_for_done(run, monkeypatch):
+    """Neither a fault nor its end: whoever tries again has it done."""
+
+    async def refused(attempt):
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr("lab.chaos.firewall.render", lambda *_: ["nonsense"])
+            with pytest.raises(LabError, match="syntax error"):
+                await attempt()
+
+    async def scenario(place):
+        for number in (1, 2):
+            await place.serve(number)
+        cut = plan(Effect(cut=True))
+        await place.bring(cut, [2])
+        await refused(lambda: place.bring(cut, [1]))
+        await place.bring(cut, [1])
+        with pytest.raises(TimeoutError):
+            await place.call(1, timeout_s=0.3)
+        await refused(lambda: place.network.lift("u", ".", "n/p1"))
+        await place.network.lift("u", ".", "n/p1")
+        await place.call(1)
+
+    run(scenario)
+
+
+@pytest.mark.usefixtures("kernel")
+def test_an_nft_that_does_not_answer_is_replaced(run, monkeypatch):
+    """Its late answers would be taken for those to what it is told next."""
+
+    async def scenario(place):
+        for number in (1, 2):
+            await place.serve(number)
+        cut = plan(Effect(cut=True))
+        await place.bring(cut, [2])
+        place.network._firewall._nft.send_signal(signal.SIGSTOP)
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr("lab.chaos.firewall._ANSWER_S", 0.3)
+            with pytest.raises(LabError, match="nft does not answer"):
+                await place.bring(cut, [1])
+        await place.bring(cut, [1])
+        for number in (1, 2):
+            with pytest.raises(TimeoutError):
+                await place.call(number, timeout_s=0.3)
 
     run(scenario)
 
