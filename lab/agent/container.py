@@ -87,7 +87,8 @@ class Container:
                     return
                 if not await self._configure(image):
                     continue
-                await self._start(image)
+                if not await self._start(image):
+                    continue
             if self.process is not None:
                 await self._live(self.process)
             ended = self.state.state
@@ -159,9 +160,12 @@ class Container:
         self.state.ready = "readinessProbe" not in self.spec  # nobody is there to answer one
         self.publish()
 
-    async def _start(self, image: Image) -> None:
+    async def _start(self, image: Image) -> bool:
+        """Start its program; False when another image has been named since this one was pulled."""
         argv = [expand(word, self.env) for word in image.argv(self.spec)]
         spawn = await self.context.warm.way(image, argv, self.env, self.state.limit("memory"))
+        if self.spec["image"] != image.reference:
+            return False
         self._new_run()
         work = self.folder / "work"
         work.mkdir(parents=True, exist_ok=True)
@@ -180,13 +184,14 @@ class Container:
             if group is not None:
                 group.remove()
             self._start_failed(argv, error)
-            return
+            return True
         finally:
             os.close(descriptor)
         self._record(argv)
         self.context.watcher.add(self.log)
         self.event("Normal", "Started", "Container started")
         self.running(now())
+        return True
 
     def _record(self, argv: list[str]) -> None:
         if self.process is not None:
