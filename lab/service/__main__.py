@@ -35,16 +35,17 @@ log = logging.getLogger("service")
 class Replica(Server):
     """uvicorn's server with a farewell: on SIGTERM it first lets its users go elsewhere."""
 
-    def __init__(self, config: Config, app: App, conf: settings.Settings, *, deaf: bool) -> None:
+    def __init__(self, config: Config, app: App, conf: settings.Settings, faults: fault_table.Faults) -> None:
         super().__init__(config)
-        self._replica, self._conf, self._deaf = app, conf, deaf
+        self._replica, self._conf, self._faults = app, conf, faults
         self._farewell: asyncio.Task[None] | None = None
         self._hurry, self._loop = asyncio.Event(), asyncio.get_running_loop()
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        """Listen, then be ready."""
+        """Listen, then be ready, and as faulty as told from now on: a start takes as long as the machine lets it."""
         await super().startup()
         self._replica.ready = True
+        fault_table.start(self._faults)
         log.info("ready on %s:%d after %.2f s of CPU", self._conf.address, self._conf.port, time.process_time())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -52,7 +53,7 @@ class Replica(Server):
         self._loop.call_soon_threadsafe(self._leave)
 
     def _leave(self) -> None:
-        if self._deaf:
+        if self._faults.ignore_sigterm:
             log.warning("told to end, and staying")
             return
         if self._farewell:
@@ -98,11 +99,10 @@ async def _serve(conf: settings.Settings, faults: fault_table.Faults) -> None:
         timeout_graceful_shutdown=2,
     )
     mesh.start()
-    fault_table.start(faults)
     await dependencies.look()  # before the first answer: "unknown" is nothing to tell anybody
     watching = asyncio.create_task(dependencies.watch())
     try:
-        await Replica(config, app, conf, deaf=faults.ignore_sigterm).serve()
+        await Replica(config, app, conf, faults).serve()
     finally:
         watching.cancel()
         mesh.stop()
