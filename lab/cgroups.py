@@ -257,9 +257,11 @@ def sweep(state: Path) -> None:
     for parent in map(Path, _recorded(record)):
         if not parent.name.startswith(_PREFIX) or not parent.is_dir():
             continue
+        over = False
         while not _swept(parent):
-            if time.monotonic() > deadline:
+            if over:
                 raise LabError(f"the control group {parent} cannot be removed")
+            over = time.monotonic() > deadline  # one more look: it may be we who stood still
             time.sleep(_POLL_S)
     record.unlink(missing_ok=True)
 
