@@ -64,7 +64,7 @@ def main(record: Path, expires_at: float, argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    os.setsid()  # a terminal's Ctrl-C, or the end of its session, is not for us, from the moment that we watch
     if os.fork():
         os._exit(0)
-    os.setsid()  # a terminal's Ctrl-C, or the end of its session, is not for us
     main(Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3:])
