@@ -36,7 +36,8 @@ def wait_until(
         look: Reads the state; always called at least once, even when ``timeout_s`` is 0.
         accept: Whether that state is the one waited for.
         what: What is waited for, for the error: "<what> within 10s: <last state>".
-        timeout_s: The bound, in seconds of the monotonic clock; a look that blocks is not interrupted.
+        timeout_s: The bound, in seconds of the monotonic clock; a look that blocks is not interrupted. What is reached
+            by then is seen, however late: the last look begins when the time is over.
         every_s: Pause between two looks, in seconds.
         successes: How many looks in a row must be accepted.
         show: Renders the last state for the error.
@@ -48,6 +49,7 @@ def wait_until(
     deadline = time.monotonic() + timeout_s
     row, last = 0, "nothing was seen"
     while True:
+        late = time.monotonic() >= deadline
         try:
             state = look()
         except tolerate as error:
@@ -56,8 +58,7 @@ def wait_until(
             row, last = (row + 1, "") if accept(state) else (0, show(state))
             if row >= successes:
                 return state
-        left = deadline - time.monotonic()
-        if left <= 0:
+        if late:
             last = last or f"accepted {row} of {successes} times"
             raise TimedOut(f"{what} within {timeout_s:g}s: {last}", last=last)
-        time.sleep(min(every_s, left))
+        time.sleep(max(0.0, min(every_s, deadline - time.monotonic())))

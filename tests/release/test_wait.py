@@ -29,6 +29,17 @@ def test_error_carries_the_last_state():
     assert time.monotonic() - started < 10
 
 
+def test_what_was_reached_in_time_is_seen_by_a_look_after_the_time():
+    """A look that was held up until the time was over is not the last one: nobody knows what became true meanwhile."""
+    looks = []
+
+    def slow():
+        looks.append(time.sleep(0.2))
+        return len(looks)
+
+    assert wait_until(slow, lambda state: state == 2, what="never", timeout_s=0.05) == 2
+
+
 def test_successes_must_come_in_a_row():
     """A flapping state is not a steady one."""
     states = iter([True, False, True, True])
