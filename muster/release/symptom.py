@@ -36,7 +36,7 @@ class Condition:
 
 @dataclass(frozen=True, kw_only=True)
 class Symptom:
-    """What became of the symptom. PASS: gone. FAIL: still there. UNKNOWN: it could not be read."""
+    """What became of the symptom. PASS: gone. FAIL: still there. UNKNOWN: not read, or gone for too short a time."""
 
     verdict: Verdict
     message: str
@@ -101,7 +101,7 @@ def watch(
             tolerate=(Unknown,),
         )
     except TimedOut as error:
-        if seen:
+        if seen and condition.limit.holds(seen[0]):
             return _end(started, Verdict.FAIL, f"the symptom stayed: {error}", seen[0])
         return _end(started, Verdict.UNKNOWN, f"whether the symptom is gone is not known: {error}")
     took_s = time.monotonic() - started
