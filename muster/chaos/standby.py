@@ -34,6 +34,7 @@ _NEEDED = (
     *("muster.read.tls", "muster.report.junit", "OpenSSL.SSL", "websocket", "pdb", "unittest"),
 )
 _NICE = 10  # users who come from this machine must not wait for the looks at them
+_LEFT_S = 20.0  # after it should have been given up, a look ends itself: whoever was to do so may only be late
 _BROKEN = 3  # pytest's own exit code for a mistake that is nobody's test
 
 
@@ -65,7 +66,12 @@ class Standby:
 
         Whatever ends this early, Ctrl-C among others, ends the process and what it runs.
         """
-        asked = {"argv": list(argv), "environ": dict(environ), "folder": str(Path.cwd()), "timeout_s": timeout_s}
+        asked = {
+            "argv": list(argv),
+            "environ": dict(environ),
+            "folder": str(Path.cwd()),
+            "ends_after_s": math.ceil(timeout_s + _LEFT_S),
+        }
         deadline = time.monotonic() + timeout_s
         try:
             sent = _write(self.process, json.dumps(asked).encode() + b"\n", deadline)
@@ -173,8 +179,7 @@ def main() -> int:
 def _look(asked: dict[str, Any], said: IO[bytes]) -> NoReturn:
     """In the fork: run pytest as ordered; it must not come back to read the next order."""
     code = _BROKEN
-    # whoever gives it up ends it; whoever was killed cannot. A second later, so that giving up is what happens
-    signal.alarm(math.ceil(asked["timeout_s"]) + 1)
+    signal.alarm(asked["ends_after_s"])  # whoever gives it up ends it; whoever was killed cannot
     os.nice(_NICE)
     try:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

@@ -114,7 +114,7 @@ def test_no_look_outlives_a_standby_that_died_and_was_reaped(here, tmp_path):
     """Its number is known to be its group's as long as a look of it lives."""
     (tmp_path / "test_here.py").write_text(HANGS)
     one = standby.take()
-    order = {"argv": ["-q", "test_here.py"], "environ": dict(os.environ), "folder": str(tmp_path), "timeout_s": 600}
+    order = {"argv": ["-q", "test_here.py"], "environ": dict(os.environ), "folder": str(tmp_path), "ends_after_s": 600}
     assert standby._write(one.process, json.dumps(order).encode() + b"\n", time.monotonic() + 60)
     pid = _pid_of_look(tmp_path)
     one.process.kill()
@@ -139,7 +139,8 @@ def test_a_look_that_hangs_ends_also_when_whoever_ordered_it_was_killed(here, tm
     """Nobody is there to give it up: it has a bound of its own, and its process goes with it."""
     (tmp_path / "test_here.py").write_text(HANGS)
     starter = (
-        "import os, threading; from pathlib import Path; from muster.chaos import standby; one = standby.take()\n"
+        "import os, threading; from pathlib import Path; from muster.chaos import standby\n"
+        "one, standby._LEFT_S = standby.take(), 1.0\n"
         "print(one.process.pid, flush=True)\n"
         "one.run(['--version'], dict(os.environ), timeout_s=60.0)\n"  # has imported everything, however long it took
         "order = lambda: one.run(['-q', 'test_here.py'], dict(os.environ), timeout_s=8.0)\n"
