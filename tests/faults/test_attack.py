@@ -1,6 +1,7 @@
 """A drill is killed at random instants, and each time ``muster heal`` leaves nothing of it.
 
-``MUSTER_ATTACKS`` is how often (8; ``make attack``: 50), ``MUSTER_SEED`` repeats a series.
+``MUSTER_ATTACKS`` is how often (8; ``make attack``: 50), ``MUSTER_SEED`` repeats a series. A kill that comes when the
+drill has ended by itself is none: it is tried again.
 """
 
 import collections
@@ -56,7 +57,7 @@ class Victim:
     def __init__(self, endpoints, folder):
         self.env = load_environment(load_system("x0tta6bl4"), "lab", endpoints=endpoints)
         self.where, self.folder = self.env.kubernetes, folder
-        self.kube = Kube(load_access(self.where.kubeconfig, self.where.context))
+        self.kube = Kube(load_access(self.where.kubeconfig, self.where.context), timeout_s=60)
         self.ledger = Ledger(folder / "state")
         self.ledger.begin()  # a drill that is killed before it has one leaves nothing, and healing could not know that
         self.environ = {**os.environ, "LAB_STATE": endpoints["state"], "MUSTER_STATE": str(folder / "state")}
@@ -207,20 +208,22 @@ def test_nothing_is_left_of_a_drill_that_was_killed_at_any_instant(victim):
     assert (before["chaos"], before["marked"], before["cordoned"]) == ([], [], [])
     phases = collections.Counter()
     drill = victim.warm_up(names[0])
-    for number, name in enumerate(names):
+    for number, name in enumerate(names):  # it grows
         here = f"attack {number} ({name}), MUSTER_SEED={seed}"
         phase = victim.kill(drill, name, chance)
         phases[phase] += 1
         print(f"{here}: {phase}")
-        if number + 1 < ATTACKS:
+        if phase == "ended by itself" and len(names) < 2 * ATTACKS:
+            names.append(name)
+        if number + 1 < len(names):
             drill = victim.warm_up(names[number + 1])  # meanwhile
         victim.heal()
         assert victim.heal().startswith("no faults are left in "), here
         assert victim.ledger.left() == [], here
-        wait_until(victim.picture, lambda seen: seen == before, what=f"{here}: all as before", timeout_s=60)
-        if number + 1 == ATTACKS:
-            wait_until(victim.processes, lambda left: not left, what=f"{here}: no process", timeout_s=20)
+        what = f"{here}: all as before"
+        wait_until(victim.picture, lambda seen: seen == before, what=what, timeout_s=60, tolerate=(KubeError,))
+    wait_until(victim.processes, lambda left: not left, what=f"{here}: no process", timeout_s=20)
     print(f"{ATTACKS} attacks, MUSTER_SEED={seed}: {dict(phases)}")
-    assert phases["ended by itself"] < ATTACKS / 2, phases
+    assert phases.total() - phases["ended by itself"] == ATTACKS, phases
     if ATTACKS >= 50:
         assert {"opening", "injected"} <= set(phases), phases
