@@ -22,6 +22,7 @@ KIND = "ingress_backend"
 NEEDS = frozenset({"kubernetes", "http"})
 NOWHERE = "muster-no-such-service"
 CANARY = "nginx.ingress.kubernetes.io/canary"
+ASK_S = 2.0  # for one answer
 
 
 def intend(
@@ -129,7 +130,7 @@ def _await_answer(env: Environment, entry: Entry, what: str, timeout_s: float, *
 
 def _as_user(env: Environment) -> dict[str, Any]:
     """How a user of this environment asks. Raises MusterError for a token or an authority that cannot be read."""
-    return {"timeout": 2.0, "trust_env": False, "verify": trust_of(env), "headers": bearer(env, "http")}
+    return {"timeout": ASK_S, "trust_env": False, "verify": trust_of(env), "headers": bearer(env, "http")}
 
 
 def _folder(namespace: str) -> str:

@@ -25,6 +25,7 @@ NEEDS = frozenset({"kubernetes", "outages"})
 READY = {"prometheus": "/-/ready", "alertmanager": "/-/ready", "responder": "/readyz"}
 BACK_WITHIN_S = 120.0
 LOOK_S = 0.2
+ASK_S = 2.0  # for one answer
 STAYS_S = 3.0  # so long it must answer, where nobody knows whether it was told to go
 
 
@@ -130,7 +131,7 @@ def _status(env: Environment, component: str) -> int:
     url = _url(env, component) + READY[component]  # refuses what it does not know
     headers = bearer(env, cast("Source", component))
     try:
-        return httpx.get(url, timeout=2.0, trust_env=False, headers=headers, verify=trust_of(env)).status_code
+        return httpx.get(url, timeout=ASK_S, trust_env=False, headers=headers, verify=trust_of(env)).status_code
     except httpx.HTTPError:
         return 0
 

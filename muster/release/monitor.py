@@ -11,6 +11,8 @@ from muster.errors import MusterError, Unknown
 from muster.system import Environment
 from muster.trust import bearer, trust_of
 
+TELL_S = 2.0  # for Alertmanager to take an alert
+
 
 class UndeliveredError(MusterError):
     """Alertmanager did not take an alert."""
@@ -49,14 +51,14 @@ class Monitor:
             raise Unknown(f"there was no traffic to tell it from ({base} says {values[0]})")
         return values[0]
 
-    def raise_alert(self, alert: dict[str, Any], *, timeout_s: float = 2.0) -> None:
+    def raise_alert(self, alert: dict[str, Any]) -> None:
         """Post one alert to Alertmanager's API. Raises :class:`UndeliveredError`."""
         base = self._env.alertmanager.rstrip("/")
         if not base:
             raise UndeliveredError(f"environment {self._env.name} declares no Alertmanager")
         try:
             answer = self._http.post(
-                f"{base}/api/v2/alerts", json=[alert], timeout=timeout_s, headers=bearer(self._env, "alertmanager")
+                f"{base}/api/v2/alerts", json=[alert], timeout=TELL_S, headers=bearer(self._env, "alertmanager")
             )
         except httpx.HTTPError as error:
             raise UndeliveredError(f"{base} did not answer: {str(error) or type(error).__name__}") from None

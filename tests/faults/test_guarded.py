@@ -40,7 +40,9 @@ def served():
 
 
 @pytest.fixture
-def env(served, tmp_path):
+def env(served, tmp_path, monkeypatch):
+    for module in (ingress_backend, outage):  # this very process answers, and may stand still
+        monkeypatch.setattr(module, "ASK_S", 30.0)
     token = tmp_path / "token"
     token.write_text(TOKEN + "\n")
     files = {"http": str(token), "prometheus": str(token)}
@@ -65,12 +67,12 @@ def test_users_are_asked_for_with_their_token(served, env):
 def test_only_a_lost_way_in_confirms_and_only_the_same_answer_as_before_heals(served, env, tmp_path):
     """A refused token is neither."""
     entry = Ledger(tmp_path).open("ingress_backend", **GIVEN, undo={"path": "/any", "status": 204})
-    ingress_backend._await_answer(env, entry, "healed", 5, served=True)
+    ingress_backend._await_answer(env, entry, "healed", 30, served=True)
     for served_now in (True, False):
         with pytest.raises(TimedOut, match="answered 401"):
             ingress_backend._await_answer(without_token(env), entry, "it", 0.3, served=served_now)
     served["status"] = 503
-    ingress_backend._await_answer(env, entry, "confirmed", 5, served=False)
+    ingress_backend._await_answer(env, entry, "confirmed", 30, served=False)
 
 
 def test_a_guarded_prometheus_is_there_and_a_refused_token_does_not_take_it_away(served, env):

@@ -7,7 +7,7 @@ import pytest
 
 from muster.errors import Unknown
 from muster.kube import Access, Kube, KubeError
-from muster.release import Monitor
+from muster.release import Monitor, symptom
 from muster.responder import engine
 from muster.responder.audit import Audit
 from muster.responder.engine import Responder
@@ -53,6 +53,7 @@ def test_stop_ends_the_retries(responder, alert):
 def seeing(system, make_env, tmp_path, prometheus, monkeypatch):
     """One whose lock is free, with that Prometheus; each look at the workload is counted and cannot be judged."""
     monkeypatch.setattr(engine, "_RETRIES_S", ())
+    monkeypatch.setattr(symptom, "_ASK_S", 30.0)  # this very process answers, and may stand still
     canary = {"ingress": "next", "deployment": "next", "metric_selector": 'app="next"'}
     env = make_env(prometheus=prometheus.url, metric_selector='app="web"', rollback={"canary": canary})
     audit, looks = Audit(tmp_path / "audit.jsonl"), []

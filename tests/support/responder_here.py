@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from unittest import mock
 
-from muster.release import Monitor
+from muster.release import Monitor, monitor, symptom
 from muster.responder import compare
 from muster.responder.audit import Audit
 from muster.responder.engine import Responder
@@ -44,11 +44,21 @@ def responding(shop, **changes):
     shop.write_facts(rollback=rollback, discovery="0s", scrape_interval="3s", **changes)
     audit = Audit(shop.folder / "audit.jsonl")
     try:
-        # 20 s at this time scale: on a busy machine an answer may come later than users can be made to wait for it.
-        with mock.patch.object(compare, "PATIENCE_S", 1200.0), Monitor(shop.env) as monitor:
-            yield Acting(shop, audit, monitor)
+        with patient(), Monitor(shop.env) as asked:
+            yield Acting(shop, audit, asked)
     finally:
         audit.close()
+
+
+@contextmanager
+def patient():
+    """On a busy machine an answer may come later than users can be made to wait for it."""
+    with (
+        mock.patch.object(compare, "PATIENCE_S", 1200.0),  # 20 s at this time scale
+        mock.patch.object(symptom, "_ASK_S", 20.0),
+        mock.patch.object(monitor, "TELL_S", 20.0),
+    ):
+        yield
 
 
 def lease(shop):
