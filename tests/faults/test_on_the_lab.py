@@ -36,8 +36,8 @@ class Place:
     def __init__(self, endpoints, folder):
         self.env = load_environment(load_system("x0tta6bl4"), "lab", endpoints=endpoints)
         self.where = self.env.kubernetes
-        self.admin = Kube(load_access(self.where.kubeconfig, self.where.context))
-        self.kube = Kube(load_access(self._grant(folder), self.where.context))
+        self.admin = Kube(load_access(self.where.kubeconfig, self.where.context), timeout_s=60)
+        self.kube = Kube(load_access(self._grant(folder), self.where.context), timeout_s=60)
         self.ledger = Ledger(folder)
 
     def _grant(self, folder):
@@ -91,9 +91,14 @@ class Place:
             if "muster.dev/fault" in (item["metadata"].get("annotations") or {})
         }
 
-    def whole(self):
-        seen = read_workload(self.kube, self.where.namespace, self.where.deployment)
-        return not seen.shortfall() and len(seen.serving()) == 3
+    def await_whole(self):
+        """A pod that stands still for a moment is unready for as long."""
+
+        def whole():
+            seen = read_workload(self.kube, self.where.namespace, self.where.deployment)
+            return not seen.shortfall() and len(seen.serving()) == 3
+
+        wait_until(whole, bool, what="the deployment was not whole", timeout_s=60, tolerate=(KubeError,))
 
     def get(self, url):
         return httpx.get(url, timeout=10.0, trust_env=False).status_code
@@ -105,7 +110,8 @@ class Place:
 
 @pytest.fixture
 def place(module_place):
-    """The place, with nothing left in it whatever became of the test."""
+    """The place, whole, with nothing left in it whatever became of the test."""
+    module_place.await_whole()
     yield module_place
     module_place.heal()
 
@@ -121,7 +127,7 @@ def module_place(lab, tmp_path_factory):
             yield found
         finally:
             found.heal()
-            wait_until(found.whole, bool, what="the lab was not whole in the end", timeout_s=60, tolerate=(KubeError,))
+            found.await_whole()
             found.close()
 
 
@@ -143,14 +149,13 @@ def test_fault_bites_is_marked_and_leaves_nothing(place, kind, how, words):
     """Planning says what would be done and does nothing; the record is there before the fault, the mark while it is."""
     assert any(words in sentence for sentence in plan(kind, place.kube, place.env, **how))
     assert place.ledger.left() == []
-    assert place.whole()
     entry = place.inject(kind, **how)
     assert place.ledger.get(entry.id).state == "injected"
     if kind != "pod_kill":  # its victims are gone, and their marks with them
         assert entry.id in place.marked().values()
     place.heal()
     assert place.marked() == {}
-    wait_until(place.whole, bool, what="the deployment was not whole", timeout_s=30)
+    place.await_whole()
 
 
 def test_the_account_of_drills_keeps_others_out_and_throws_no_switch(place):
@@ -196,23 +201,24 @@ def test_canary_that_somebody_tries_is_not_made_bad(place):
 
 def test_users_feel_a_slow_network_until_it_is_healed(place):
     """The delay is real: an answer takes the latency longer."""
+    with httpx.Client(timeout=10.0, trust_env=False) as http:  # one: what a client costs is not the network's doing
 
-    def took_s():
-        began = time.monotonic()
-        assert place.get(f"{place.env.http}/api/v1/ping") == 200
-        return time.monotonic() - began
+        def took_s():
+            began = time.monotonic()
+            assert http.get(f"{place.env.http}/api/v1/ping").status_code == 200
+            return time.monotonic() - began
 
-    place.inject("network_delay", latency="200ms", how_many="all", last_replica=True)
-    assert took_s() > 0.2
-    place.heal()
-    wait_until(took_s, lambda seconds: seconds < 0.2, what="users still waited", timeout_s=10, show=str)
+        place.inject("network_delay", latency="300ms", how_many="all", last_replica=True)
+        assert took_s() > 0.3
+        place.heal()
+        wait_until(took_s, lambda seconds: seconds < 0.3, what="users still waited", timeout_s=30, show=str)
 
 
 def test_way_in_is_lost_and_found(place):
     """Users meet errors while every replica is well."""
     place.inject("ingress_backend", last_replica=True)
     assert place.get(f"{place.env.http}/health") >= 400
-    assert place.whole()
+    place.await_whole()
     place.heal()
     assert place.get(f"{place.env.http}/health") == 200
 
@@ -223,8 +229,8 @@ def test_drain_respects_the_budget_and_goes_on_when_the_node_is_back(place):
     assert entry.note.startswith("evicted 1 of 3 pods; ")
     assert "disruption budget" in entry.note
     assert len(read_workload(place.kube, place.where.namespace, place.where.deployment).serving()) == 2
-    place.heal()
-    assert place.whole()
+    (healed,) = place.heal()
+    assert healed.message.endswith(f"deployment {place.where.deployment} is fully available")
 
 
 def test_alertmanager_is_taken_away_and_brought_back(place):
@@ -260,7 +266,7 @@ def test_faults_end_by_themselves_when_their_drill_was_killed(place):
     assert place.get(f"{place.env.http}/health") >= 400
     wait_until(place.ledger.left, lambda left: not left, what="not every fault ended by itself", timeout_s=60)
     assert place.marked() == {}
-    assert place.whole()
+    place.await_whole()
     assert place.get(f"{place.env.http}/health") == 200
     logs = [path.read_text() for path in place.ledger.folder.glob("*.log")]
     assert sum("expired: " in text for text in logs) == 2, logs
@@ -270,7 +276,7 @@ def test_chaos_mesh_object_ends_by_its_own_duration(place):
     """Even where no watchdog can run any more, the cluster lets go of the pods when the fault's time is over."""
     entry = place.inject("network_partition", expires_s=10)
     (item,) = place.admin.get(entry.undo["folder"])["items"]
-    assert item["spec"]["duration"] == "10s"
+    assert item["spec"]["duration"] in {f"{left_s}s" for left_s in range(1, 11)}  # what is left when it is made
     assert item["metadata"]["annotations"]["muster.dev/fault"] == entry.id
     wait_until(place.ledger.left, lambda left: not left, what="the fault did not end by itself", timeout_s=30)
     assert place.admin.get(entry.undo["folder"])["items"] == []
@@ -292,4 +298,4 @@ def test_memory_pressure_gets_a_container_killed_for_real(place):
 def _release(place, template):
     patch = [{"op": "replace", "path": "/spec/template", "value": template}]
     place.kube.patch(place.deployment, patch, kind="application/json-patch+json")
-    wait_until(place.whole, bool, what="the release did not roll out", timeout_s=60)
+    place.await_whole()
