@@ -48,7 +48,7 @@ def api(tmp_path_factory):
     pki.make(state, port)
     argv = [sys.executable, "-m", "lab.api", "--state", str(state), "--port", str(port)]
     with process(argv, state / "api.log", cwd=CHECKOUT):
-        with Kube(load_access(state / "kubeconfig")) as kube:
+        with Kube(load_access(state / "kubeconfig"), timeout_s=60) as kube:
             wait_until(
                 lambda: kube.get("/api/v1/namespaces"),
                 lambda answer: bool(answer["items"]),
@@ -65,7 +65,7 @@ def api(tmp_path_factory):
 @pytest.fixture(scope="session")
 def kube(api):
     """A session with that API."""
-    with Kube(load_access(api)) as kube:
+    with Kube(load_access(api), timeout_s=60) as kube:
         yield kube
 
 

@@ -25,7 +25,7 @@ def _inject(shop, ledger, **env_vars):
 
 
 def _muster(shop, *words, **variables):
-    environ = {**os.environ, "PYTHONPATH": str(CHECKOUT), "MUSTER_ENV": "here", **variables}
+    environ = {**os.environ, "PYTHONPATH": str(CHECKOUT), "MUSTER_ENV": "here", "MUSTER_STATE": ".muster", **variables}
     argv = [sys.executable, "-m", "muster", *words]
     return subprocess.run(argv, cwd=shop.folder, env=environ, capture_output=True, text=True, timeout=60, check=False)
 

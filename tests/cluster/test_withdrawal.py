@@ -72,7 +72,7 @@ def careful(shop):
     config = yaml.safe_load(shop.api.read_text())
     config["users"] = [{"name": config["users"][0]["name"], "user": {"token": token}}]
     (shop.folder / "kubeconfig").write_text(yaml.safe_dump(config))
-    with Kube(load_access(shop.folder / "kubeconfig")) as kube:
+    with Kube(load_access(shop.folder / "kubeconfig"), timeout_s=60) as kube:
         yield kube
 
 
@@ -154,7 +154,7 @@ def test_record_stays_while_something_puts_the_fault_back(shop, ledger):
             item = {"op": "replace", "path": "/spec/template", "value": entry.undo["bad"]}
             return super().patch(path, [item], kind=JSON_PATCH)
 
-    with Meddled(load_access(shop.api)) as kube:
+    with Meddled(load_access(shop.api), timeout_s=60) as kube:
         (result,) = heal(ledger, kube, shop.env)
     assert not result.ok
     assert "the API still has variable FAULT_ERROR_RATIO of the bad release" in result.message
@@ -172,7 +172,7 @@ def test_healing_that_was_killed_before_the_end_withdraws_the_release_the_next_t
         def delete(self, *_, **__):
             raise KeyboardInterrupt
 
-    with Killed(load_access(shop.api)) as kube, pytest.raises(KeyboardInterrupt):
+    with Killed(load_access(shop.api), timeout_s=60) as kube, pytest.raises(KeyboardInterrupt):
         heal(ledger, kube, shop.env)
     assert ledger.get(entry.id).open
     assert previous(shop.kube, shop.env) is None  # marked already
@@ -200,7 +200,7 @@ def test_what_cannot_be_marked_is_not_closed(shop, ledger):
                 raise KubeError("replicasets is forbidden", status=403)
             return super().patch(path, body, **how)
 
-    with Forbidden(load_access(shop.api)) as kube, pytest.raises(MusterError, match="forbidden"):
+    with Forbidden(load_access(shop.api), timeout_s=60) as kube, pytest.raises(MusterError, match="forbidden"):
         bad_release.heal(kube, shop.env, entry)
     assert "FAULT_ERROR_RATIO" not in _variables(shop)  # users do not wait for it
     assert ledger.get(entry.id).open

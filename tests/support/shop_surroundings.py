@@ -73,7 +73,7 @@ class Kubelet(threading.Thread):
 
     def __init__(self, kubeconfig, namespace):
         super().__init__(daemon=True)
-        self._kube = Kube(load_access(kubeconfig))
+        self._kube = Kube(load_access(kubeconfig), timeout_s=60)
         self._folder = f"/api/v1/namespaces/{namespace}/pods"
         self.ended = threading.Event()
         self.paused = threading.Event()
@@ -81,13 +81,21 @@ class Kubelet(threading.Thread):
 
     def run(self):
         while not self.ended.wait(0.03):
-            for pod in [] if self.paused.is_set() else self._kube.get(self._folder)["items"]:
+            for pod in [] if self.paused.is_set() else self._pods():
                 try:
                     self._tend(pod)
                 except KubeError as error:
-                    if error.status not in (404, 409):
+                    if error.status not in (0, 404, 409):
                         raise
         self._kube.close()
+
+    def _pods(self):
+        try:
+            return self._kube.get(self._folder)["items"]
+        except KubeError as error:
+            if error.status:  # else nobody answered: it looks again
+                raise
+            return []
 
     def _tend(self, pod):
         path = f"{self._folder}/{pod['metadata']['name']}"
