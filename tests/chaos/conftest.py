@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -13,10 +14,29 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from ports import free_port
 
+from muster.chaos import everybody, watch
 from muster.chaos import story as stories
 from muster.chaos.story import Story
 from muster.kube import Kube, KubeError, load_access
 from muster.wait import wait_until
+
+PATIENT = "from muster.chaos import everybody, watch\neverybody.TIMEOUT_S = watch.TIMEOUT_S = 30.0\n"
+
+
+@pytest.fixture(autouse=True)
+def patient_watchers(monkeypatch):
+    """What they watch is served by this very process, which may stand still for longer than they would wait."""
+    for module in (everybody, watch):
+        monkeypatch.setattr(module, "TIMEOUT_S", 30.0)
+
+
+@pytest.fixture
+def patient_environ(tmp_path):
+    """The environment of a Python of its own whose watchers are as patient."""
+    folder = tmp_path / "patient"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(PATIENT)
+    return {**os.environ, "PYTHONPATH": str(folder)}
 
 
 @pytest.fixture
@@ -87,7 +107,7 @@ def api(tmp_path_factory):
     config = state / "kubeconfig"
     try:
         wait_until(config.is_file, bool, what="the kubeconfig", timeout_s=30)
-        with Kube(load_access(config)) as kube:
+        with Kube(load_access(config), timeout_s=60) as kube:
             kube.kubeconfig = config
             look = lambda: kube.get("/api/v1/namespaces")  # noqa: E731
             wait_until(look, bool, what="the API", timeout_s=30, tolerate=(KubeError,))

@@ -77,13 +77,14 @@ def test_pods_are_scraped_when_the_last_of_them_was():
 
 @pytest.fixture
 def well(monkeypatch):
-    """Every look holds; ``.looks`` counts them."""
-    counted = SimpleNamespace(looks=0)
+    """Every look holds, at ``.at`` if that is set, and is fresh; ``.looks`` counts them."""
+    counted = SimpleNamespace(looks=0, at=None)
 
     def look(*_, **__):
         counted.looks += 1
-        return Look(at=time.time(), verdict=Verdict.PASS, message="47 checks held", judged=47)
+        return Look(at=counted.at or time.time(), verdict=Verdict.PASS, message="47 checks held", judged=47)
 
+    monkeypatch.setattr("muster.chaos.probes.FRESH_S", 600.0)
     monkeypatch.setattr("muster.chaos.steady.look", look)
     return counted
 
@@ -109,6 +110,7 @@ def test_recovery_is_told_when_users_are_well_too(story, well):
         story.tell(Kind.TRAFFIC, source="load", at=now + at, **second(100, p95_ms=450.0))
     for at in range(2):
         story.tell(Kind.TRAFFIC, source="load", at=now + at, **second(100, p95_ms=9.0))  # as soon as these are told
+    well.at = now + 1
     assert recovered(configuration=HERE)
     event = story.timeline().first(Kind.RECOVERED)
     assert event.at == now + 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -26,7 +25,7 @@ def activity(kind, name, func, /, **arguments):
 
 
 @pytest.fixture
-def chaos(tmp_path, serve):
+def chaos(tmp_path, serve, patient_environ):
     """``chaos(method, objectives=...)`` -> a started ``chaos run`` in a folder of its own."""
     answers = {"/inbox": {"messages": []}, "/api/v1/alerts": {"data": {"alerts": []}}, "/api/v1/query": now}
     server = serve(answers)
@@ -58,8 +57,14 @@ def chaos(tmp_path, serve):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=os.environ
-            | {"MUSTER_RUN": str(tmp_path / "run"), "INBOX": server.url, "PROMETHEUS": server.url, "NO_COLOR": "1"},
+            env={
+                **patient_environ,
+                "MUSTER_RUN": str(tmp_path / "run"),
+                "MUSTER_STATE": str(tmp_path / "state"),
+                "INBOX": server.url,
+                "PROMETHEUS": server.url,
+                "NO_COLOR": "1",
+            },
         )
         started.append(process)
         return process
@@ -131,7 +136,7 @@ def test_every_source_was_looked_at_before_anything_is_broken(chaos, tmp_path):
     asked = []
 
     def inbox(_):
-        time.sleep(0.0 if asked else 0.7)
+        time.sleep(0.0 if asked else 0.2)
         asked.append(time.time())
         return {"messages": []}
 

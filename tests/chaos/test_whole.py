@@ -1,7 +1,6 @@
 """A session's timeline.json says what its summary.json says, also of an experiment that could not begin."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ def tell(kind, **data):
 
 
 @pytest.fixture
-def drill(tmp_path, serve):
+def drill(tmp_path, serve, patient_environ):
     """Three experiments; the rollbacks of the first throw the kill switch. ``drill()`` -> the ended session."""
     now = lambda _: {"data": {"resultType": "scalar", "result": [time.time(), str(time.time())]}}  # noqa: E731
     url = serve({"/inbox": {"messages": []}, "/api/v1/alerts": {"data": {"alerts": []}}, "/api/v1/query": now}).url
@@ -51,7 +50,7 @@ def drill(tmp_path, serve):
         (tmp_path / "experiments" / f"{name}.yaml").write_text(yaml.safe_dump(experiment))
 
     def run():
-        environ = {**os.environ, "INBOX": url, "PROMETHEUS": url, "MUSTER_STATE": str(tmp_path / "state")}
+        environ = {**patient_environ, "INBOX": url, "PROMETHEUS": url, "MUSTER_STATE": str(tmp_path / "state")}
         command = ["pytest", "-p", "muster.pytest_plugin", "--disable-plugin-autoload", "-p", "no:cacheprovider", "-q"]
         place = ["--system", "small", "--env", "here", "--run-dir", str(tmp_path / "run"), "experiments"]
         return subprocess.run(
