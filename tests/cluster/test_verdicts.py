@@ -4,8 +4,8 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 
-import psutil
 import pytest
+from children import children
 from responder_here import ERRORS, an_alert, lease, responding
 
 from muster.release import current, previous
@@ -194,8 +194,7 @@ def test_command_that_fails_is_said_in_a_sentence(shop, text, more, sentence):
     assert acting.of("rollback.proven")[0]["verdict"] == "FAIL"
     assert sentence in acting.of("rollback.proven")[0]["message"]
     assert len(shop.monitoring.posted) == 1
-    ours = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
-    assert not [line for line in ours if "undo.py" in line]
+    assert children("undo.py") == []
 
 
 def test_command_that_was_begun_before_a_crash_is_not_run_again(shop):

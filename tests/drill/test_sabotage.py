@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from drill_ground import told as told_by
 
 from muster.faults import Ledger
 from muster.kube import Kube, KubeError, load_access
@@ -29,7 +30,7 @@ class Lab:
         self.state, self.faults = folder / "lab", folder / "state"
         self._environ = os.environ | {"LAB_STATE": str(self.state), "MUSTER_STATE": str(self.faults)}
         self._environ.pop("MUSTER_RUN", None)
-        self._runs = folder / "runs"
+        self.runs = folder / "runs"
 
     def muster(self, *arguments, timeout_s=180):
         command = [sys.executable, "-m", "muster", *arguments]
@@ -39,7 +40,7 @@ class Lab:
 
     def drill(self, experiment, name):
         """``(exit code, timeline.json, what was told)``; nothing may be left of it in the ledger."""
-        run = self._runs / name
+        run = self.runs / name
         done = self.muster("drill", experiment, "--run-dir", str(run))
         assert Ledger(self.faults).left() == []
         return done.returncode, json.loads((run / "timeline.json").read_text()), done.stdout + done.stderr
@@ -55,7 +56,7 @@ class Lab:
         )
 
     def kube(self):
-        return Kube(load_access(str(self.state / "kubeconfig"), "lab"))
+        return Kube(load_access(str(self.state / "kubeconfig"), "lab"), timeout_s=60)
 
     def cluster(self):
         with pytest.MonkeyPatch.context() as patch:
@@ -85,7 +86,7 @@ def verdicts(whole):
 
 def test_with_the_previous_revision_equal_to_the_bad_one_nothing_is_rolled_back(lab):
     """The responder says why it does not undo: it would change nothing. The chain breaks at the decision."""
-    cutter = threading.Thread(target=only_a_copy_is_left, args=(lab,), daemon=True)
+    cutter = threading.Thread(target=only_a_copy_is_left, args=(lab, lab.runs / "equal"), daemon=True)
     cutter.start()
     code, whole, told = lab.drill("bad-release", "equal")
     cutter.join(30)
@@ -103,12 +104,14 @@ def test_with_the_previous_revision_equal_to_the_bad_one_nothing_is_rolled_back(
         kube.patch(path, annotated("no more"))  # released once more, so that those who follow find the lab well
 
 
-def only_a_copy_is_left(lab):
-    """Once the bad release is out: the good revision is gone, and the one before is the bad build by another name."""
+def only_a_copy_is_left(lab, run):
+    """Once the drill has seen the bad release: the good revision is gone, the one before is it by another name."""
     where = lab.cluster()
     path = deployment_path(where.namespace, where.deployment)
     with lab.kube() as kube:
         before = hash_of(read_workload(kube, where.namespace, where.deployment).current)
+        confirmed = lambda: told_by(run, "bad-release", "fault.confirmed")  # noqa: E731
+        wait_until(confirmed, bool, what="the bad release in force", timeout_s=120)
         seen = wait_until(
             lambda: read_workload(kube, where.namespace, where.deployment),
             lambda seen: (

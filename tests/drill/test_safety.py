@@ -8,6 +8,8 @@ import httpx
 import pytest
 from drill_ground import at, read, stopped
 
+from muster.wait import wait_until
+
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
 
 
@@ -86,6 +88,7 @@ def test_the_kill_switch_in_the_cluster_ends_the_drill_and_keeps_the_next_from_b
 
 def test_a_plan_says_everything_and_does_nothing(ground):
     """The target that is chosen, what undoes it, who is told: and no object has another version than before."""
+    wait_until(ground.going, lambda pods: not pods, what="what an earlier drill has ended is there", timeout_s=60)
     before = ground.versions()
     kinds = ("bad-release", "pod-kill", "mesh-partition", "node-drain", "ingress-backend-lost", "service-down")
     planned = ground.begin("drill", "--dry-run", *kinds, MUSTER_STATE=str(ground.folder / "none"))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import yaml
+from children import children
 
 from muster.kube import Kube, load_access
 from muster.release.known import CONFIG_MAP
@@ -33,7 +34,7 @@ class Ground:
         self.env = load_environment(load_system("x0tta6bl4"), "lab", endpoints=endpoints)
         self.lab = Path(endpoints["state"])
         self.where, self.folder, self.state = self.env.kubernetes, folder, folder / "state"
-        self.kube = Kube(load_access(self.where.kubeconfig, self.where.context))
+        self.kube = Kube(load_access(self.where.kubeconfig, self.where.context), timeout_s=60)
         self.path = deployment_path(self.where.namespace, self.where.deployment)
         self._environ = {**os.environ, "LAB_STATE": endpoints["state"], "MUSTER_STATE": str(self.state)}
         for name in ("MUSTER_RUN", "MUSTER_PRODUCTION"):
@@ -97,16 +98,17 @@ class Ground:
 
     def await_event(self, drill, run, name, kind, *, timeout_s=60):
         """Wait until the running drill tells of it. What it said is in the error if it does not, or has ended."""
-        events = run / "experiments" / name / "events.jsonl"
-        told = lambda: events.is_file() and f'"{kind}"' in events.read_text(encoding="utf-8")  # noqa: E731
-        seen = lambda: told() or drill.poll() is not None  # noqa: E731
-        wait_until(seen, bool, what=kind, timeout_s=timeout_s, show=lambda _: drill.output.read_text())
+        self.await_event_or_end(drill, run, name, kind, timeout_s=timeout_s)
         assert drill.poll() is None, drill.output.read_text()
+
+    def await_event_or_end(self, drill, run, name, kind, *, timeout_s=60):
+        """The same, where the drill may end as soon as it has told of it."""
+        seen = lambda: told(run, name, kind) or drill.poll() is not None  # noqa: E731
+        wait_until(seen, bool, what=kind, timeout_s=timeout_s, show=lambda _: drill.output.read_text())
 
     def children(self, drill, word):
         """The drill's own processes whose command line holds this word."""
-        everybody = psutil.Process(drill.pid).children(recursive=True)
-        return [each for each in everybody if word in each.cmdline()]
+        return children(word, drill.pid)
 
     def whole(self):
         return not read_workload(self.kube, self.where.namespace, self.where.deployment).shortfall()
@@ -126,19 +128,39 @@ class Ground:
             "processes": [line for line in named if str(self.state) in line],  # watchdogs
         }
 
+    def going(self):
+        """The pods that are on their way out."""
+        pods = self.kube.get(f"/api/v1/namespaces/{self.where.namespace}/pods")["items"]
+        return [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" in pod["metadata"]]
+
     def versions(self):
-        """Every object that drills touch, by its version; the responder writes its own record in its own time."""
+        """Every object that drills touch, by its version; the responder writes its own record in its own time.
+
+        A pod that stands still for a moment has another status, and so has what owns it: theirs do not count.
+        """
         space = self.where.namespace
         paths = [f"/api/v1/namespaces/{space}/{kind}" for kind in ("pods", "configmaps", "services")]
         paths += [f"/apis/apps/v1/namespaces/{space}/{kind}" for kind in ("deployments", "replicasets")]
         paths += [f"/apis/networking.k8s.io/v1/namespaces/{space}/ingresses"]
         paths += [f"/apis/coordination.k8s.io/v1/namespaces/{space}/leases", NETWORK_CHAOS.format(space)]
         return {
-            (path, item["metadata"]["name"]): item["metadata"]["resourceVersion"]
+            (path, item["metadata"]["name"]): _version(path, item["metadata"])
             for path in paths
             for item in self.kube.get(path)["items"]
             if item["metadata"]["name"] != CONFIG_MAP
         }
+
+
+def _version(path, metadata):
+    if path.endswith(("/pods", "/deployments", "/replicasets")):
+        return {key: value for key, value in metadata.items() if key not in ("resourceVersion", "managedFields")}
+    return metadata["resourceVersion"]
+
+
+def told(run, name, kind):
+    """Whether that experiment of a run, which may not have begun, has told of it."""
+    events = run / "experiments" / name / "events.jsonl"
+    return events.is_file() and f'"{kind}"' in events.read_text(encoding="utf-8")
 
 
 def read(run, name):
