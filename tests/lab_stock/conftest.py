@@ -7,10 +7,14 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import lab_world
 import pytest
+
+_DEADLINE_S = 60
+_COUNTS = ("replicas", "readyReplicas", "updatedReplicas", "availableReplicas")
 
 
 class Said(NamedTuple):
@@ -73,8 +77,42 @@ class Kubectl:
 
     def pods(self):
         """Names of the pods that are not going away, sorted."""
-        found = self.json("get pods")["items"]
-        return sorted(one["metadata"]["name"] for one in found if "deletionTimestamp" not in one["metadata"])
+        return staying(self.json("get pods")["items"])
+
+    def observed(self):
+        """Wait for the controller to have seen the Deployment as it is now."""
+        generation = self.json("get deployment web")["metadata"]["generation"]
+        self(f"wait --for=jsonpath={{.status.observedGeneration}}={generation} deployment/web --timeout=30s")
+
+    def stands(self, count, *gone):
+        """Whether that many pods, none of these among them, are all that the Deployment counts and its service reaches.
+
+        ``rollout status`` is content with the counts of before a pod went, and knows nothing of the service.
+        """
+        found = self.json("get deployments,pods,endpointslices")["items"]
+        (web,) = (one["status"] for one in found if one["kind"] == "Deployment")
+        names = staying(one for one in found if one["kind"] == "Pod")
+        slices = (one.get("endpoints") or [] for one in found if one["kind"] == "EndpointSlice")
+        reached = {end["targetRef"]["name"]: end["conditions"]["ready"] for ends in slices for end in ends}
+        counted = {web.get(name, 0) for name in _COUNTS}
+        whole = len(names) == count and counted == {count} and reached == dict.fromkeys(names, True)
+        return whole and not {*gone} & {*names}
+
+    @contextmanager
+    def deadline(self, seconds):
+        """Have rollouts given up so soon while entered; on a machine that stands still it can hit a good one, too."""
+        self._set_deadline(seconds)
+        yield
+        self._set_deadline(_DEADLINE_S)
+        self.observed()
+
+    def _set_deadline(self, seconds):
+        self(["patch", "deployment", "web", "-p", json.dumps({"spec": {"progressDeadlineSeconds": seconds}})])
+
+
+def staying(pods):
+    """Names of those that are not going away, sorted."""
+    return sorted(one["metadata"]["name"] for one in pods if "deletionTimestamp" not in one["metadata"])
 
 
 @pytest.fixture(scope="session")
@@ -105,9 +143,10 @@ def manifest():
             "resources": {"limits": {"cpu": "500m", "memory": "64Mi"}, "requests": {"cpu": "10m", "memory": "16Mi"}},
         }
         labels = {"app": "web"}
-        pod = {"terminationGracePeriodSeconds": 2, "containers": [container]}
+        pod = {"terminationGracePeriodSeconds": 10, "containers": [container]}
         template = {"metadata": {"labels": labels}, "spec": pod}
-        body = {"replicas": 3, "progressDeadlineSeconds": 6, "selector": {"matchLabels": labels}, "template": template}
+        body = {"replicas": 3, "progressDeadlineSeconds": _DEADLINE_S}
+        body |= {"selector": {"matchLabels": labels}, "template": template}
         meta = {"name": "web", "labels": {"app": "web", "tier": "front"}}
         return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": body | spec}
 
@@ -136,20 +175,21 @@ def k(new_shop):
 
 
 @pytest.fixture
-def shop(new_shop, manifest, service):
+def shop(new_shop, manifest, service, wait_until):
     """Kubectl in a namespace in which the Deployment and its service stand and are ready."""
-    return _open(new_shop(), manifest, service)
+    return _open(new_shop(), manifest, service, wait_until)
 
 
 @pytest.fixture(scope="module")
-def window(new_shop, manifest, service):
+def window(new_shop, manifest, service, wait_until):
     """As ``shop``, for tests that only look: one for all of a file."""
-    return _open(new_shop(), manifest, service)
+    return _open(new_shop(), manifest, service, wait_until)
 
 
-def _open(kubectl, manifest, service):
+def _open(kubectl, manifest, service, wait_until):
     kubectl("apply -f -", stdin=[manifest(), service])
     kubectl("rollout status deployment/web --timeout=30s")
+    wait_until(lambda: kubectl.stands(3), "three pods")
     return kubectl
 
 
@@ -157,7 +197,7 @@ def _open(kubectl, manifest, service):
 def script(world):
     """Run Python with the official client loaded, in a process of its own: it is slow to import and keeps globals."""
     head = """
-        import sys
+        import sys, time
         from kubernetes import client, config, watch
         config.load_kube_config(sys.argv[1])
         ns, core, apps = sys.argv[2], client.CoreV1Api(), client.AppsV1Api()
@@ -167,6 +207,12 @@ def script(world):
             except Exception as problem:
                 return problem
             raise AssertionError("no error")
+        def until(ready):
+            deadline = time.monotonic() + 30
+            while not (found := ready()):
+                assert time.monotonic() < deadline, (ready, found)
+                time.sleep(0.02)
+            return found
     """
 
     def run(namespace, text):

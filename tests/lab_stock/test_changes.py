@@ -37,7 +37,7 @@ def rolled_out(k):
     assert "successfully rolled out" in k("rollout status deployment/web --timeout=20s")
 
 
-def test_apply_again(k, web):
+def test_apply_again(k, web, wait_until):
     """configured, unchanged, a dry run and a diff that change nothing, server-side, replace."""
     web["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"] = "debug"
     assert k("apply -f - --dry-run=server", stdin=web) == "deployment.apps/web configured (server dry run)\n"
@@ -51,9 +51,14 @@ def test_apply_again(k, web):
     assert k.run("diff -f -", stdin=web) == (0, "", "")
     for force in ("", " --force-conflicts"):
         assert k(f"apply --server-side{force} -f -", stdin=web) == "deployment.apps/web serverside-applied\n"
-    fresh = k.json("get deployment web")
-    fresh["spec"]["minReadySeconds"] = 1
-    assert k("replace -f -", stdin=fresh) == "deployment.apps/web replaced\n"
+
+    def replace():
+        fresh = k.json("get deployment web")
+        fresh["spec"]["minReadySeconds"] = 1
+        said = k.run("replace -f -", stdin=fresh)
+        return None if CONFLICT in said.err else said  # the pods of before may have ended between the two
+
+    assert wait_until(replace, "no conflict") == (0, "deployment.apps/web replaced\n", "")
     assert k.json("get deployment web")["spec"]["minReadySeconds"] == 1
 
 
@@ -78,8 +83,8 @@ def test_patches(k, wait_until):
     zero = {"spec": {"replicas": 0}}
     assert patch(k, zero) == patched
     rolled_out(k)
+    wait_until(lambda: k.table("get deploy web")[1] == ["web", "0/0", "0", "0", "AGE"], "no pod to be counted")
     wait_until(lambda: patch(k, zero).out == "deployment.apps/web patched (no change)\n", "the status to settle")
-    assert k.table("get deploy web")[1] == ["web", "0/0", "0", "0", "AGE"]
     assert patch(k, [{"op": "replace", "path": "/spec/replicas", "value": 3}], "--type=json") == patched
     rolled_out(k)
     scaled = patch(k, {"spec": {"replicas": 2}}, "--subresource=scale", "--type=merge")
@@ -106,13 +111,15 @@ def test_scale(shop, wait_until):
     assert shop("scale deployment/web --replicas=5") == "deployment.apps/web scaled\n"
     *waited, done = shop("rollout status deployment/web --timeout=30s").splitlines()
     assert done == 'deployment "web" successfully rolled out'
-    assert all(re.search(r": \d of 5 updated replicas are available...$", line) for line in waited)
+    words = r'Waiting for deployment ("web" rollout to finish: \d (out of 5 new|of 5 updated) replicas|spec update) .*'
+    assert all(re.fullmatch(words, line) for line in waited), waited
     refused = shop.fails("scale deployment/web --replicas=2 --current-replicas=9")
     assert refused == "error: Expected replicas to be 9, was 5\n"
     shop("scale deployment/web --replicas=2")
     wait_until(lambda: len(shop.pods()) == 2, "two pods")
     assert shop("scale deployment/web --replicas=0") == "deployment.apps/web scaled\n"
     rolled_out(shop)
+    wait_until(lambda: shop.stands(0), "nothing to be left")
     assert shop.table("get deployment web")[1] == ["web", "0/0", "0", "0", "AGE"]
     wait_until(lambda: shop.run("get pods").err.startswith("No resources found"), "no pods")
     slice_ = shop.table("get endpointslices")[1]

@@ -46,8 +46,8 @@ def test_everything_that_the_demo_shows(k, wait_until):
 
     victim, other, _ = replicas(k)
     assert k(f"delete pod {victim}") == f'pod "{victim}" deleted\n'
+    wait_until(lambda: len(names := replicas(k)) == 3 and victim not in names, "another pod in its place")
     k(STATUS)
-    assert len(replicas(k)) == 3
 
     def measured():
         used = k.run(f"top pods -l app={NAME}")

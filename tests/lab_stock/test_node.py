@@ -88,7 +88,12 @@ def test_a_lost_node_and_its_return(shop, lost_node, wait_until):
     hangs = shop.run(f"delete pod {victim} --timeout=1s")
     assert (hangs.code, hangs.out) == (1, f'pod "{victim}" deleted\n')
     assert hangs.err.endswith(f"error: timed out waiting for the condition on pods/{victim}\n")
-    rows = {row[0]: row[1:3] for row in shop.table("get pods")[1:]}
+
+    def replaced():
+        rows = {row[0]: row[1:3] for row in shop.table("get pods")[1:]}
+        return rows if len(rows) == 4 else None
+
+    rows = wait_until(replaced, "another pod in its place")
     assert rows.pop(victim) == ["1/1", "Terminating"]
     assert [rows.pop(name) for name in others] == [["1/1", "Running"]] * 2
     assert list(rows.values()) == [["0/1", "Pending"]]
@@ -98,7 +103,8 @@ def test_a_lost_node_and_its_return(shop, lost_node, wait_until):
     described = shop("describe node lab-node")
     assert "node.kubernetes.io/unreachable:NoExecute" in described
     assert re.search(r"Ready +Unknown .*NodeStatusUnknown", described)
-    assert re.search(r"Warning +NodeNotReady +pod/web-\S+ +Node is not ready", shop("get events"))
+    words = r"Warning +NodeNotReady +pod/web-\S+ +Node is not ready"
+    wait_until(lambda: re.search(words, shop("get events")), "the event")
     status = shop.run("rollout status deployment/web --timeout=4s")
     assert status.err.endswith("error: timed out waiting for the condition\n")
     assert status.out == 'Waiting for deployment "web" rollout to finish: 0 of 3 updated replicas are available...\n'

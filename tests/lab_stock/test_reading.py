@@ -78,7 +78,7 @@ def test_deployments_and_everything(window, names):
     text = window("get deployment web -o yaml")
     assert text.startswith("apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  annotations:\n")
     for expected in ('deployment.kubernetes.io/revision: "1"', "kubectl.kubernetes.io/last-applied-configuration: |",
-                     "  progressDeadlineSeconds: 6\n  replicas: 3\n  revisionHistoryLimit: 10\n", "maxSurge: 25%",
+                     "  progressDeadlineSeconds: 60\n  replicas: 3\n  revisionHistoryLimit: 10\n", "maxSurge: 25%",
                      "reason: NewReplicaSetAvailable", "reason: MinimumReplicasAvailable"):  # fmt: skip
         assert expected in text, expected
 

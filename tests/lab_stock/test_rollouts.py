@@ -24,21 +24,20 @@ def finished(k):
 def back(k):
     """Undo, and wait for the controller to have seen it: status right after undo may still see the old object."""
     assert k("rollout undo deployment/web") == "deployment.apps/web rolled back\n"
-    generation = k.json("get deployment web")["metadata"]["generation"]
-    k(f"wait --for=jsonpath={{.status.observedGeneration}}={generation} deployment/web --timeout=10s")
+    k.observed()
     finished(k)
 
 
-def test_a_release_its_history_and_the_way_back(shop):
+def test_a_release_its_history_and_the_way_back(shop, wait_until):
     """Revisions move on undo, with their cause; `skipped` and missing ones are told; a restart is a revision."""
     assert shop("set image deployment/web web=lab.test/web:2") == "deployment.apps/web image updated\n"
     *waited, done = shop(STATUS).splitlines()
     assert done == DONE
-    assert re.fullmatch(
-        r'Waiting for deployment "web" rollout to finish: \d (out of 3 new|of 3 updated|old) .*', waited[0]
-    )
+    words = r'Waiting for deployment ("web" rollout to finish: \d (out of 3 new|of 3 updated|old)|spec update) .*'
+    assert all(re.fullmatch(words, line) for line in waited), waited
     cause = ["annotate", "deployment/web", "kubernetes.io/change-cause=image 2"]
     assert shop(cause) == "deployment.apps/web annotated\n"
+    wait_until(lambda: history(shop) == [["1", "<none>"], ["2", "image 2"]], "the cause in the history")
     shop("scale deployment/web --replicas=1")  # from here on quicker
     first = shop("rollout history deployment/web --revision=1")
     for pattern in (r"deployment.apps/web with revision #1\n", r"pod-template-hash=\w+\n", r"Image:\tlab.test/web:1\n",
@@ -66,10 +65,11 @@ def test_pause_and_resume(shop):
     finished(shop)
     assert shop("rollout pause deployment/web") == "deployment.apps/web paused\n"
     shop("set image deployment/web web=lab.test/web:2")
+    shop.observed()
     waiting = shop.run("rollout status deployment/web --timeout=4s")
-    assert (
-        waiting.out == 'Waiting for deployment "web" rollout to finish: 0 out of 3 new replicas have been updated...\n'
-    )
+    assert set(waiting.out.splitlines()) == {
+        'Waiting for deployment "web" rollout to finish: 0 out of 3 new replicas have been updated...'
+    }
     assert (waiting.code, waiting.err) == (1, "error: timed out waiting for the condition\n")
     undo = (
         "error: you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume' and try again\n"
@@ -81,16 +81,17 @@ def test_pause_and_resume(shop):
     finished(shop)
 
 
-def test_an_image_that_is_not_there(shop):
+def test_an_image_that_is_not_there(shop, wait_until):
     """Stuck after the deadline: READY stays 3/3 and Available holds, while Progressing and the new pod say why not."""
-    shop("set image deployment/web web=lab.test/web:missing")
-    stuck = shop.run("rollout status deployment/web --timeout=25s")
+    with shop.deadline(6):
+        shop("set image deployment/web web=lab.test/web:missing")
+        stuck = shop.run("rollout status deployment/web --timeout=25s")
     assert (stuck.code, stuck.err) == (1, STUCK)
-    assert set(stuck.out.splitlines()) == {
-        'Waiting for deployment "web" rollout to finish: 1 out of 3 new replicas have been updated...'
-    }
+    last = 'Waiting for deployment "web" rollout to finish: 1 out of 3 new replicas have been updated...'
+    assert stuck.out.splitlines()[-1] == last
     assert shop.fails("rollout status deployment/web --watch=false") == STUCK
     assert shop.table("get deployment web")[1] == ["web", "3/3", "1", "3", "AGE"]
+    wait_until(lambda: "ImagePull" in shop("get pods"), "a pod without its image")
     rows = shop.table("get pods")
     (bad,) = (row for row in rows[1:] if row[1] == "0/1")
     assert bad[2] in {"ErrImagePull", "ImagePullBackOff"}
@@ -115,11 +116,14 @@ def test_an_image_that_is_not_there(shop):
     back(shop)
 
 
-def test_a_release_that_never_becomes_ready(shop):
+def test_a_release_that_never_becomes_ready(shop, wait_until):
     """Stuck, too; the new pod runs, and its address is in the slice without being ready."""
-    shop("set env deployment/web NEVER_READY=1")
-    stuck = shop.run("rollout status deployment/web --timeout=25s")
+    with shop.deadline(6):
+        shop("set env deployment/web NEVER_READY=1")
+        stuck = shop.run("rollout status deployment/web --timeout=25s")
     assert (stuck.code, stuck.err) == (1, STUCK)
+    words = "Readiness probe failed: HTTP probe failed with statuscode: 503"
+    wait_until(lambda: words in shop("get events --field-selector reason=Unhealthy"), "the event")
     rows = shop.table("get pods")
     assert sorted(row[1:4] for row in rows[1:]) == [["0/1", "Running", "0"], *[["1/1", "Running", "0"]] * 3]
     assert shop.table("get deployment web")[1] == ["web", "3/3", "1", "3", "AGE"]
@@ -128,8 +132,6 @@ def test_a_release_that_never_becomes_ready(shop):
     ends = shop.json("get endpointslices")["items"][0]["endpoints"]
     assert sorted(one["conditions"]["ready"] for one in ends) == [False, True, True, True]
     assert len(shop.json("get endpoints web")["subsets"][0]["addresses"]) == 3
-    warned = shop("get events --field-selector reason=Unhealthy")
-    assert "Readiness probe failed: HTTP probe failed with statuscode: 503" in warned
     back(shop)
 
 
@@ -160,8 +162,12 @@ def test_a_quota_in_the_way(shop, wait_until):
     words = r'pods "web-\w+-\w+" is forbidden: exceeded quota: q, requested: pods=1, used: pods=3, limited: pods=1'
     pattern = rf"Warning +FailedCreate +replicaset/web-\w+ +Error creating: {words}"
     wait_until(lambda: re.search(pattern, shop("get events --field-selector reason=FailedCreate")), "the event")
-    found = shop.json("get deployment web")["status"]["conditions"]
-    (failure,) = (one for one in found if one["type"] == "ReplicaFailure")
+
+    def told():
+        found = shop.json("get deployment web")["status"]["conditions"]
+        return [one for one in found if one["type"] == "ReplicaFailure"]
+
+    (failure,) = wait_until(told, "the condition")
     assert (failure["status"], failure["reason"]) == ("True", "FailedCreate")
     assert re.fullmatch(words, failure["message"])
     assert shop("delete quota q") == 'resourcequota "q" deleted\n'
