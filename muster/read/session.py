@@ -116,7 +116,7 @@ class Session:
         value, failure = None, _of_needed(needed)
         # Half again as long as their turns: those of a crowd that fail are then told one by one.
         turns_s = 1.5 * sum(_turns_s(reading.value) for reading in needed)
-        deadline_s = (reader.deadline_s or self.deadline_s) + turns_s
+        deadline_s = max(reader.deadline_s, self.deadline_s) + turns_s
         if failure is None:
             try:
                 async with asyncio.timeout(deadline_s):

@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import ports
 import pytest
 import yaml
+from patient import take
 
-from muster.read import take
 from muster.system.environment import Environment
 from muster.system.model import System
 
@@ -171,7 +171,7 @@ def workload(tmp_path):
 
 @pytest.fixture
 def read(system):
-    """One reading, taken now."""
+    """One reading, taken now and with time to spare."""
 
     def one(environment, name, **options):
         return take(system, environment, [name], **options).readings[name]

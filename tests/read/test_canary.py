@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
 import pytest
+from patient import take
 
-from muster.read import take
 from muster.snapshot import FailureKind
 from muster.system import load_system
 

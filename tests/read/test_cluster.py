@@ -6,8 +6,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from patient import take
 
-from muster.read import inside, logs, take
+from muster.read import inside, logs
 from muster.snapshot import FailureKind
 from muster.system.expectations import Logs
 from muster.workload import selects

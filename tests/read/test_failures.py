@@ -27,7 +27,7 @@ def test_nobody_listening_is_refused(read, environment, free_port):
 
 def test_a_host_that_does_not_exist_is_unreachable(read, environment):
     """A name that resolves to nothing is 'unreachable'."""
-    found = failure(read(environment(http="http://no-such-host.invalid"), "ingress_health"))
+    found = failure(read(environment(http="http://no-such-host.invalid"), "ingress_health", deadline_s=2.0))
     assert found.kind in {FailureKind.UNREACHABLE, FailureKind.TIMEOUT}
 
 

@@ -1,8 +1,8 @@
 """Grafana as its API answers: well or not, its dashboards, and the PromQL that their panels ask."""
 
 import pytest
+from patient import take
 
-from muster.read import take
 from muster.snapshot import FailureKind
 from muster.system.expectations import Dashboard
 

@@ -1,8 +1,8 @@
 """Every replica's own page of metrics: what it exposes, and what the runbooks' greps show of it."""
 
 import pytest
+from patient import take
 
-from muster.read import take
 from muster.system.model import MetricName
 
 TYPE = ("Content-Type", "text/plain; version=0.0.4; charset=utf-8")

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from patient import take
 from quick import quick
 
 from muster.judge import autoscaling, quota, view
 from muster.kube import Kube, KubeError, load_access
-from muster.read import take
 from muster.read.exec import Target, run
 from muster.read.failures import ReadError
 from muster.snapshot import FailureKind
 from muster.system import load_environment, load_system
+from muster.wait import wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
 RBAC = Path(__file__).resolve().parents[2] / "deploy" / "rbac"
@@ -87,16 +88,32 @@ def account(admin, lab, tmp_path_factory):
     made.end()
 
 
+def in_time(readings):
+    """Whether no look into a pod ran out of time."""
+    looks = [reading for name, reading in readings.items() if name in INSIDE]
+    kinds = [reading.failure.kind for reading in looks if reading.failure]
+    entries = [entry for reading in looks for entry in (reading.value or {}).values()]
+    kinds += [entry["failure"]["kind"] for entry in entries if "failure" in entry]
+    return FailureKind.TIMEOUT not in kinds
+
+
 @pytest.fixture
 def read(place, account):
-    """Readings by name, as that account; ``changes`` are to the kubernetes section."""
+    """Readings by name, as that account; ``changes`` are to the kubernetes section.
+
+    Looks inside have few seconds of their own: in a shared lab they may need more than one try.
+    """
     system, environment = place
 
     def now(*names, **changes):
         source = environment.kubernetes.model_copy(update={"kubeconfig": str(account.kubeconfig), **changes})
         there = environment.model_copy(update={"kubernetes": source})
-        readings = take(system, there, list(names)).readings
-        return {name: readings[name] for name in names}
+
+        def look():
+            readings = take(system, there, list(names)).readings
+            return {name: readings[name] for name in names}
+
+        return wait_until(look, in_time, what="readings without a timeout", timeout_s=60)
 
     return now
 

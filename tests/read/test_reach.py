@@ -73,13 +73,14 @@ def test_a_pager_that_is_gone_or_hangs_is_its_contacts_failure(read, environment
     """The other contacts are known all the same, and the sentence names address or contact."""
     port, _, _ = listener()
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        found = pagers(
-            read, environment,
-            good={"kind": "webhook", "url": f"http://127.0.0.1:{port}"},
-            gone={"kind": "webhook", "url": f"http://127.0.0.1:{free_port}"},
-            plain={"kind": "webhook", "url": f"https://127.0.0.1:{silent.getsockname()[1]}"},
-            odd={"kind": "webhook", "url": "http://127.0.0.1:port"},
-        )  # fmt: skip
+        urls = {
+            "good": f"http://127.0.0.1:{port}",
+            "gone": f"http://127.0.0.1:{free_port}",
+            "plain": f"https://127.0.0.1:{silent.getsockname()[1]}",
+            "odd": "http://127.0.0.1:port",
+        }
+        here = environment(contacts={name: {"kind": "webhook", "url": url} for name, url in urls.items()})
+        found = read(here, "pagers", deadline_s=5.0).value  # the silent one takes them all
     assert found["good"]["how"] == "tcp"
     assert found["gone"]["failure"] == {"kind": "refused", "message": f"127.0.0.1:{free_port} refuses connections"}
     assert found["plain"]["failure"]["kind"] == "timeout"

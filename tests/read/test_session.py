@@ -1,10 +1,14 @@
 """Readings are taken once, at the same time, each within its own deadline."""
 
+import asyncio
+
 import pytest
+from patient import take
 from quick import quick
 
 from muster.errors import UsageError
-from muster.read import catalogue, take
+from muster.read import catalogue
+from muster.read.session import Reader, Session
 from muster.snapshot import FailureKind
 
 HEALTH = {"status": "ok", "version": "1", "dependencies": {}}
@@ -65,6 +69,21 @@ def test_the_run_has_a_deadline_of_its_own(system, environment, serve):
     snapshot = take(system, here, ["silences", "ingress_health"], deadline_s=20.0, within_s=3.0)
     assert snapshot.readings["silences"].failure.kind is FailureKind.TIMEOUT
     assert snapshot.readings["ingress_health"].failure is None
+
+
+def test_a_readings_own_deadline_is_for_those_that_need_longer(system, environment):
+    """Whoever gives every reading more time gives it to that one, too."""
+
+    async def late(_session):
+        await asyncio.sleep(0.3)
+        return "late"
+
+    async def run():
+        reader = Reader(name="late", read=late, source=lambda _: "here", needs="nothing", deadline_s=0.1)
+        async with Session(system, environment(), {"late": reader}, deadline_s=20.0) as session:
+            return await session.take(["late"], within_s=30.0)
+
+    assert asyncio.run(run())["late"].value == "late"
 
 
 def test_a_reading_that_nobody_knows_is_a_mistake_of_the_caller(system, environment):
