@@ -114,7 +114,7 @@ def test_the_web_ui_shows_exactly_what_was_sent(server):
     assert server.seen == {"/fine?page=1": 50, "/busy": 50, "/gone": 50, "/slow": 50}
     assert rows["GET", "/fine"]["avg_content_length"] == rows["POST", "/busy"]["avg_content_length"] == 100
     assert rows["GET", "/slow"]["avg_content_length"] == 0
-    assert 3999 <= rows["GET", "/slow"]["min_response_time"] <= 4100
+    assert 3999 <= rows["GET", "/slow"]["min_response_time"] <= 6000
     where = server.url.removeprefix("http://")
     told = {error["error"]: error["occurrences"] for error in found["errors"]}
     assert told == {sentence.format(where=where): count for sentence, count in SENTENCES.items()}
@@ -128,7 +128,7 @@ def test_a_plain_locust_goes_to_no_other_machine_unasked():
     elsewhere = "http://192.0.2.1:9"  # of documentation: nobody is there
     argv = [*PLAIN, "--headless", "-t", "1s", "--host", elsewhere]
     environ = {name: value for name, value in os.environ.items() if name != "MUSTER_LOAD_HOST"}
-    given = {"cwd": Path(__file__).parents[2], "capture_output": True, "text": True, "timeout": 60}
+    given = {"cwd": Path(__file__).parents[2], "capture_output": True, "text": True, "timeout": 120}
     done = subprocess.run(argv, env=environ, check=False, **given)
     assert (done.returncode, "is not this machine" in done.stderr) == (4, True), done.stderr
     assert "Traceback" not in done.stderr
@@ -168,7 +168,7 @@ def test_a_wrong_host_is_one_sentence_and_exit_code_4():
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 4

@@ -10,10 +10,25 @@ from pathlib import Path
 
 import pytest
 
+from muster.judge import generator
 from muster.kube import Kube, load_access
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab")]
 CHECKOUT = Path(__file__).parents[2]
+
+
+def smoke(lab, folder):
+    """What the command left, how it ended, and what it recorded."""
+    done = subprocess.run(
+        [sys.executable, "-m", "muster", "load", "smoke", "--rate", "200", "--duration", "5s", "--run-dir", folder],
+        cwd=CHECKOUT,
+        env={**os.environ, "LAB_ENDPOINTS": str(Path(lab["state"]) / "endpoints.json"), "LAB_STATE": lab["state"]},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    return done, json.loads((folder / "load.json").read_text())
 
 
 def test_smoke_is_served_by_the_lab_and_every_output_is_left(lab, tmp_path):
@@ -21,17 +36,11 @@ def test_smoke_is_served_by_the_lab_and_every_output_is_left(lab, tmp_path):
 
     PASS on a quiet machine; where the tests beside it keep its cores busy it is UNKNOWN, and says that it is its own.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "muster", "load", "smoke", "--rate", "200", "--duration", "5s", "--run-dir", tmp_path],
-        cwd=CHECKOUT,
-        env={**os.environ, "LAB_ENDPOINTS": str(Path(lab["state"]) / "endpoints.json"), "LAB_STATE": lab["state"]},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    body = json.loads((tmp_path / "load.json").read_text())
-    summary = json.loads((tmp_path / "summary.json").read_text())
+    for folder in (tmp_path / "first", tmp_path / "second", tmp_path / "third"):
+        done, body = smoke(lab, folder)
+        if not body["errors"] or not all(kind.startswith(generator.DOUBTFUL) for kind in body["errors_by_kind"]):
+            break  # all others may be those of a machine that stood still
+    summary = json.loads((folder / "summary.json").read_text())
     assert body["verdict"] == summary["verdict"]
     assert done.returncode == {"PASS": 0, "WARN": 0, "FAIL": 1, "UNKNOWN": 6}[body["verdict"]], done.stdout
     assert body["errors"] == 0, body["errors_by_kind"]

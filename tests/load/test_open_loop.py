@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -38,13 +39,17 @@ def missed(second):
     return second.offered, second.late + second.dropped - second.held_dropped
 
 
-def undisturbed(begin, folder):
-    """A run of which the generator does not say that it stood still itself: the last of three, if all do."""
+def undisturbed(begin, folder, steady):
+    """A run in which neither the generator stood still, by its own word, nor the page, by ``steady(run)``.
+
+    The last of three, if all were disturbed.
+    """
     for number in range(3):
         (folder / str(number)).mkdir()
         run = begin(folder / str(number))
         offered, own = (sum(values) for values in zip(*map(missed, run.seconds), strict=True))
-        if own <= generator.MOST_MISSED * offered and all(second.stalled_ms < 300 for second in run.seconds):
+        calm = own <= generator.MOST_MISSED * offered and all(second.stalled_ms < 300 for second in run.seconds)
+        if calm and steady(run):
             break
     return run
 
@@ -58,7 +63,11 @@ def test_a_stalled_server_shows_as_long_as_it_stalls(system, env_at, page, tmp_p
     url, _ = page(period_s=4.0, stall_s=1.0)
     env = env_at(url)
     plan = plans.make(system, env, [Step(duration_s=8.0, first=200.0, last=200.0)])
-    run = undisturbed(lambda folder: session.run(env, plan, folder), tmp_path)
+
+    def steady(run):  # what stands still besides makes it longer, never shorter
+        return judge(run, system).latency_ms["p95"] < 920 and not any(second.dropped for second in run.seconds)
+
+    run = undisturbed(lambda folder: session.run(env, plan, folder), tmp_path, steady)
     judged = judge(run, system)
     every = [second for second in run.seconds if second.at >= run.began]
     assert sum(second.offered for second in every) == 1600 == sum(second.requests for second in every)
@@ -77,7 +86,11 @@ def test_a_crowded_server_is_served_as_it_can_and_the_climb_ends_when_it_is_over
         Step(duration_s=d, first=rate, last=rate) for d, rate in ((3, 200.0), (4, 800.0), (3, 900.0), (60, 1000.0))
     ]
     plan = dataclasses.replace(plans.make(system, env, steps, users=50), most_users=1000)
-    run = undisturbed(lambda folder: session.run(env, plan, folder, shown=knee.broken), tmp_path)
+
+    def steady(run):  # the first step is nothing to it
+        return "200/s" not in run.enough
+
+    run = undisturbed(lambda folder: session.run(env, plan, folder, shown=knee.broken), tmp_path, steady)
     crowded = run.within(3, 10)
     assert run.enough == "the climb was ended: less than 90% of 800/s and of 900/s was served"
     assert len(run.seconds) < 20
@@ -129,18 +142,21 @@ def test_a_host_that_dies_is_a_failure_with_its_second(muster, page, tmp_path):
         lambda: list(tmp_path.glob("reports/*/load-figures.jsonl")), bool, what="a run folder", timeout_s=90
     )[0]
 
-    def lived():
-        return sum(json.loads(line)["offered"] > 0 for line in figures.read_text().splitlines() if line.endswith("}"))
+    def served():
+        lines = [json.loads(line) for line in figures.read_text().splitlines() if line.endswith("}")]
+        return [line["at"] for line in lines if line["requests"] > line["errors"]]
 
-    wait_until(lived, lambda seconds: seconds >= 4, what="four seconds", timeout_s=90)
+    seen = wait_until(served, lambda seconds: len(seconds) >= 4, what="four seconds", timeout_s=90)
     server.kill()
-    lived_s = lived()  # more than four, if we looked late
-    output, _ = command.communicate(timeout=120)
+    killed_at = time.time()
+    output, _ = command.communicate(timeout=300)
     assert command.returncode == 1, output
     run, body = document(tmp_path)
     assert (body["schema"], body["verdict"], body["partial"]) == ("muster/load/v1", "FAIL", "")
-    assert 3 <= body["died_s"] <= lived_s + 2
-    assert 0 <= body["died_s"] - body["first_failure_s"] <= 1  # it may die within a second
+    began = next(second["at"] for second in body["seconds"] if second["offered"])
+    died_at, failed_at = began + body["died_s"], began + body["first_failure_s"]
+    assert seen[-1] < failed_at <= killed_at + 5  # Locust may take its answers late
+    assert seen[-1] < died_at <= failed_at + 1  # it may die within a second
     assert "refused the connection" in output
     assert {"summary.json", "junit.xml", "load.png", "latencies.png", "allure-results"} <= {
         file.name for file in run.iterdir()
@@ -157,7 +173,7 @@ def test_a_rate_that_the_machine_cannot_offer_is_unknown_and_says_what_it_could(
     """50,000/s from one process of a generator to a server in Python: exit code 6, what it sent, and no failure."""
     url, _ = page()
     command = muster(url, "smoke", "--rate", "50000/s", "--duration", "3s")
-    output, _ = command.communicate(timeout=120)
+    output, _ = command.communicate(timeout=300)
     assert command.returncode == 6, output
     _, found = document(tmp_path)
     assert found["verdict"] == "UNKNOWN"
@@ -251,7 +267,7 @@ def test_plain_locust_with_its_web_ui_still_works(page):
     argv += ["--web-host", "127.0.0.1", "--web-port", str(port), "--loglevel", "WARNING"]
     with subprocess.Popen(argv, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as locust:
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
                 wait_until(
                     lambda: client.get("/").status_code,
                     lambda status: status == 200,
