@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 _numbers = itertools.count(1)
 
 
-def eventually(condition, what: str, timeout_s: float = 30.0):
+def eventually(condition, what: str, timeout_s: float = 60.0):
     """Wait until a condition holds; returns what it returned. A refused connection counts as not yet."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -38,7 +38,7 @@ class Replica:
         self.folder = folder / name
         self.folder.mkdir()
         self.log = self.folder / "log"
-        self.http = httpx.Client(base_url=f"http://{address}:8080", timeout=5, trust_env=False)
+        self.http = httpx.Client(base_url=f"http://{address}:8080", timeout=30, trust_env=False)
         base = {"PATH": os.environ["PATH"], "POD_IP": address, "PORT": "8080", "HOSTNAME": name, "VERSION": "3.4.0"}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -79,13 +79,16 @@ class Replica:
 def replicas(tmp_path):
     """Make ``count`` replicas that know one another; environment for all, or ``only={index: {...}}``."""
     made: list[Replica] = []
+    groups = itertools.count()
 
     def make(count: int = 1, only: dict[int, dict[str, str]] | None = None, **environment: str) -> list[Replica]:
         addresses = [f"127.{200 + os.getpid() % 50}.{os.getpid() // 50 % 250}.{next(_numbers)}" for _ in range(count)]
         peers = ",".join(f"r{index}={address}" for index, address in enumerate(addresses))
+        folder = tmp_path / f"group{next(groups)}"
+        folder.mkdir()
         for index, address in enumerate(addresses):
             own = {"MESH_PEERS": peers} | environment | (only or {}).get(index, {})
-            made.append(Replica(tmp_path, address, f"r{index}", own))
+            made.append(Replica(folder, address, f"r{index}", own))
         return made[-count:]
 
     yield make

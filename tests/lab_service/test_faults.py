@@ -11,6 +11,7 @@ import sys
 import time
 
 import httpx
+import psutil
 import pytest
 
 from lab.service import faults, settings
@@ -20,12 +21,12 @@ from lab.service.telemetry import Telemetry
 
 
 def test_the_error_ratio_is_the_one_asked_for_and_only_of_the_api(replicas):
-    """15% within four standard deviations; status pages and health are spared; errors are counted and logged thinly."""
+    """15% within six standard deviations; status pages and health are spared; errors are counted and logged thinly."""
     (it,) = replicas(FAULT_ERROR_RATIO="0.15")
     it.up()
-    count, began = 1_000, time.monotonic()
+    count, began = 2_250, time.monotonic()
     failed = sum(it.get("/api/v1/ping").status_code == 500 for _ in range(count))
-    assert abs(failed - 0.15 * count) <= 4 * math.sqrt(count * 0.15 * 0.85)
+    assert abs(failed - 0.15 * count) <= 6 * math.sqrt(count * 0.15 * 0.85)
     assert {it.get(path).status_code for path in ("/mesh/status", "/health", "/health/ready") * 30} == {200}
     assert it.metric("x0tta6bl4_requests_total", status="500") == failed
     assert it.metric("x0tta6bl4_errors_total", type="internal") == failed
@@ -127,7 +128,7 @@ def test_a_never_ready_release_is_alive_but_not_ready(replicas):
 def test_a_crashing_release_crashes_when_told(replicas):
     """Exit code 1 and a last line that grep ERROR finds."""
     (it,) = replicas(FAULT_CRASH_AFTER_S="0.5")
-    assert it.process.wait(10) == 1
+    assert it.process.wait(30) == 1
     assert "ERROR" in it.log.read_text()
 
 
@@ -154,16 +155,19 @@ def test_a_leak_is_resident_memory(replicas, eventually):
 
 def test_a_burn_is_cpu_and_leaves_the_service_answering(replicas, eventually):
     """A second of CPU is used, half a core's worth at most, while requests are still answered."""
+    began = time.monotonic()
     (it,) = replicas(FAULT_CPU_BURN="0.5")
     it.up()
-    before, began = it.metric("process_cpu_seconds_total"), time.monotonic()
+    process = psutil.Process(it.process.pid)
 
-    def burnt() -> bool:
+    def burnt_s() -> float:
         assert it.get("/api/v1/ping").status_code == 200
-        return it.metric("process_cpu_seconds_total") > before + 1
+        return max(each.user_time + each.system_time for each in process.threads() if each.id != process.pid)
 
-    eventually(burnt, "a second of CPU is used", 20)
-    assert time.monotonic() - began > 1
+    eventually(lambda: burnt_s() > 1, "a second of CPU is used")
+    used_s = burnt_s()
+    assert used_s < (time.monotonic() - began) / 2 + 0.1
+    assert it.metric("process_cpu_seconds_total") >= used_s
 
 
 @pytest.mark.parametrize(
