@@ -61,8 +61,9 @@ def test_redis_that_is_given_too_much_is_killed_for_its_memory(world, namespace,
     piece = b"x" * (8 * 2**20)
     for number in range(12):
         try:
-            asks(pod, b"SET", b"key%d" % number, piece)
-        except OSError:  # killed in the middle of it
+            if asks(pod, b"SET", b"key%d" % number, piece) != b"+OK\r\n":
+                break  # killed before it answered
+        except OSError:  # or in the middle of it
             break
     wait_until(lambda: state_of(world, namespace)["restartCount"] >= 1, "the restart")
     ended = state_of(world, namespace)["lastState"]["terminated"]

@@ -71,20 +71,20 @@ def test_a_terminal_is_one_and_has_the_size_of_the_clients(world, namespace, pod
     """With ``-it`` the command sees a terminal, controls it, and reads what is typed."""
     pid, terminal = pty.fork()
     if pid == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
         config = str(world.state / "kubeconfig")
-        talk = "tty; read line; stty size </dev/tty; echo got $line"
+        seen = "until stty size </dev/tty | grep '33 77'; do sleep 0.1; done"  # it may be told after its start
+        talk = f"tty; {seen}; read line; echo got $line"
         os.execvp(  # noqa: S606
             "kubectl",
             ["kubectl", "--kubeconfig", config, "-n", namespace, "exec", "-it", "one", "--", "sh", "-c", talk],
         )
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
-    heard(terminal, b"/dev/pts/")
+    assert b"/dev/pts/" in heard(terminal, b"33 77")
     os.write(terminal, b"hello\n")
-    said = heard(terminal, b"got hello")
+    heard(terminal, b"got hello")
     os.close(terminal)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    assert b"33 77" in said
 
 
 def test_what_cannot_be_run_is_refused_in_kubernetes_words(world, namespace, kubectl, pod):

@@ -9,6 +9,8 @@ import pytest
 
 from muster.kube import KubeError
 
+PATIENT = {"terminationGracePeriodSeconds": 30}  # or a program that stands still for a second is killed
+
 
 def state_of(world, namespace, name):
     statuses = world.get(namespace, "pods", name).get("status", {}).get("containerStatuses")
@@ -139,6 +141,7 @@ def test_a_readiness_gate_of_somebody_else_is_waited_for(world, namespace, servi
 def test_a_failing_liveness_probe_restarts_the_container(world, namespace, serving, wait_until):
     """After failureThreshold failures it is killed, with the kubelet's events, and started again."""
     probe = {"httpGet": {"path": "/live", "port": "http"}, "periodSeconds": 1, "failureThreshold": 1}
+    probe |= {"timeoutSeconds": 5}
     world.pod(namespace, "sick", **serving, livenessProbe=probe)
     pod = world.wait_ready(namespace, "sick")
     world.asks(pod, "/set/live=no")
@@ -229,7 +232,7 @@ def test_the_whole_process_group_goes_with_its_container(world, namespace, servi
 
 def test_deletion_shows_the_end_before_the_object_goes(world, namespace, serving, wait_until):
     """A gentle end is phase Succeeded, exit code 0, and a Killing event."""
-    world.pod(namespace, "brief", **serving)
+    world.pod(namespace, "brief", pod=PATIENT, **serving)
     world.wait_ready(namespace, "brief")
     version = world.get(namespace, "pods", "brief")["metadata"]["resourceVersion"]
     world.delete(namespace, "pods", "brief")
@@ -259,7 +262,7 @@ def test_a_pod_deleted_by_force_leaves_no_process(world, namespace, serving, wai
 def test_a_prestop_hook_runs_before_the_signal(world, namespace, serving, wait_until):
     """The hook's command has run when the pod is gone."""
     hook = {"lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", "echo bye > ../../hook"]}}}}
-    world.pod(namespace, "polite", **serving, **hook)
+    world.pod(namespace, "polite", pod=PATIENT, **serving, **hook)
     world.wait_ready(namespace, "polite")
     folder = next((world.state / "pods").glob(f"{namespace}_polite_*"))
     world.delete(namespace, "pods", "polite")

@@ -53,7 +53,8 @@ def test_a_delay_bites_at_once_and_ends_with_its_object(world, namespace, servin
     first = min(f"{namespace}/{pod['metadata']['name']}" for pod in pods)
     wanted = {"id": first, "selectorKey": ".", "phase": "Injected", "injectedCount": 1, "recoveredCount": 0}
     assert record == wanted
-    assert ("Applied", f"Successfully apply chaos for {first}") in world.events(namespace, "fault")
+    told = ("Applied", f"Successfully apply chaos for {first}")
+    wait_until(lambda: told in world.events(namespace, "fault"), "the event")
     began = time.monotonic()
     world.end(namespace, "networkchaos")
     assert time.monotonic() - began < 10

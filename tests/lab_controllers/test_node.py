@@ -29,8 +29,7 @@ class Node:
         await self.report()
         spec = {"nodeName": "n1", "containers": [{"name": "c", "image": "i"}]}
         await self.client.create(PODS, {"metadata": {"name": "p", "namespace": "default"}, "spec": spec})
-        status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": now()}]}
-        await self.client.patch(PODS, "default", "p", {"status": status}, subresource="status")
+        await self.report_pod()
 
     def ready(self):
         return READY | {"lastHeartbeatTime": now(), "lastTransitionTime": now()}
@@ -41,6 +40,10 @@ class Node:
     async def report(self):
         await self.client.patch(NODES, None, "n1", {"status": {"conditions": [self.ready()]}}, subresource="status")
 
+    async def report_pod(self):
+        status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": now()}]}
+        await self.client.patch(PODS, "default", "p", {"status": status}, subresource="status")
+
     async def state(self):
         """The node's Ready condition, its taints, and whether the pod is Ready."""
         node, pod = await self.client.get(NODES, None, "n1"), await self.client.get(PODS, "default", "p")
@@ -49,12 +52,15 @@ class Node:
         return (ready["status"], ready["reason"]), taints, condition(pod, "Ready")["status"]
 
     async def until(self, wanted, *, renewing=False):
-        """Wait for a state; ``renewing``: with a heartbeat meanwhile."""
+        """Wait for a state; ``renewing``: with all that its agent says, should it be lost for a moment."""
         seen = None
         deadline = asyncio.get_running_loop().time() + 30
         while asyncio.get_running_loop().time() < deadline:
             if renewing:
                 await self.renew()
+                await self.report()
+                if wanted[-1] == "True":
+                    await self.report_pod()
             seen = await self.state()
             if seen == wanted:
                 return

@@ -3,7 +3,8 @@
 import asyncio
 
 from lab.client import Client
-from lab.resources import DEPLOYMENTS, PODS
+from lab.objects import condition, epoch
+from lab.resources import DEPLOYMENTS, PODS, REPLICASETS
 
 REVISION = "deployment.kubernetes.io/revision"
 HISTORY = "deployment.kubernetes.io/revision-history"
@@ -18,29 +19,38 @@ def sets_by_revision(world, namespace):
 
 
 def test_a_rolling_update_never_has_fewer_available_pods_than_it_may(world, namespace, serving):
-    """With 25% of 3 unavailable (rounded down: none), all 3 stay available, and never more than 4 exist."""
+    """With 25% of 3 unavailable (rounded down: none), all 3 stay available, and its sets never ask for more than 4."""
     world.deployment(namespace, container=serving)
-    before = world.wait_rolled_out(namespace)
+    version = world.wait_rolled_out(namespace)["metadata"]["resourceVersion"]
+    (old,) = world.items(namespace, "replicasets")
+    world.set_image(namespace, "lab.test/web:2")
 
-    async def observe():
+    async def available(client):
         seen = []
-        async with Client.from_kubeconfig(world.state / "kubeconfig") as client:
-            async with asyncio.timeout(60):
-                world.set_image(namespace, "lab.test/web:2")
-                events = client.watch(
-                    DEPLOYMENTS, namespace, resource_version=before["metadata"]["resourceVersion"], timeout_s=60
-                )
-                async for kind, item in events:
-                    if kind == "BOOKMARK":
-                        continue
-                    seen.append(item["status"])
-                    if reasons(item)["Progressing"][1] == "NewReplicaSetAvailable" and len(seen) > 2:
-                        return seen
+        async for kind, item in client.watch(DEPLOYMENTS, namespace, resource_version=version, timeout_s=60):
+            if kind != "BOOKMARK":
+                seen.append(item["status"].get("availableReplicas", 0))
+                if reasons(item)["Progressing"][1] == "NewReplicaSetAvailable" and len(seen) > 2:
+                    break
         return seen
 
-    seen = asyncio.run(observe())
-    assert min(status.get("availableReplicas", 0) for status in seen) == 3
-    assert max(status.get("replicas", 0) for status in seen) == 4
+    async def asked_for(client):  # each set counts its pods in its own time: the sum of their counts may be anything
+        seen, sizes = [], {old["metadata"]["name"]: 3}
+        async for kind, item in client.watch(REPLICASETS, namespace, resource_version=version, timeout_s=60):
+            if kind != "BOOKMARK":
+                sizes[item["metadata"]["name"]] = item["spec"]["replicas"]
+                seen.append(sum(sizes.values()))
+                if sorted(sizes.values()) == [0, 3]:
+                    break
+        return seen
+
+    async def observe():
+        async with Client.from_kubeconfig(world.state / "kubeconfig") as client, asyncio.timeout(60):
+            return await asyncio.gather(available(client), asked_for(client))
+
+    at_hand, wanted = asyncio.run(observe())
+    assert min(at_hand) == 3
+    assert max(wanted) == 4
     assert [
         p["spec"]["containers"][0]["image"]
         for p in world.items(namespace, "pods")
@@ -175,16 +185,13 @@ def test_only_as_many_old_revisions_are_kept_as_asked_for(world, namespace, wait
     wait_until(lambda: sorted(sets_by_revision(world, namespace)) == [3, 4], "old ReplicaSets to be cleaned up")
 
 
-def test_min_ready_seconds_delays_availability(world, namespace, wait_until):
-    """A ready pod is available only after minReadySeconds, and then at once."""
+def test_min_ready_seconds_delays_availability(world, namespace):
+    """A ready pod is available only after minReadySeconds, and then by itself."""
     world.deployment(namespace, replicas=1, minReadySeconds=5)
-
-    def ready():
-        status = world.get(namespace, "deployments", "web").get("status", {})
-        return status if status.get("readyReplicas") == 1 else None
-
-    assert "availableReplicas" not in wait_until(ready, "a ready pod")
-    world.wait_rolled_out(namespace)
+    deployment = world.wait_rolled_out(namespace)
+    (pod,) = world.items(namespace, "pods")
+    available, ready = condition(deployment, "Available"), condition(pod, "Ready")
+    assert epoch(available["lastTransitionTime"]) - epoch(ready["lastTransitionTime"]) >= 5
 
 
 def test_scaling_up_and_down_changes_no_revision(world, namespace):

@@ -97,7 +97,7 @@ def test_what_a_killed_daemon_leaves_is_found_by_up_and_by_down(own_state):
     daemon.up(own_state, None)
     assert not [process for process in orphans if process.is_running() and process.status() != "zombie"]
     assert daemon.status(own_state).healthy
-    assert len(daemon.status(own_state).pods) == PODS
+    wait_until(lambda: len(daemon.status(own_state).pods or ()) == PODS, 30)
     kill_daemon(own_state)
     daemon.down(own_state)
     assert_nothing_left(own_state)

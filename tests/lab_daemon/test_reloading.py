@@ -16,7 +16,7 @@ groups:
 
 
 def groups(prometheus):
-    answer = httpx.get(f"{prometheus}/api/v1/rules", trust_env=False)
+    answer = httpx.get(f"{prometheus}/api/v1/rules", timeout=30, trust_env=False)
     return {group["name"] for group in answer.json()["data"]["groups"]}
 
 

@@ -22,6 +22,16 @@ def states(state):
     return {component.name: component.state for component in daemon.status(state).components}
 
 
+def all_ready(now):
+    return now.pods is not None and [pod.ready for pod in now.pods] == ["1/1"] * PODS
+
+
+def pods_of(state):
+    """The names of the pods, once the API says them."""
+    now = wait_until(lambda: daemon.status(state), lambda now: now.pods is not None, what="the pods", timeout_s=30)
+    return {pod.name for pod in now.pods}
+
+
 @pytest.fixture
 def state(lab):
     return Path(lab["state"])
@@ -29,28 +39,32 @@ def state(lab):
 
 def test_everything_runs(lab, state):
     """Every component, every pod, and the addresses that the plan foretold."""
-    now = daemon.status(state)
+    now = wait_until(lambda: daemon.status(state), all_ready, what="every pod ready", timeout_s=30)
     assert now.healthy
     assert {component.name for component in now.components} == COMPONENTS
-    assert sorted(pod.ready for pod in now.pods) == ["1/1"] * PODS
     assert now.endpoints == lab == json.loads((state / "plan.json").read_text())
 
 
 def test_stock_kubectl_sees_the_pods(lab):
     """The kubeconfig that ``muster lab kubeconfig`` prints works with a client that is not ours."""
     argv = ["kubectl", "--kubeconfig", lab["kubeconfig"], "get", "pods", "-A", "--no-headers"]
-    shown = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30).stdout.splitlines()
-    assert len(shown) == PODS
-    assert all(" Running " in line and " 1/1 " in line for line in shown)
+
+    def shown():
+        return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30).stdout.splitlines()
+
+    def all_run(lines):
+        return len(lines) == PODS and all(" Running " in line and " 1/1 " in line for line in lines)
+
+    wait_until(shown, all_run, what="a line for each pod that runs", timeout_s=30)
 
 
 def test_users_are_served_and_every_replica_is_scraped(lab, wait_until):
     """The way in leads to a pod, and Prometheus has its own word for each of the three, and for the canary."""
-    assert httpx.get(f"{lab['ingress']}/health", timeout=5).status_code == 200
+    assert httpx.get(f"{lab['ingress']}/health", timeout=30).status_code == 200
     query = {"query": 'up{namespace="x0tta6bl4-staging"}'}
 
     def scraped():
-        return httpx.get(f"{lab['prometheus']}/api/v1/query", params=query, timeout=5).json()["data"]["result"]
+        return httpx.get(f"{lab['prometheus']}/api/v1/query", params=query, timeout=30).json()["data"]["result"]
 
     # pods that the test before has ended stay targets until Prometheus' next look at discovery
     wait_until(lambda: [each["value"][1] for each in scraped()] == ["1"] * 4, "four targets that are up", 20)
@@ -65,7 +79,7 @@ def test_the_canary_gets_nobody_until_its_weight_is_raised(lab):
     name = "x0tta6bl4-staging-canary"
 
     def met():
-        answers = [httpx.get(f"{lab['ingress']}/api/v1/ping", timeout=5).json() for _ in range(20)]
+        answers = [httpx.get(f"{lab['ingress']}/api/v1/ping", timeout=30).json() for _ in range(20)]
         return sum(answer["replica"].startswith(name) for answer in answers)
 
     def weigh(weight):
@@ -117,14 +131,14 @@ def test_a_crash_is_shown_with_its_signal_and_not_hidden(lab, state):
 
 def test_without_its_api_the_pods_are_unknown_not_gone(lab, state):
     """No answer is not an empty list; when the API is back its pods are the same ones."""
-    before = {pod.name for pod in daemon.status(state).pods}
+    before = pods_of(state)
     daemon.stop(state, "api")
     try:
         assert daemon.status(state).pods is None
         assert httpx.get(f"{lab['ingress']}/health", timeout=5).status_code == 200  # pods do not need it
     finally:
         daemon.start(state, "api")
-    assert {pod.name for pod in daemon.status(state).pods} == before
+    assert pods_of(state) == before
 
 
 def test_a_running_lab_is_used_as_it_is_and_left_running(lab, state):

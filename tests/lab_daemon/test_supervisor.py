@@ -90,7 +90,9 @@ def test_a_component_can_be_stopped_while_it_starts(supervise, component):
 
     async def story(supervisor):
         starting = asyncio.create_task(supervisor.start("sink"))
-        await asyncio.wait({starting}, timeout=0.3)
+        async with asyncio.timeout(20):
+            while supervisor.describe()[0]["state"] != "starting":  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.01)
         await supervisor.stop("sink")
         async with asyncio.timeout(10):
             await starting
@@ -99,15 +101,21 @@ def test_a_component_can_be_stopped_while_it_starts(supervise, component):
         supervise(story, component("sink", SLEEP, ready=never))
 
 
-def test_a_crash_is_shown_as_failed_and_not_restarted(supervise, component):
+def test_a_crash_is_shown_as_failed_and_not_restarted(supervise, component, tmp_path):
     """A lab that hides crashes lies: the component stays failed and says why."""
+    flag = tmp_path / "flag"
 
     async def story(supervisor):
         await supervisor.start("agent")
+        flag.touch()
         await supervisor.failed.wait()
         return supervisor.describe()[0], supervisor.failure()
 
-    shown, sentence = supervise(story, component("agent", "import time; time.sleep(.3); raise SystemExit('boom')"))
+    code = (
+        f"import time, pathlib\nwhile not pathlib.Path({str(flag)!r}).exists(): time.sleep(.01)\n"
+        "raise SystemExit('boom')"
+    )
+    shown, sentence = supervise(story, component("agent", code))
     assert (shown["state"], shown["pid"], shown["exit_code"]) == ("failed", None, 1)
     assert sentence == "agent ended with exit code 1: boom"
 

@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-import psutil
 import yaml
 from ports import free_port
 
@@ -89,7 +88,7 @@ class World:
         if name == "api":
             config = self.state / "kubeconfig"
             wait_until(config.exists, "the kubeconfig")
-            self.kube = Kube(load_access(config))
+            self.kube = Kube(load_access(config), timeout_s=PATIENCE_S)
             wait_until(lambda: self.kube.get("/api/v1/namespaces"), "the API to answer")
 
     def stop(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
@@ -105,9 +104,8 @@ class World:
         for name in [name for name in ("agent", "controllers", "api") if name in self._processes]:
             self.stop(name)
         for path in (self.state / "records").glob("pod-*.json"):
-            pid = json.loads(path.read_text())["pid"]
-            if psutil.pid_exists(pid):
-                os.killpg(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(json.loads(path.read_text())["pid"], signal.SIGKILL)
         cgroups.sweep(self.state)
 
     def log(self, name: str) -> str:
@@ -215,7 +213,7 @@ class World:
 
     def asks(self, pod: dict[str, Any], path: str) -> str:
         """The body that a pod's program answers."""
-        with socket.create_connection((pod["status"]["podIP"], 8080), timeout=5) as peer:
+        with socket.create_connection((pod["status"]["podIP"], 8080), timeout=PATIENCE_S) as peer:
             peer.sendall(f"GET {path} HTTP/1.1\r\n\r\n".encode())
             answer = b""
             while data := peer.recv(65536):
