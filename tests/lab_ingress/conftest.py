@@ -28,6 +28,12 @@ from lab.ingress.runtime import Runtime, RuntimeApiError
 from lab.resources import NAMESPACES
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch):
+    """The controller asks again when HAProxy stood still for seconds; tests ask once."""
+    monkeypatch.setattr("lab.ingress.runtime.ANSWER_TIMEOUT_S", 60.0)
+
+
 class Proxy:
     """One HAProxy process in a folder of its own."""
 
@@ -68,7 +74,7 @@ class Proxy:
             self.process = None
 
 
-async def eventually(condition, what: str, timeout_s: float = 30.0):
+async def eventually(condition, what: str, timeout_s: float = 60.0):
     """Wait until an async condition holds; returns what it returned."""
     deadline = asyncio.get_running_loop().time() + timeout_s
     while True:
