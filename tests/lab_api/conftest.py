@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
+from lab_world import PATIENCE_S
 from ports import free_port
 
 
@@ -54,6 +55,12 @@ class Server:
     def verify(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(self.state / "pki" / "ca.crt"))
 
+    def client(self, headers: dict[str, bytes]) -> httpx.Client:
+        """A client that shows nothing but these."""
+        return httpx.Client(
+            base_url=self.url, verify=self.verify(), headers=headers, timeout=PATIENCE_S, trust_env=False
+        )
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.http.close()
         self.process.send_signal(number)
@@ -75,9 +82,8 @@ def _running(state: Path) -> Iterator[Server]:
         verify = ssl.create_default_context(cafile=str(authority))
         _await_healthy(f"https://127.0.0.1:{port}", verify, process, log)
         headers = {"Authorization": f"Bearer {(state / 'token').read_text().strip()}"}
-        http = httpx.Client(
-            base_url=f"https://127.0.0.1:{port}", verify=verify, headers=headers, timeout=10, trust_env=False
-        )
+        url = f"https://127.0.0.1:{port}"
+        http = httpx.Client(base_url=url, verify=verify, headers=headers, timeout=PATIENCE_S, trust_env=False)
         server = Server(state, port, process, http)
         with http:
             yield server
@@ -186,8 +192,7 @@ def client(api_server):
     def make(token):
         raw = token if isinstance(token, bytes) else token.encode()
         headers = {"Authorization": b"Bearer " + raw}
-        verify = api_server.verify()
-        opened.append(httpx.Client(base_url=api_server.url, verify=verify, headers=headers, trust_env=False))
+        opened.append(api_server.client(headers))
         return opened[-1]
 
     yield make

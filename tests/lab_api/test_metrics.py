@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 from collections.abc import Iterator
@@ -55,13 +56,24 @@ def _stats(cores: float, memory: int) -> dict:
 
 
 @pytest.fixture
+def read(server, wait_until):
+    """What the server answers: asked again while the agent, a thread of the test's own process, is too slow for it."""
+
+    def ask(path: str, **params: str) -> dict:
+        answer = wait_until(lambda: (got := server.http.get(path, params=params)).status_code != 503 and got, "metrics")
+        return answer.json()
+
+    return ask
+
+
+@pytest.fixture
 def server(run_api, tmp_path):
     """A server of its own: nodes belong to all of a cluster."""
     with run_api(tmp_path) as server:
         yield server
 
 
-def test_usage_is_told_as_metrics_server_tells_it(server, pod):
+def test_usage_is_told_as_metrics_server_tells_it(server, read, pod):
     """Nanocores and Ki; labels select as they select pods; a pod that is not this one any more is left out."""
     http = server.http
     made = http.post("/api/v1/namespaces/default/pods", json=pod("one")).json()
@@ -73,19 +85,19 @@ def test_usage_is_told_as_metrics_server_tells_it(server, pod):
     ]
     with _agent({"node": {"nodeName": "lab-node", **_stats(0.5, 1 << 30)}, "pods": pods}) as port:
         _node(http, port)
-        listed = http.get(PODS, params={"labelSelector": "app=one"}).json()
+        listed = read(PODS, labelSelector="app=one")
         assert (listed["kind"], len(listed["items"])) == ("PodMetricsList", 1)
         usage = {"cpu": "250000000n", "memory": "65536Ki"}
         assert listed["items"][0]["containers"] == [{"name": "main", "usage": usage}]
-        assert http.get(PODS, params={"labelSelector": "app=other"}).json()["items"] == []
-        assert http.get(f"{PODS}/one").json()["kind"] == "PodMetrics"
-        missing = http.get(f"{PODS}/two").json()["message"]
+        assert read(PODS, labelSelector="app=other")["items"] == []
+        assert read(f"{PODS}/one")["kind"] == "PodMetrics"
+        missing = read(f"{PODS}/two")["message"]
         assert missing == 'podmetrics.metrics.k8s.io "default/two" not found'
-        assert http.get(f"{NODES}/lab-node").json()["usage"]["cpu"] == "500000000n"
+        assert read(f"{NODES}/lab-node")["usage"]["cpu"] == "500000000n"
         assert http.post(PODS, json={}).status_code == 405
 
 
-def test_kubectl_top_shows_pods_and_nodes(server, pod, tmp_path):
+def test_kubectl_top_shows_pods_and_nodes(server, pod, tmp_path, wait_until):
     """Rounded as kubectl does, with the share of the node."""
     import shutil
     import subprocess
@@ -99,7 +111,8 @@ def test_kubectl_top_shows_pods_and_nodes(server, pod, tmp_path):
 
     def top(kind: str) -> list[str]:
         argv = ["kubectl", "--kubeconfig", str(server.kubeconfig), "--cache-dir", str(tmp_path / "cache"), "top", kind]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True).stdout.split()
+        run = functools.partial(subprocess.run, argv, capture_output=True, text=True, timeout=30, check=False)
+        return wait_until(lambda: (said := run()).returncode == 0 and said.stdout.split(), f"top {kind}")
 
     with _agent({"node": {"nodeName": "lab-node", **_stats(0.5, 1 << 30)}, "pods": pods}) as port:
         _node(http, port)

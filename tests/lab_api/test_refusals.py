@@ -16,7 +16,7 @@ def deployments(namespace):
 
 def test_nothing_without_the_token(api_server):
     """No token or a wrong one is 401; health and version are open to all who show none."""
-    with httpx.Client(base_url=api_server.url, verify=api_server.verify(), trust_env=False) as stranger:
+    with api_server.client({}) as stranger:
         answer = stranger.get("/api/v1/pods")
         assert (answer.status_code, answer.json()["message"]) == (401, "Unauthorized")
         wrong = {"Authorization": "Bearer wrong"}

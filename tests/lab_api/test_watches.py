@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from quick import quick
 
 MERGE = {"Content-Type": "application/merge-patch+json"}
 
@@ -21,7 +22,7 @@ def configmaps(namespace):
 @contextmanager
 def _watching(http, path, accept="application/json", **params):
     """The events of a watch, as an iterator."""
-    query = {"watch": "true", "timeoutSeconds": "10", **params}
+    query = {"watch": "true", "timeoutSeconds": "60", **params}
     with http.stream("GET", path, params=query, headers={"Accept": accept}) as answer:
         assert answer.status_code == 200, answer.read()
         yield (json.loads(line) for line in answer.iter_lines())
@@ -119,16 +120,20 @@ def test_a_watch_as_tables(http, configmaps):
 
 def test_a_watch_ends_when_its_time_is_over(http, configmaps):
     """Its timeoutSeconds ends it without an error."""
-    began = time.monotonic()
-    with _watching(http, configmaps, timeoutSeconds="1") as events:
-        assert list(events) == []
-    assert 0.9 < time.monotonic() - began < 8  # ten are what the others ask for
+
+    def watch():
+        began = time.monotonic()
+        with _watching(http, configmaps, timeoutSeconds="1") as events:
+            assert list(events) == []
+        assert time.monotonic() - began > 0.9
+
+    quick(watch, under_s=8)
 
 
 def test_a_change_reaches_a_watcher_soon(http, configmaps):
     """Within a fraction of a second even on a busy machine; the benchmark measures how soon."""
     arrived = queue.SimpleQueue()
-    with _watching(http, configmaps, timeoutSeconds="60") as events:
+    with _watching(http, configmaps) as events:
         reader = threading.Thread(target=lambda: [arrived.put((next(events), time.monotonic())) for _ in "abc"])
         reader.start()
         took_s = []
