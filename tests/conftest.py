@@ -5,10 +5,15 @@ from pathlib import Path
 
 import lab_world
 import pytest
+from hypothesis import HealthCheck, settings
 
 from lab import daemon
 
 SHARED_LAB = pytest.StashKey[Path]()
+
+# an example takes as long as the machine stands still meanwhile
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def pytest_configure():

@@ -1,7 +1,7 @@
 """What the wire does outranks what is said; a mesh that falls apart is told by its parts."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from muster.errors import Unknown
@@ -154,7 +154,6 @@ def test_a_replica_that_could_not_be_read_may_hold_the_parts_together():
 NAMES = st.sampled_from("abcdefgh")
 
 
-@settings(deadline=None)
 @given(st.dictionaries(NAMES, st.frozensets(NAMES), max_size=8))
 def test_the_parts_of_a_graph_hold_everybody_once_and_no_link_leaves_one(sees):
     """Whatever the graph: parts are disjoint, complete, joined inside, and no link holds between two of them."""

@@ -265,7 +265,7 @@ def test_no_body_of_a_custom_resource_makes_a_500(http, strict, namespace):
     path = strict(namespace)
     http.post(path, json={"metadata": {"name": "a"}, "spec": {"mode": "one"}}).raise_for_status()
 
-    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @settings(max_examples=20, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(junk=JUNK, mode=SCALARS)
     def drive(junk, mode):
         body = {"metadata": {"name": "a"}, "spec": junk}

@@ -71,7 +71,7 @@ def test_no_body_makes_a_500(row):
         for headers in ({}, tables):
             assert await exchange("GET", collection, headers=headers) == (200 if "list" in row.verbs else 405)
 
-    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @settings(max_examples=12, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(body=of_type(row.type), patch=of_type(row.type))
     def drive(body, patch):
         loop.run_until_complete(attempt(body, patch))

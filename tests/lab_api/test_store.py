@@ -43,7 +43,7 @@ async def _watch(store: Store, since: int, last: asyncio.Future[int]) -> list:
     raise AssertionError("a watch ended by itself")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(writers=st.lists(OPERATIONS, min_size=1, max_size=4), starts=st.lists(st.integers(0, 20), max_size=4))
 def test_no_watcher_loses_an_event_or_sees_one_out_of_order(writers, starts):
     """Whatever writers do at once, every watcher sees every change once, in order, and ends with the store's state."""

@@ -246,7 +246,7 @@ ANSWERS = st.sampled_from(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ANSWERS, st.lists(st.tuples(st.integers(0, 300), st.sampled_from([0.0, 0.003])), max_size=5))
 def test_real_sockets_agree_with_httpx(drive, answer, cuts):
     """The same server, the same pieces and pauses: the same status and length as httpx, or an error for both."""

@@ -9,7 +9,7 @@ import math
 import pytest
 from gather import Lines, merge
 from histograms import LONGEST_US, Buckets, histogram
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 times_us = st.lists(st.integers(1, 10_000_000), min_size=1, max_size=60)
@@ -28,7 +28,6 @@ def part(at, latencies_us, **more):
     return {"at": at, **base, **measured, "endpoints": {"GET /a": told}, **more}
 
 
-@settings(deadline=None)
 @given(times_us, times_us)
 def test_percentiles_of_merged_processes_are_those_of_all_their_requests(one, other):
     """P50, P95 and P99 of two processes together are within 0.1% of the exact ones of all values."""
@@ -40,7 +39,6 @@ def test_percentiles_of_merged_processes_are_those_of_all_their_requests(one, ot
         assert line[f"p{quantile}_ms"] == pytest.approx(exact, rel=0.0011, abs=0.0011)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 2 * LONGEST_US) | st.integers(0, 5000), max_size=60))
 def test_quick_counting_is_the_librarys_own(values):
     """What the way of a request counts is, bucket for bucket and as text, what HdrHistogram would have recorded."""

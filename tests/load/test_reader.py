@@ -114,7 +114,7 @@ def cut(data, points):
 CUTS = st.lists(st.integers(0, 10_000), max_size=8)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(sent_answers(), CUTS)
 def test_valid_answers_are_read_as_sent_and_as_httpx_reads_them(sent, points):
     """Status and body are the sent ones, for every framing, wherever the network cuts."""
@@ -155,7 +155,7 @@ def broken_answers(draw):
     return Sent(sent.method, bytes(data), 0, b"")
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)  # the same ones for everybody; more by hand
+@settings(max_examples=400, derandomize=True)  # the same ones for everybody; more by hand
 @given(broken_answers(), CUTS)
 @example(Sent("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 0, b""), [])
 @example(Sent("GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n", 0, b""), [])
@@ -251,7 +251,7 @@ def test_malformed_answers_are_refused(what, piecewise):
         any(reader.feed(data[at : at + size]) for at in range(0, len(data), size))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(sent_answers(), st.integers(0, 10_000))
 def test_an_answer_cut_short_is_truncated(sent, at):
     """Every proper beginning of an answer is an error when the server closes, but a body that only closing ends."""

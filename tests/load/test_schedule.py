@@ -6,7 +6,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from schedule import Phase, Schedule, kinds
 
@@ -14,7 +14,6 @@ rates = st.floats(0, 500)
 phases = st.lists(st.builds(Phase, st.floats(0.1, 3), rates, rates), min_size=1, max_size=4)
 
 
-@settings(deadline=None)
 @given(phases, st.sampled_from(["even", "poisson"]), st.integers(0, 5))
 def test_due_times_ascend_and_lie_within_the_schedule(given_phases, arrivals, seed):
     """No request is due before the start, after the end, or out of turn."""
@@ -24,7 +23,6 @@ def test_due_times_ascend_and_lie_within_the_schedule(given_phases, arrivals, se
     assert all(0 <= at <= schedule.duration_s + 1e-6 for at in due)
 
 
-@settings(deadline=None)
 @given(phases)
 def test_even_arrivals_are_as_many_as_the_area_under_the_rate(given_phases):
     """The number of requests until any phase's end differs from the integral of the rate by less than one."""
@@ -35,7 +33,6 @@ def test_even_arrivals_are_as_many_as_the_area_under_the_rate(given_phases):
         assert abs(sum(at <= end + 1e-9 for at in due) - area) <= 1
 
 
-@settings(deadline=None)
 @given(phases, st.integers(1, 5))
 def test_shares_of_several_processes_are_the_whole(given_phases, of):
     """What n processes send together is exactly what one would have sent, evenly shared."""
@@ -88,7 +85,6 @@ def test_what_is_no_phase_is_refused(wrong):
         Phase(*wrong)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(0, 3))
 def test_the_mix_is_kept_exactly_in_every_round(weights, seed):
     """Of each round of requests every kind has its weight's share, whatever the order."""

@@ -4,7 +4,7 @@ import contextlib
 import gzip
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -118,7 +118,6 @@ def test_a_grep_shows_series_and_no_comments():
     assert found.grep("^a$") == ["a"]
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_garbage_raises_anything_but_a_typed_failure(body):
     """Bytes of any kind."""
@@ -129,7 +128,6 @@ def test_no_garbage_raises_anything_but_a_typed_failure(body):
 LINE = st.text(alphabet='abz_:{}="\\, \t019.eE+-#NaInf\x85', max_size=24)
 
 
-@settings(deadline=None)
 @given(st.lists(LINE, max_size=4))
 def test_what_is_taken_the_reference_library_takes_as_the_same_samples(lines):
     """The short cut for plain pages never lets in what the library refuses."""

@@ -22,7 +22,7 @@ JSON = st.recursive(
     SCALAR, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEY, inner, max_size=4), max_leaves=12
 )
 ANSWERED = JSON | JSON.map(lambda data: {"status": "success", "data": data})
-RELAXED = settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RELAXED = settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class Everything(dict):

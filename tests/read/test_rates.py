@@ -4,7 +4,7 @@ import math
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from patient import take
 
@@ -150,7 +150,6 @@ def test_what_metrics_do_not_tell_is_undeclared(tiny, replicas):
     assert "declares no Prometheus, and 'errors' is not told by /metrics alone" in found.message
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.floats(0.001, 100), min_size=1, max_size=8, unique=True),
     st.lists(st.integers(0, 1000), min_size=9, max_size=9),
