@@ -43,6 +43,7 @@ class Lab:
         run = self.runs / name
         done = self.muster("drill", experiment, "--run-dir", str(run))
         assert Ledger(self.faults).left() == []
+        assert (run / "timeline.json").is_file(), done.stdout + done.stderr
         return done.returncode, json.loads((run / "timeline.json").read_text()), done.stdout + done.stderr
 
     def settle(self):
