@@ -5,21 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from fulfilled import SOURCE
 
 from muster.judge.clock import SECOND, Told, align, aligned, narrowed, ours, theirs
 from muster.judge.timeline import judge
 from muster.timeline import Clock, Event, Kind
 from muster.verdict import Verdict
 
-STAMPED = {
-    Kind.ALERT_PENDING: "prometheus",
-    Kind.ALERT_FIRING: "prometheus",
-    Kind.PAGE_RECEIVED: "inbox",
-    Kind.WEBHOOK_RECEIVED: "responder",
-    Kind.DECIDED: "responder",
-    Kind.ROLLBACK_STARTED: "responder",
-    Kind.ROLLBACK_PROVEN: "responder",
-}
+CLOCKS = {"prometheus", "inbox", "responder"}
+STAMPED = {kind: source for kind, source in SOURCE.items() if source in CLOCKS}
 
 
 @pytest.fixture
